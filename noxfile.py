@@ -1,4 +1,6 @@
-"""Everything that a person can run: `nox -l` is the menu. Developer sessions run by default, operator sessions by name."""
+"""Everything that a person can run: `nox -l` is the menu. Developer sessions run by default, operator
+sessions by name.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def _tool(session: nox.Session, *argv: str) -> None:
 
 @nox.session(default=False)
 def simulate(session: nox.Session) -> None:
-    """Play migrations against modelled hosts on which everything goes wrong (--seeds N, --from K; --seed K replays one)."""
+    """Play migrations against modelled hosts on which everything goes wrong (--seeds N, --from K; --seed K replays
+    one).
+    """
     session.run(PYTHON, "-m", "tests.simulation", *session.posargs, external=True)
 
 
@@ -129,5 +133,18 @@ def lock_dependencies(session: nox.Session) -> None:
         "--python-version",
         "3.11",
     )
-    session.run("uv", "pip", "compile", "--quiet", "--upgrade", *flags, "--group", "dev", "pyproject.toml", "-o", "requirements.lock",
-                external=True, env={"PATH": os.environ["PATH"]})  # fmt: skip
+    session.run(
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--upgrade",
+        *flags,
+        "--group",
+        "dev",
+        "pyproject.toml",
+        "-o",
+        "requirements.lock",
+        external=True,
+        env={"PATH": os.environ["PATH"]},
+    )

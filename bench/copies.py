@@ -1,6 +1,8 @@
-"""Rows of the copy between two lab hosts: ours, and what a person would type, in turn, over the same network, into an empty place.
+"""Rows of the copy between two lab hosts: ours, and what a person would type, in turn, over the same network, into an
+empty place.
 
-What a move finds out once, before its first pass (room, link, holes, the fastest hash), is measured apart and said in the row.
+What a move finds out once, before its first pass (room, link, holes, the fastest hash), is measured apart and said in
+the row.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ find _data -mindepth 1 -maxdepth 1 -exec mv -t "$aside" -- {} +
 find "$aside" -type f -size +1M -delete
 sync
 """
-"""Small files are put aside until the end: ext4 looks past each inode that was freed in the last minutes before it takes a free one
+"""Small files are put aside until the end: ext4 looks past each inode that was freed in the last minutes before it
+takes a free one
 (its recently_deleted()), so what is made where as much was just removed takes twice as long."""
 LARGE: Final = "head -c 4294967296 /dev/urandom > /data/file"
 SMALL: Final = """

@@ -1,7 +1,8 @@
 """Rows of many hosts: facts of 1 to 100 hosts gathered and judged, and what one dead host costs.
 
-The hosts are sshd in one container with a canned `docker` beside it, which gives the answers that were recorded from the lab's
-source host: ssh, the facts script and our side are real, the engine is not. Our side shares its processors with all of them.
+The hosts are sshd in one container with a canned `docker` beside it, which gives the answers that were recorded from
+the lab's source host: ssh, the facts script and our side are real, the engine is not. Our side shares its processors
+with all of them.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ exec /usr/sbin/sshd -D -o MaxStartups=1000 -o UseDNS=no
 
 @dataclass(frozen=True)
 class Looked:
-    """One look at many hosts: seconds, the largest size of our own process in MB, hosts that answered and that did not."""
+    """One look at many hosts: seconds, the largest size of our own process in MB, hosts that answered and
+    that did not.
+    """
 
     seconds: float
     megabytes: float
@@ -200,7 +203,10 @@ def _serve(container: str, folder: Path) -> str:
 
 
 def _host_key(container: str) -> str:
-    wait = f"for i in $(seq {READY_S}0); do [ -s /etc/ssh/ssh_host_ed25519_key.pub ] && pgrep -x sshd >/dev/null && break; sleep 0.1; done"
+    wait = (
+        f"for i in $(seq {READY_S}0); do [ -s /etc/ssh/ssh_host_ed25519_key.pub ] && pgrep -x sshd >/dev/null && "
+        "break; sleep 0.1; done"
+    )
     return " ".join(
         _run("docker", "exec", container, "sh", "-c", f"{wait}; cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
     )

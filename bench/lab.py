@@ -73,7 +73,9 @@ def demo_13_warm() -> Row:
 
 
 def forwarder() -> Row:
-    """Measure what a relay adds to a request: redis under its old address and under its new one, in turn, in a lab after its demo."""
+    """Measure what a relay adds to a request: redis under its old address and under its new one, in turn, in a lab
+    after its demo.
+    """
     hosts = load_environment(Path("environments/lab.yaml")).hosts
     added, theirs = [], []
     for _ in range(RELAY_RUNS):
@@ -88,7 +90,9 @@ def forwarder() -> Row:
 
 
 def _answer_times(*addresses: str) -> list[float]:
-    """Return the median seconds of a request at each address; a question without password is answered with a refusal."""
+    """Return the median seconds of a request at each address; a question without password is answered with
+    a refusal.
+    """
     connections = []
     for address in addresses:
         try:

@@ -1,4 +1,6 @@
-"""Rows of the manifest: one host at a time, in the toolbox, against the tools that a person would use, in the same container."""
+"""Rows of the manifest: one host at a time, in the toolbox, against the tools that a person would use, in the same
+container.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ RUNS: Final = 3
 GIB: Final = 1 << 30
 LINES: Final = 1_000_000
 
-LARGE: Final = 'mkdir -p /data && for n in $(seq 1 {count}); do head -c {size} /dev/urandom > "/data/file-$n"; done; cat /data/* > /dev/null'
+LARGE: Final = (
+    'mkdir -p /data && for n in $(seq 1 {count}); do head -c {size} /dev/urandom > "/data/file-$n"; done; cat '
+    "/data/* > /dev/null"
+)
 SMALL: Final = """
 import os
 for folder in range(500):

@@ -1,7 +1,8 @@
-"""Rows of the outage: a service with much data moves between two lab hosts, ours with copies beforehand, the peer as one would by hand.
+"""Rows of the outage: a service with much data moves between two lab hosts, ours with copies beforehand, the peer as
+one would by hand.
 
-The clock runs from the moment that the service is told to stop until its new container answers. One hundredth of the data
-is rewritten before each pass and once more before the stop.
+The clock runs from the moment that the service is told to stop until its new container answers. One hundredth of the
+data is rewritten before each pass and once more before the stop.
 """
 
 from __future__ import annotations
@@ -48,8 +49,19 @@ os.sync()
 """
 SERVE: Final = ("socat", f"TCP-LISTEN:{PORT},fork,reuseaddr", "EXEC:/bin/true")
 RUN: Final = [
-    "docker", "run", "--detach", "--init", "--name", SERVICE, "--publish", f"{PORT}:{PORT}", "-v", f"{VOLUME}:/data", TOOLBOX_IMAGE, *SERVE,
-]  # fmt: skip
+    "docker",
+    "run",
+    "--detach",
+    "--init",
+    "--name",
+    SERVICE,
+    "--publish",
+    f"{PORT}:{PORT}",
+    "-v",
+    f"{VOLUME}:/data",
+    TOOLBOX_IMAGE,
+    *SERVE,
+]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ SEED: Final = 5_000
 
 
 def ports_5000() -> Row:
-    """Measure reading 5,000 compose files as projects, with variables, overrides and extends, and joining their ports."""
+    """Measure reading 5,000 compose files as projects, with variables, overrides and extends, and joining
+    their ports.
+    """
     with tempfile.TemporaryDirectory() as folder:
         make_files(Path(folder), FILES)
         figures = [seconds(lambda: _scan(Path(folder))) for _ in range(RUNS)]
@@ -47,13 +49,16 @@ def _scan(folder: Path) -> PortReport:
     troubles = [trouble for project in scan.projects for trouble in project.troubles]
     if len(read) != FILES or troubles or not report.now:
         raise ActionError(
-            f"bench ports-5000: {len(read)} of {FILES} files read, {len(troubles)} not understood, {len(report.now)} conflicts"
+            f"bench ports-5000: {len(read)} of {FILES} files read, {len(troubles)} not understood, "
+            f"{len(report.now)} conflicts"
         )
     return report
 
 
 def make_files(folder: Path, count: int) -> None:
-    """Write that many compose files: projects of three files (base, override, one that is extended), about 40 lines a file."""
+    """Write that many compose files: projects of three files (base, override, one that is extended), about 40 lines a
+    file.
+    """
     chance = random.Random(SEED)
     for number in range(0, count, PER_PROJECT):
         project = folder / f"team{number % 40}" / f"project{number}"

@@ -1,4 +1,6 @@
-"""Rows of preflight on the lab, which must be up and prepared: how long it takes, what it asks of each host, and testinfra beside it."""
+"""Rows of preflight on the lab, which must be up and prepared: how long it takes, what it asks of each host, and
+testinfra beside it.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ def _preflight() -> Ran:
 
 
 def count_calls(log: str) -> tuple[Counter[str], Counter[str]]:
-    """Return per host the connections opened and the commands run, from the calls of ssh; forwards on a connection are neither."""
+    """Return per host the connections opened and the commands run, from the calls of ssh; forwards on a connection are
+    neither.
+    """
     sessions, commands = Counter[str](), Counter[str]()
     for call in (line.rstrip("\t").split("\t") for line in log.splitlines() if line):
         host = next((name for name in NAMES if name in call), None)
@@ -139,7 +143,9 @@ class Assertion:
 
 
 def preflight_vs_testinfra() -> Row:
-    """Measure the same assertions from our one trip and through testinfra's ssh backend as it comes, connections included."""
+    """Measure the same assertions from our one trip and through testinfra's ssh backend as it comes, connections
+    included.
+    """
     environment, config = load_environment(Path("environments") / "lab.yaml"), STATE / "ssh_config"
 
     def look() -> list[HostFacts]:
@@ -151,7 +157,10 @@ def preflight_vs_testinfra() -> Row:
     figures = [len(asserted) / seconds(lambda: judge_ours(asserted, look())) for _ in range(RUNS)]
     theirs = len(asserted) / seconds(lambda: judge_theirs(asserted, config))
     middle, spread = median_and_spread(figures)
-    work = f"the same {len(asserted)} assertions about {len(NAMES)} hosts: users, folders, sockets, containers, kernel settings"
+    work = (
+        f"the same {len(asserted)} assertions about {len(NAMES)} hosts: users, folders, sockets, containers, "
+        "kernel settings"
+    )
     return Row("preflight-vs-testinfra", work, PEER, middle, theirs, "assertions/s", FASTER, "more", RUNS, spread)
 
 

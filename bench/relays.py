@@ -1,4 +1,6 @@
-"""Rows of relays: what mutual TLS between two ends adds to a request, and to a new connection, beside two plain ends of the same program."""
+"""Rows of relays: what mutual TLS between two ends adds to a request, and to a new connection, beside two plain ends of
+the same program.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,16 @@ DEADLINE_S: Final = 300
 SERVICE: Final = 5000
 LOCAL: Final = "127.0.0.1"
 TLS: Final = Relay(
-    "here", "bench", "service", 7000, LOCAL, 6000, far=FarEnd("there", "bench", LOCAL, SERVICE), from_address=LOCAL, encrypted=True
-)  # fmt: skip
+    "here",
+    "bench",
+    "service",
+    7000,
+    LOCAL,
+    6000,
+    far=FarEnd("there", "bench", LOCAL, SERVICE),
+    from_address=LOCAL,
+    encrypted=True,
+)
 PLAIN: Final = replace(TLS, port=7001, to_port=6001, encrypted=False)
 PLACES: Final = {
     "/certificates/own.pem": "/keys/{own}/cert.pem",
@@ -91,7 +101,9 @@ def relay_tls() -> Row:
 
 
 def relay_connection() -> Row:
-    """Measure what a relay in mutual TLS adds to a new connection and its first request: a handshake, and a process at either end."""
+    """Measure what a relay in mutual TLS adds to a new connection and its first request: a handshake, and a process at
+    either end.
+    """
     return _row(
         "relay-connection",
         "added by a relay in mutual TLS to a new connection and its first request, median of 30",
@@ -120,12 +132,15 @@ def _row(name: str, work: str, figure: int, *, goal: float) -> Row:
 
 
 def _measure() -> list[list[float]]:
-    """Return the medians in ms, of requests and of new connections, each: without a relay, through TLS, through plain ends."""
+    """Return the medians in ms, of requests and of new connections, each: without a relay, through TLS, through plain
+    ends.
+    """
     argv = ["docker", "run", "--rm", "--interactive", "--network", "none", TOOLBOX_IMAGE, "sh", "-c", _script()]
     ended = subprocess.run(argv, input=MEASURE, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     if ended.returncode:
         raise ActionError(
-            f"bench relay: exit {ended.returncode}: {ended.stderr[-300:]}. Expected: figures. Try: docker run --rm {TOOLBOX_IMAGE} socat -V"
+            f"bench relay: exit {ended.returncode}: {ended.stderr[-300:]}. Expected: figures. Try: docker run "
+            f"--rm {TOOLBOX_IMAGE} socat -V"
         )
     figures: list[list[float]] = json.loads(ended.stdout.splitlines()[-1])
     return figures

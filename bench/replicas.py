@@ -1,4 +1,6 @@
-"""Row of PostgreSQL's move by replication, whose outage does not grow with its data, beside our own copy of files, in the lab."""
+"""Row of PostgreSQL's move by replication, whose outage does not grow with its data, beside our own copy of files, in
+the lab.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,21 @@ ROWS_SINCE: Final = (
 
 
 def pg_replicate() -> Row:
-    """Measure the outage of postgres while an application writes: as a standby that is promoted, and by our copy of its files."""
+    """Measure the outage of postgres while an application writes: as a standby that is promoted, and by our copy of its
+    files.
+    """
     ours, theirs = _moved("replicate"), _moved("precopy")
-    work = "outage of postgres with 300,000 rows while an application writes: a standby that is promoted; no acknowledged write lost"
+    work = (
+        "outage of postgres with 300,000 rows while an application writes: a standby that is promoted; no "
+        "acknowledged write lost"
+    )
     return Row("pg-replicate", work, "our precopy", ours, theirs, "s", AT_MOST, "less", 1, 0.0)
 
 
 def _moved(strategy: str) -> float:
-    """Move postgres in a new lab and return its measured outage; raises ActionError when an acknowledged write is lost."""
+    """Move postgres in a new lab and return its measured outage; raises ActionError when an acknowledged
+    write is lost.
+    """
     with tempfile.TemporaryDirectory() as folder:
         plan = _plan(Path(folder), strategy)
         run_command("lab", "reset", "--services", "core")
@@ -83,7 +92,8 @@ def _refuse_loss(fleet: Fleet, first: int, last: int) -> None:
     wanted = f"{last - first + 1}|{last - first + 1}"
     if last <= first or answer.exit_code or answer.text.strip() != wanted:
         raise ActionError(
-            f"{TARGET}: writes {first} to {last}: {answer.text.strip() or answer.error_text}. Expected: {wanted}, each once"
+            f"{TARGET}: writes {first} to {last}: {answer.text.strip() or answer.error_text}. Expected: "
+            f"{wanted}, each once"
         )
 
 

@@ -52,7 +52,8 @@ OURS: Final = f"""async words => {{ {FRAME} const query = document.getElementByI
   for (const word of words) {{ await frame(); const start = performance.now(); query.value = word;
     query.dispatchEvent(new Event("input", {{bubbles: true}})); await frame(); taken.push(performance.now() - start); }}
   return Math.max(...taken); }}"""
-THEIRS: Final = f"""async () => {{ {FRAME} const boxes = [...document.querySelectorAll("input.filter:not([disabled])")], taken = [];
+THEIRS: Final = f"""async () => {{ {FRAME}
+  const boxes = [...document.querySelectorAll("input.filter:not([disabled])")], taken = [];
   for (const box of [...boxes, ...boxes]) {{ await frame(); const start = performance.now(); box.click();
     await frame(); taken.push(performance.now() - start); }}
   return Math.max(...taken); }}"""
@@ -132,7 +133,9 @@ def _row(name: str, work: str, ours: tuple[float, float], theirs: float, limit: 
 
 @cache
 def _pages() -> Pages:
-    """Make both pages once for all rows of this process; the folder is removed when it ends with the machine's temporary files."""
+    """Make both pages once for all rows of this process; the folder is removed when it ends with the machine's
+    temporary files.
+    """
     folder = Path(tempfile.mkdtemp(prefix="longshore-bench-"))
     run = _many_rows(folder)
     ours, theirs = folder / "ours.html", folder / "theirs.html"
@@ -147,7 +150,9 @@ def _pages() -> Pages:
 
 
 def _many_rows(folder: Path) -> Run:
-    """Return a validation of ten thousand steps; its journal does not wait for the disk, since that is not what is measured."""
+    """Return a validation of ten thousand steps; its journal does not wait for the disk, since that is not what is
+    measured.
+    """
     journal = Journal.open(folder / "bench.sqlite", redactor=Redactor())
     event.listen(journal.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     journal.engine.dispose()
@@ -178,12 +183,20 @@ def _many_rows(folder: Path) -> Run:
 def _step(number: int, service: str) -> dict[str, Any]:
     wrong = number % 500 == 7  # noqa: PLR2004 twenty of ten thousand
     return {
-        "phase": "validate", "sentence": f"Question {number // SERVICES} about the service has its right answer.",
-        "subject": service, "service": service, "host": None, "wave": "critical", "effect": "read_only", "severity": "blocker",
+        "phase": "validate",
+        "sentence": f"Question {number // SERVICES} about the service has its right answer.",
+        "subject": service,
+        "service": service,
+        "host": None,
+        "wave": "critical",
+        "effect": "read_only",
+        "severity": "blocker",
         "verdict": "FAILED" if wrong else "PASSED",
-        "text": f"{number} of {number} rows are as they were, looked at in round {number % 37}", "measured": {"rows": number},
-        "details": ["the first of them", "the second of them"] if wrong else [], "duration_s": number % 97 / 10,
-    }  # fmt: skip
+        "text": f"{number} of {number} rows are as they were, looked at in round {number % 37}",
+        "measured": {"rows": number},
+        "details": ["the first of them", "the second of them"] if wrong else [],
+        "duration_s": number % 97 / 10,
+    }
 
 
 def _pytest(module: Path, *flags: str) -> None:
@@ -204,7 +217,8 @@ def _pytest(module: Path, *flags: str) -> None:
     answer = subprocess.run([*argv, str(module)], capture_output=True, text=True, check=False, cwd=module.parent)
     if answer.returncode not in {0, 1}:
         raise ActionError(
-            f"{' '.join(argv)}: exit status {answer.returncode}. Expected: 10,000 tests run\n{answer.stdout[-1000:]}{answer.stderr[-1000:]}"
+            f"{' '.join(argv)}: exit status {answer.returncode}. Expected: 10,000 tests "
+            f"run\n{answer.stdout[-1000:]}{answer.stderr[-1000:]}"
         )
 
 

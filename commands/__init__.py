@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.contracts.phase import TABLE
+from engine.i18n.marking import summary_of
 
 NOT_COMMANDS: Final = frozenset({"__init__", "__main__", "phase"})
 
@@ -24,5 +25,5 @@ def menu() -> dict[str, str]:
 
 
 def _sentence(file: Path) -> str:
-    first = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    first = summary_of(ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))))
     return re.split(rf"[:.;] {file.stem} ", first)[0].rstrip(".")

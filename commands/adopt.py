@@ -1,4 +1,6 @@
-"""Rebuild a lost journal from the hosts' audit logs, or compare it with them: adopt --from-hosts | --compare --lab | --environment NAME."""
+"""Rebuild a lost journal from the hosts' audit logs, or compare it with them: adopt --from-hosts | --compare --lab |
+--environment NAME.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncert
 
 
 def main(argv: list[str]) -> int:
-    """Read the logs of all hosts; write them into a new journal and report what is uncertain, or report the differences."""
+    """Read the logs of all hosts; write them into a new journal and report what is uncertain, or report the
+    differences.
+    """
     parser = argparse.ArgumentParser(prog="adopt", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--from-hosts", action="store_true", help="rebuild the journal; it must not exist yet")
@@ -44,7 +48,8 @@ def main(argv: list[str]) -> int:
             return _compare(read_journal(options), logs, console)
         if not logs.told:
             raise InputError(
-                f"adopt: the audit logs of {', '.join(scope.hosts)} tell of no move in environment {options.environment}. Nothing to adopt"
+                f"adopt: the audit logs of {', '.join(scope.hosts)} tell of no move in environment "
+                f"{options.environment}. Nothing to adopt"
             )
         journal = _fresh(options, scope)
         run = _start(journal, options, scope)
@@ -82,7 +87,8 @@ def _fresh(options: Options, scope: Scope) -> Journal:
     runs = journal.records(kind=RecordKind.RUN_STARTED)
     if runs:
         raise InputError(
-            f"{journal.where}: holds {len(runs)} runs, the last of {runs[-1].at[:16]}. Expected: an empty one, for only a lost journal is rebuilt. "
+            f"{journal.where}: holds {len(runs)} runs, the last of {runs[-1].at[:16]}. Expected: an empty one, for "
+            "only a lost journal is rebuilt. "
             "To compare it with the hosts: adopt --compare. If it is not the right one, move it away"
         )
     return journal
@@ -90,9 +96,15 @@ def _fresh(options: Options, scope: Scope) -> Journal:
 
 def _start(journal: Journal, options: Options, scope: Scope) -> Run:
     return journal.start_run(
-        command="adopt", environment=options.environment, plan_digest=scope.digest, operator=operator_name(),
-        version=VERSION, commit=read_commit(), argv=list(options.argv), apply=False,
-    )  # fmt: skip
+        command="adopt",
+        environment=options.environment,
+        plan_digest=scope.digest,
+        operator=operator_name(),
+        version=VERSION,
+        commit=read_commit(),
+        argv=list(options.argv),
+        apply=False,
+    )
 
 
 def _say(console: Console, journal: Journal, scope: Scope, logs: AuditLogs, uncertain: list[str]) -> None:
@@ -104,7 +116,8 @@ def _say(console: Console, journal: Journal, scope: Scope, logs: AuditLogs, unce
     for line in uncertain:
         console.print(f"  {line}")
     console.print(
-        "Check results and preflights are not stored on the hosts and are lost. Run preflight again for moves that have not started."
+        "Check results and preflights are not stored on the hosts and are lost. Run preflight again for moves "
+        "that have not started."
     )
 
 

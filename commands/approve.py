@@ -1,4 +1,5 @@
-"""Sign the current plan in one role, with your ssh key: approve --environment NAME --as EMAIL --role ROLE [--key FILE], or approve --lab.
+"""Sign the current plan in one role, with your ssh key: approve --environment NAME --as EMAIL --role ROLE [--key FILE],
+or approve --lab.
 
 The whole plan is signed; --service and --wave say whose containers must have been seen by preflight.
 """
@@ -82,7 +83,9 @@ def _refuse_unseen(scope: Scope, journal: Journal, services: list[str]) -> None:
 
 
 def _seen_before(scope: Scope, journal: Journal, services: list[str]) -> list[str]:
-    """Return the plan's other services whose preflight still counts: signing for some takes nothing back from the others."""
+    """Return the plan's other services whose preflight still counts: signing for some takes nothing back from the
+    others.
+    """
     others = [
         move.service for move in scope.plan.moves if move.service in scope.services and move.service not in services
     ]

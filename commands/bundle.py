@@ -1,7 +1,8 @@
-"""Pack a run's evidence into one archive, for a ticket: bundle [RUN_DIR | RUN | latest-COMMAND --lab | --environment NAME].
+"""Pack a run's evidence into one archive, for a ticket: bundle [RUN_DIR | RUN | latest-COMMAND --lab | --environment
+NAME].
 
-Its private part stays here. What does not verify is not packed. With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY)
-it is signed first.
+Its private part stays here. What does not verify is not packed. With a key (`--sign-key FILE`, else
+LONGSHORE_SIGNING_KEY) it is signed first.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def main(argv: list[str]) -> int:
     packed = pack(sealed)
     write_bytes(target, packed)
     print(
-        f"bundle: {target}\nsha256: {digest_of(packed)}\n{len(sealed.files)} files, {len(packed):,} bytes. To check it: nox -s verify -- {target}"
+        f"bundle: {target}\nsha256: {digest_of(packed)}\n{len(sealed.files)} files, {len(packed):,} bytes. To "
+        f"check it: nox -s verify -- {target}"
     )
     return 0
 

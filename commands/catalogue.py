@@ -15,6 +15,7 @@ from babel.messages.pofile import read_po, write_po
 from engine.constants import NAME, VERSION
 from engine.errors import InputError
 from engine.i18n.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
+from engine.i18n.marking import summary_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "commands", "runbooks")
@@ -29,7 +30,9 @@ Text = str | tuple[str, ...]
 
 
 def texts_for_people() -> dict[Text, list[str]]:
-    """Return every text that is translated and the files that it stands in: of code, of templates, and the sentences of all steps."""
+    """Return every text that is translated and the files that it stands in: of code, of templates, and the sentences of
+    all steps.
+    """
     found: dict[Text, list[str]] = {}
     for room in ROOMS:
         for file, _, text, _, _ in extract_from_dir(
@@ -43,12 +46,12 @@ def texts_for_people() -> dict[Text, list[str]]:
 
 
 def sentences_of(source: str) -> Iterator[str]:
-    """Yield the sentence of each step in a runbook's source: the first line of its docstring."""
+    """Yield the sentence of each step in a runbook's source: the first paragraph of its docstring."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            doc = ast.get_docstring(node)
-            if doc:
-                yield doc.splitlines()[0].strip()
+            sentence = summary_of(ast.get_docstring(node))
+            if sentence:
+                yield sentence
 
 
 def untranslated(code: str) -> list[str]:
@@ -74,13 +77,22 @@ def _kept(code: str) -> Catalog:
 
 
 def updated(code: str) -> Catalog:
-    """Return a language's catalogue with exactly the texts there are: translations kept, new ones empty, old ones gone."""
+    """Return a language's catalogue with exactly the texts there are: translations kept, new ones empty,
+    old ones gone.
+    """
     kept = _kept(code)
     fresh = Catalog(
-        locale=LOCALES[code], project=NAME, version=VERSION, header_comment=f"# The texts of {NAME} in {code}; kept current by: nox -s catalogue",
-        msgid_bugs_address="", last_translator="", language_team="", fuzzy=False,
-        creation_date=kept.creation_date, revision_date=kept.creation_date,
-    )  # fmt: skip
+        locale=LOCALES[code],
+        project=NAME,
+        version=VERSION,
+        header_comment=(f"# The texts of {NAME} in {code}; kept current by: nox -s catalogue"),
+        msgid_bugs_address="",
+        last_translator="",
+        language_team="",
+        fuzzy=False,
+        creation_date=kept.creation_date,
+        revision_date=kept.creation_date,
+    )
     for text, files in sorted(texts_for_people().items(), key=lambda item: (min(item[1]), _first(item[0]))):
         before = kept.get(_first(text))
         string = before.string if before and _is_translated(kept, text) else ("", "") if isinstance(text, tuple) else ""
@@ -104,7 +116,8 @@ def main(argv: list[str]) -> int:
         told = "".join(f"\n  {text}" for text in missing)
         if argv and missing:
             raise InputError(
-                f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s catalogue, then fill them in"
+                f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s "
+                "catalogue, then fill them in"
             )
         print(f"{file.relative_to(ROOT)}: {len(missing)} texts wait for their translation{told}")
     return 0

@@ -1,4 +1,6 @@
-"""Rehearse the whole migration in the lab, from untouched hosts to evidence: all thirteen services, or with `--services core` three."""
+"""Rehearse the whole migration in the lab, from untouched hosts to evidence: all thirteen services, or with `--services
+core` three.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def _given_choice(argv: list[str]) -> tuple[str, list[str]]:
 
 
 def _possible_choice(console: Console) -> str:
-    """Return all services when the images of all are there, can be pulled or can be built; else the core, and say so."""
+    """Return all services when the images of all are there, can be pulled or can be built; else the core,
+    and say so.
+    """
     console.print(
         "all thirteen services, if all their images can be had; the first time building them takes a quarter of an hour"
     )

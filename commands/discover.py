@@ -1,4 +1,6 @@
-"""Draft an inventory, and with --to the moves of a plan, from what runs on hosts: discover --lab | --environment NAME HOST … [--to TARGET]."""
+"""Draft an inventory, and with --to the moves of a plan, from what runs on hosts: discover --lab | --environment NAME
+HOST … [--to TARGET].
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ def main(argv: list[str]) -> int:
     if unknown:
         again = typed_command("pin", *unknown, environment=options.environment)
         raise InputError(
-            f"{options.environment_file}: no identity of {', '.join(unknown)}; known: {', '.join(environment.hosts)}. Try: {again}"
+            f"{options.environment_file}: no identity of {', '.join(unknown)}; known: "
+            f"{', '.join(environment.hosts)}. Try: {again}"
         )
     config = options.ssh_config or (Path(environment.ssh_config) if environment.ssh_config else None)
     with open_hosts(tuple(parsed.hosts), environment, config) as fleet:

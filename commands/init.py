@@ -1,4 +1,6 @@
-"""Start a project in a directory of its own: init DIR writes inventory, plan, environment, waivers and a first own check."""
+"""Start a project in a directory of its own: init DIR writes inventory, plan, environment, waivers and a first own
+check.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def main(argv: list[str]) -> int:
     folder: Path = parser.parse_args(argv).directory.expanduser().absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
-            f"init {folder}: is not an empty directory. Expected: a new one, so that nothing is overwritten. Look: ls -A {folder}"
+            f"init {folder}: is not an empty directory. Expected: a new one, so that nothing is overwritten. "
+            f"Look: ls -A {folder}"
         )
     for name, content in start_files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

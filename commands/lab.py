@@ -38,18 +38,20 @@ ALWAYS: Final = {
 
 KEPT: Final = STATE / "kept"
 JOURNAL: Final = "journal.sqlite"
-NEW_WORLD: Final = {"up", "down", "reset", "back"}
+MAKES_OTHER_HOSTS: Final = {"up", "down", "reset", "back"}
 
 
 def main(argv: list[str]) -> int:
-    """Run the lab's own command; a lab that is new gets its identities pinned and an empty journal, one that comes back its own."""
+    """Run the lab's own command; a lab that is new gets its identities pinned and an empty journal, one that comes back
+    its own.
+    """
     before = _identities()
     try:
         code = subprocess.run([sys.executable, "-m", "lab", *argv], check=False).returncode
     except KeyboardInterrupt:
         return INTERRUPTED
     command = argv[0] if argv else ""
-    if code or command not in {"keep", *NEW_WORLD} or HELP & set(argv):
+    if code or command not in {"keep", *MAKES_OTHER_HOSTS} or HELP & set(argv):
         return code
     if command == "keep":
         _copy_journal(_place().file, KEPT / argv[1] / JOURNAL)
@@ -104,7 +106,9 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _extra(services: Collection[str]) -> dict[str, Any]:
-    """Return what only the lab has, as far as it is there: which services a phase looks at follows from what the lab has."""
+    """Return what only the lab has, as far as it is there: which services a phase looks at follows from what the lab
+    has.
+    """
     extra = _read("extra.json")
     links = [link for link in extra["links"] if {link["from"], link["to"]} <= set(services)]
     return {"services": {name: entry for name, entry in extra["services"].items() if name in services}, "links": links}
@@ -121,7 +125,9 @@ def _place() -> JournalLocation:
 
 
 def _copy_journal(source: Path | None, target: Path | None) -> None:
-    """Copy a journal that is a file, whole, also while it is open; one in PostgreSQL does not come back with the disks."""
+    """Copy a journal that is a file, whole, also while it is open; one in PostgreSQL does not come back
+    with the disks.
+    """
     if source is None or target is None or not source.exists():
         return
     with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(target)) as there:

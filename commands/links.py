@@ -1,4 +1,6 @@
-"""List declared and observed dependencies: links --lab | --environment NAME [--watch SECONDS] [--svg FILE] [--dot] [--json]."""
+"""List declared and observed dependencies: links --lab | --environment NAME [--watch SECONDS] [--svg FILE] [--dot]
+[--json].
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ BETWEEN_S: Final = 5.0
 
 
 def main(argv: list[str]) -> int:
-    """Read the settings and connections of all containers; exit 1 for an undeclared one, 2 when a host could not be read completely."""
+    """Read the settings and connections of all containers; exit 1 for an undeclared one, 2 when a host could not be
+    read completely.
+    """
     parser = argparse.ArgumentParser(prog="links", description=__doc__)
     parser.add_argument(
         "--watch",

@@ -1,4 +1,6 @@
-"""Show or release the host locks of an environment: lock status|release --lab | --environment NAME. `release` needs --token as status shows it."""
+"""Show or release the host locks of an environment: lock status|release --lab | --environment NAME. `release` needs
+--token as status shows it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from phases.context.scope_files import load_scope, ssh_config_of
 
 
 def main(argv: list[str]) -> int:
-    """Print each host's lock, or release those of one token: for a run that is certainly dead and whose journal is lost."""
+    """Print each host's lock, or release those of one token: for a run that is certainly dead and whose journal is
+    lost.
+    """
     parser = argparse.ArgumentParser(prog="lock", description=__doc__)
     parser.add_argument("what", choices=("status", "release"))
     parser.add_argument("--token", help="token of the lock to release, as status prints it")

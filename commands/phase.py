@@ -23,7 +23,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Watch:
-    """Sees whether pytest or a hook of ours broke: pytest's own status for that, 3, says "refused, nothing was done" here."""
+    """Sees whether pytest or a hook of ours broke: pytest's own status for that, 3, says "refused, nothing was done"
+    here.
+    """
 
     broke: bool = False
     status: int | None = None
@@ -86,7 +88,8 @@ def run_phase(phase: str, argv: list[str]) -> int:
         argv = services_first(argv)
         if about.needs_service and "--service" not in argv:
             raise InputError(
-                f"{phase}: no service named; expected at least one: nox -s {phase} -- SERVICE --lab | --environment NAME"
+                f"{phase}: no service named; expected at least one: nox -s {phase} -- SERVICE --lab | "
+                "--environment NAME"
             )
     watch = Watch()
     try:

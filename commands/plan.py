@@ -20,7 +20,8 @@ def main(argv: list[str]) -> int:
     plan, console = scope.plan, open_screen()
     console.print(f"{plan.title} (environment {scope.environment.environment})", style="bold")
     console.print(
-        f"window: {plan.window.starts_at:%a %Y-%m-%d %H:%M %z} to {plan.window.ends_at:%a %Y-%m-%d %H:%M %z}, {plan.window.status}"
+        f"window: {plan.window.starts_at:%a %Y-%m-%d %H:%M %z} to {plan.window.ends_at:%a %Y-%m-%d %H:%M %z}, "
+        f"{plan.window.status}"
     )
     console.print("approvals: " + ", ".join(f"{approval.count} × {approval.role}" for approval in plan.approvals))
     table = Table("#", "service", "wave", "from", "to", "strategy", "who depends on it here")

@@ -1,4 +1,6 @@
-"""List published ports, conflicts now and after the moves, and the smallest remap: ports --lab | --environment NAME | PATH… ."""
+"""List published ports, conflicts now and after the moves, and the smallest remap: ports --lab | --environment NAME |
+PATH… .
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ from phases.preflight.port_scan import scan_ports, scanned_hosts
 
 
 def main(argv: list[str]) -> int:
-    """Scan an environment's hosts, or local paths; exit 1 for a conflict or a place not understood, 2 when a host of the plan was not seen."""
+    """Scan an environment's hosts, or local paths; exit 1 for a conflict or a place not understood, 2 when a host of
+    the plan was not seen.
+    """
     parser = argparse.ArgumentParser(prog="ports", description=__doc__)
     parser.add_argument(
         "paths", nargs="*", type=Path, help="local compose files, or folders to search for them, instead of hosts"
@@ -44,7 +48,8 @@ def main(argv: list[str]) -> int:
     if parsed.paths:
         if parsed.lab or parsed.environment or parsed.write:
             raise InputError(
-                "ports: paths are of this machine: expected no environment and no --write beside them. Give one or the other"
+                "ports: paths are of this machine: expected no environment and no --write beside them. Give "
+                "one or the other"
             )
         return show_paths(parsed.paths, json_wanted=parsed.json)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
@@ -112,7 +117,9 @@ def _show(report: PortReport, difference: str, *, json_wanted: bool) -> None:
 
 
 def _write(options: Options, report: PortReport) -> str:
-    """Write the remaps into the plan and return the difference; raises InputError, nothing written, when the plan would be wrong."""
+    """Write the remaps into the plan and return the difference; raises InputError, nothing written, when the plan would
+    be wrong.
+    """
     remaps: dict[str, dict[str, int]] = {}
     for remap in report.remaps:
         remaps.setdefault(remap.service, {})[remap.key] = remap.to
@@ -132,7 +139,8 @@ def _write(options: Options, report: PortReport) -> str:
 
 
 def exit_code_of(report: PortReport, scope: Scope, *, written: bool = False) -> ExitCode:
-    """Return what a scan's result means; a host outside the plan that does not answer is shown, and counts for nothing else.
+    """Return what a scan's result means; a host outside the plan that does not answer is shown, and counts for nothing
+    else.
 
     Once the remaps are written, what is left of the moves' conflicts counts.
     """

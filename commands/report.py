@@ -1,4 +1,5 @@
-"""Generate a run's evidence again from the journal, of a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
+"""Generate a run's evidence again from the journal, of a killed run too: report [RUN | latest | latest-COMMAND] --lab |
+--environment NAME.
 
 With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY) its checksums are signed.
 """
@@ -54,16 +55,20 @@ def main(argv: list[str]) -> int:
 
 
 def _verdict_of_shards(records: Sequence[Record]) -> ExitCode:
-    """Print what a run of shards comes to, for no single one of them says it, and return its exit status; of any other run OK."""
+    """Print what a run of shards comes to, for no single one of them says it, and return its exit status; of any other
+    run OK.
+    """
     if not is_joined(records):
         return ExitCode.OK
     joined, code = joined_of(records), exit_code(records)
     for number in joined.missing:
         print(
-            f"UNKNOWN: {joined.why_missing(number)}. Run it again: --shard {number}/{joined.of} --run-name {joined.name}"
+            f"UNKNOWN: {joined.why_missing(number)}. Run it again: --shard {number}/{joined.of} --run-name "
+            f"{joined.name}"
         )
     print(
-        f"run {joined.name}: {joined.of - len(joined.missing)} of {joined.of} shards ended; exit status {code.value} ({code.name})"
+        f"run {joined.name}: {joined.of - len(joined.missing)} of {joined.of} shards ended; exit status "
+        f"{code.value} ({code.name})"
     )
     return code
 

@@ -1,4 +1,6 @@
-"""Record the resource use of hosts and containers, for preflight: sample --lab | --environment NAME [--count N --every SECONDS] [--show]."""
+"""Record the resource use of hosts and containers, for preflight: sample --lab | --environment NAME [--count N --every
+SECONDS] [--show].
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ USUAL_EVERY_S: Final = 60.0
 
 
 def main(argv: list[str]) -> int:
-    """Take samples of all hosts of the plan and keep them; exit 2 when a host did not answer. With --show: print the baseline, take none."""
+    """Take samples of all hosts of the plan and keep them; exit 2 when a host did not answer. With --show: print the
+    baseline, take none.
+    """
     parser = argparse.ArgumentParser(prog="sample", description=__doc__)
     parser.add_argument("--count", type=int, default=1, help="number of samples; a timer takes one each time")
     parser.add_argument(
@@ -39,7 +43,8 @@ def main(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     if parsed.count < 1 or parsed.every <= 0:
         raise InputError(
-            f"sample --count {parsed.count} --every {parsed.every:g}: expected at least 1 sample and more than 0 seconds"
+            f"sample --count {parsed.count} --every {parsed.every:g}: expected at least 1 sample and more "
+            "than 0 seconds"
         )
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options, ports_taken=False)
@@ -62,7 +67,8 @@ def _take(fleet: Fleet, scope: Scope, journal: Journal, count: int, every_s: flo
         written = write_samples(journal, samples)
         missed = missed or bool(missing)
         print(
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {written} samples of {len(scope.hosts) - len(missing)} of {len(scope.hosts)} hosts kept"
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {written} samples of "
+            f"{len(scope.hosts) - len(missing)} of {len(scope.hosts)} hosts kept"
         )
         for reason in missing.values():
             print(f"no sample: {reason}", file=sys.stderr)

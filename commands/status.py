@@ -33,7 +33,9 @@ COLOURS: Final = {
 
 
 def main(argv: list[str]) -> int:
-    """Print one line per move, the running and unfinished runs, and the next command for each move; hosts are not contacted."""
+    """Print one line per move, the running and unfinished runs, and the next command for each move; hosts are not
+    contacted.
+    """
     parser = argparse.ArgumentParser(prog="status", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_flags(parser.add_argument)
@@ -102,4 +104,7 @@ def _run_lines(standing: PlanStatus, now: datetime) -> Iterator[str]:
     for run in standing.runs:
         quiet_s = max(0.0, (now - datetime.fromisoformat(run.last_at)).total_seconds())
         how = "" if run.apply else ", a dry run or a reading one"
-        yield f"run {run.run_id[:8]}: {run.command} by {run.operator}{how}, unfinished; last record {quiet_s:.0f} s ago (still running, or killed)"
+        yield (
+            f"run {run.run_id[:8]}: {run.command} by {run.operator}{how}, unfinished; last record {quiet_s:.0f} s "
+            "ago (still running, or killed)"
+        )

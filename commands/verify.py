@@ -1,7 +1,7 @@
 """Verify a run's folder or bundle offline: verify RUN_DIR | BUNDLE.tar.gz [--allowed-signers FILE].
 
-Nothing else is asked: no journal, no network. Says what is wrong, file by file, and exits with 1 then; with 2 when something could not be
-compared, such as a page that another version drew.
+Nothing else is asked: no journal, no network. Says what is wrong, file by file, and exits with 1 then; with 2 when
+something could not be compared, such as a page that another version drew.
 """
 
 from __future__ import annotations

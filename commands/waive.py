@@ -1,4 +1,6 @@
-"""Accept a failing check until a date: sign your entries in waivers.yaml. waive --environment NAME --as EMAIL [--key FILE], or waive --lab."""
+"""Accept a failing check until a date: sign your entries in waivers.yaml. waive --environment NAME --as EMAIL [--key
+FILE], or waive --lab.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def main(argv: list[str]) -> int:
     waivers = list_waivers(options, scope)
     if not waivers:
         raise InputError(
-            f"{options.waivers or DEFAULT}: no waiver of environment {options.environment}. Expected: at least one. Nothing to sign"
+            f"{options.waivers or DEFAULT}: no waiver of environment {options.environment}. Expected: at "
+            "least one. Nothing to sign"
         )
     if parsed.person:
         need_person(scope, parsed.person, None)

@@ -1,4 +1,6 @@
-"""Print the maintenance window: window show | ics --lab | --environment NAME. `ics` writes an invitation for everybody's calendar."""
+"""Print the maintenance window: window show | ics --lab | --environment NAME. `ics` writes an invitation for
+everybody's calendar.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,12 @@ def main(argv: list[str]) -> int:
         file.write_bytes(content)
     except OSError as error:
         raise InputError(
-            f"{file}: can't be written: {error.strerror}. Expected: a place for the invitation. Give another with --output"
+            f"{file}: can't be written: {error.strerror}. Expected: a place for the invitation. Give another "
+            "with --output"
         ) from error
     print(
-        f"written: {file}. Once it stands in the shared calendar: {scope.command('attest', 'prepare/calendar-entry', '--as', 'EMAIL')}"
+        f"written: {file}. Once it stands in the shared calendar: "
+        f"{scope.command('attest', 'prepare/calendar-entry', '--as', 'EMAIL')}"
     )
     return ExitCode.OK
 

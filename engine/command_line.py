@@ -1,4 +1,6 @@
-"""The commands in messages: one function that knows how a phase or command is typed, in which environment and for which service."""
+"""The commands in messages: one function that knows how a phase or command is typed, in which environment and for which
+service.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ def environment_flag(environment: str) -> str:
 
 
 def typed_command(name: str, *words: str, environment: str | None, service: str = "", apply: bool = False) -> str:
-    """Return a phase or command as it is typed; `environment` is None only for commands that belong to none, such as schema.
+    """Return a phase or command as it is typed; `environment` is None only for commands that belong to none, such as
+    schema.
 
-    `words` are what the command takes besides, such as `release --token T`. A service is a word of the phases that name services so.
+    `words` are what the command takes besides, such as `release --token T`. A service is a word of the phases that name
+    services so.
     """
     if name == "pin" and environment == LAB:
         return "nox -s lab -- up"  # the lab pins itself

@@ -1,7 +1,8 @@
-"""The project: the directory of a site's own files. Every path of theirs is relative to it, and it is the working directory of a command.
+"""The project: the directory of a site's own files. Every path of theirs is relative to it, and it is the working
+directory of a command.
 
-It is the directory that `--project DIR` or LONGSHORE_PROJECT names, else the one where the command was started: the checkout,
-under nox. Paths that a person types are relative to it too, as with `git -C DIR`.
+It is the directory that `--project DIR` or LONGSHORE_PROJECT names, else the one where the command was started: the
+checkout, under nox. Paths that a person types are relative to it too, as with `git -C DIR`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def environment_file(environment: str) -> Path:
 
 
 def split_project(argv: list[str]) -> tuple[str | None, list[str]]:
-    """Return what `--project` says, None without it, and the other words; raises InputError for a flag without a directory."""
+    """Return what `--project` says, None without it, and the other words; raises InputError for a flag without a
+    directory.
+    """
     given: str | None = None
     others: list[str] = []
     words = iter(argv)
@@ -59,7 +62,8 @@ def split_project(argv: list[str]) -> tuple[str | None, list[str]]:
 
 
 def enter_project(argv: list[str]) -> list[str]:
-    """Make the project the working directory and return a command's other words; child processes inherit it by its variable.
+    """Make the project the working directory and return a command's other words; child processes inherit it by its
+    variable.
 
     Raises InputError for a directory that does not exist.
     """
@@ -81,7 +85,9 @@ def enter_project(argv: list[str]) -> list[str]:
 
 
 def project_words() -> tuple[str, ...]:
-    """Return the flag that a shown command needs to work on the same project when it is pasted; none in the checkout's own."""
+    """Return the flag that a shown command needs to work on the same project when it is pasted; none in the checkout's
+    own.
+    """
     named = os.environ.get(VARIABLE)
     return (FLAG, named) if named else ()
 

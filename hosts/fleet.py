@@ -1,4 +1,6 @@
-"""All hosts of a run: opened once, identified before the first command, facts gathered in parallel, closed at the end."""
+"""All hosts of a run: opened once, identified before the first command, facts gathered in parallel, closed
+at the end.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from hosts.ssh.client import SshHost, private_folder
 MOST_AT_ONCE: Final = 16
 IDENTIFY_S: Final = 15.0
 DOCKER_SOCKET: Final = "/var/run/docker.sock"
-IDENTIFY: Final = f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u; [ -w {DOCKER_SOCKET} ] && echo open || echo closed'
+IDENTIFY: Final = (
+    f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u; [ -w {DOCKER_SOCKET} ] && '
+    "echo open || echo closed"
+)
 Answer = TypeVar("Answer")
 
 
@@ -67,7 +72,9 @@ class Fleet:
         return SshHost(name, pin.address, folder, (*options, *pinned))
 
     def __getitem__(self, name: str) -> SshHost:
-        """Return a host that is the one that was pinned; raises RefusedError when it is another, BuriedError when it is dead."""
+        """Return a host that is the one that was pinned; raises RefusedError when it is another, BuriedError when it is
+        dead.
+        """
         if name in self._lost:
             raise HostLostError(f"{name}: not asked: declared lost ({self._lost[name]})")
         host = self._hosts[name]
@@ -115,7 +122,9 @@ class Fleet:
             host.cut()
 
     def facts(self, name: str) -> HostFacts:
-        """Return a host's facts, gathered once until they are forgotten; raises what looking raised, without looking again."""
+        """Return a host's facts, gathered once until they are forgotten; raises what looking raised, without looking
+        again.
+        """
         found = self._facts.get(name)  # once: another thread may forget them
         if found is None:
             found = self._facts[name] = self._gather(name)
@@ -141,7 +150,9 @@ class Fleet:
         return {name: self._facts[name] for name in names}
 
     def cached(self, name: str, what: str, ask: Callable[[], Answer]) -> Answer:
-        """Return an answer about a host that is asked for once, until its facts are forgotten; what `ask` raises is raised anew each time."""
+        """Return an answer about a host that is asked for once, until its facts are forgotten; what `ask` raises is
+        raised anew each time.
+        """
         answers = self._answers.setdefault(name, {})
         if what not in answers:
             answers[what] = ask()
@@ -196,7 +207,8 @@ def refusal_of(environment: Environment, name: str, machine_id: str, *, lab: boo
         )
     if machine_id != pin.machine_id:
         return RefusedError(
-            f"{where}: machine-id is {machine_id or 'empty'}. Expected: {pin.machine_id}, as pinned: it is another machine. "
+            f"{where}: machine-id is {machine_id or 'empty'}. Expected: {pin.machine_id}, as pinned: it is another "
+            "machine. "
             f"If that is right: {typed_command('pin', environment=environment.environment)}"
         )
     return None
@@ -207,8 +219,10 @@ def refuse_other_engine(environment: Environment, name: str, engine_id: str) -> 
     pinned = environment.hosts[name].engine_id
     if engine_id != pinned:
         raise RefusedError(
-            f"{name}: environment {environment.environment}: its Docker Engine's ID is {engine_id}. Expected: {pinned}, as pinned: "
-            f"its data root was replaced or another engine answers. If that is right: {typed_command('pin', environment=environment.environment)}"
+            f"{name}: environment {environment.environment}: its Docker Engine's ID is {engine_id}. Expected: "
+            f"{pinned}, as pinned: "
+            "its data root was replaced or another engine answers. If that is right: "
+            f"{typed_command('pin', environment=environment.environment)}"
         )
 
 

@@ -1,4 +1,6 @@
-"""pytest-testinfra over a connection that is already open: its commands run through `Host.run`, no other ssh is started."""
+"""pytest-testinfra over a connection that is already open: its commands run through `Host.run`, no other ssh is
+started.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`python -m commands lab up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status | break FAULT | heal`."""
+"""`python -m commands lab up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status |
+break FAULT | heal`.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +35,21 @@ def _say(started: float) -> Callable[[str], None]:
 
 
 def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) -> None:
-    """Raise the lab with the services of a choice, by default those it has; what is up is left alone, what is not whole is made anew."""
+    """Raise the lab with the services of a choice, by default those it has; what is up is left alone, what is not whole
+    is made anew.
+    """
     if other := hosts.other_checkout(client):
         raise LabError(
-            f"this machine: the lab of {other} is up. Expected: none, or this folder's. Try: python -m commands lab reset (replaces it), "
+            f"this machine: the lab of {other} is up. Expected: none, or this folder's. Try: python -m commands lab "
+            "reset (replaces it), "
             f"or a lab beside it: {VARIABLE}=NAME python -m commands lab up"
         )
     choice = choice or known_choice()
     new = _is_incomplete(client)
     if not new and choice is not known_choice():
         raise LabError(
-            f"this folder: its lab is up with {known_choice()} services. Expected: {choice}. Try: python -m commands lab reset --services {choice}"
+            f"this folder: its lab is up with {known_choice()} services. Expected: {choice}. Try: python -m "
+            f"commands lab reset --services {choice}"
         )
     origins = images.ensure_images(client, say, choice)
     addresses = hosts.ensure_network(client)
@@ -118,7 +124,9 @@ def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
 
 
 def status(client: Any) -> dict[str, Any]:
-    """Return what is up, when and from where it was raised, and where each image came from; a silent engine is told, not waited for."""
+    """Return what is up, when and from where it was raised, and where each image came from; a silent engine is told,
+    not waited for.
+    """
     known = known_lab()
     other = hosts.other_checkout(client)
     up_now = {plan.name: hosts.describe(client, plan, reachable=other is None) for plan in HOSTS}
@@ -187,7 +195,8 @@ def _need_own_name() -> None:
     if known and known.get("name", "") != NAMES.name:
         before = f"{VARIABLE}={known['name']}" if known.get("name") else f"without {VARIABLE}"
         raise LabError(
-            f"this folder: its lab was raised {before}. Expected: the same now, or that lab removed first, with: lab down"
+            f"this folder: its lab was raised {before}. Expected: the same now, or that lab removed first, "
+            "with: lab down"
         )
 
 
@@ -247,7 +256,10 @@ def main(argv: list[str]) -> int:
         )
     except KeyboardInterrupt:
         return _told(
-            "interrupted. Expected: an end. Try: python -m commands lab up, which begins anew, or: python -m commands lab down",
+            (
+                "interrupted. Expected: an end. Try: python -m commands lab up, which begins anew, or: python -m "
+                "commands lab down"
+            ),
             INTERRUPTED,
         )
     return 0

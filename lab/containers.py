@@ -1,4 +1,6 @@
-"""How a service gets onto the source host: files written, a container started, its answer awaited; from here only through ssh and its ports."""
+"""How a service gets onto the source host: files written, a container started, its answer awaited; from here only
+through ssh and its ports.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ def connect() -> Any:
         client.ping()
     except DockerException as error:
         raise LabError(
-            "this machine: no Docker Engine answers. Expected: one on the usual socket. Try: ./bootstrap.sh demo, which "
+            "this machine: no Docker Engine answers. Expected: one on the usual socket. Try: ./bootstrap.sh demo, "
+            "which "
             f"installs and starts it ({str(error).splitlines()[0][:120]})"
         ) from error
     return client
@@ -53,7 +54,8 @@ def alone() -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LabError(
-                "this machine: another command of the lab is running. Expected: one at a time. Wait for its end: ps ax | grep 'm lab'"
+                "this machine: another command of the lab is running. Expected: one at a time. Wait for its "
+                "end: ps ax | grep 'm lab'"
             ) from error
         yield
 
@@ -79,14 +81,17 @@ def pipe(source: list[str], sink: list[str], *, deadline_s: float = DEADLINE_S) 
     if giving.returncode or taking.returncode:
         said = taking.stderr.decode(errors="replace").strip()[-300:]
         raise LabError(
-            f"{' '.join(source[:4])} … | {' '.join(sink[:6])} …: exit status {giving.returncode} and {taking.returncode}: {said}"
+            f"{' '.join(source[:4])} … | {' '.join(sink[:6])} …: exit status {giving.returncode} and "
+            f"{taking.returncode}: {said}"
         )
 
 
 def wait_until(
     what: str, question: Callable[[], str], deadline_s: float, *, hint: str = f"docker ps -a --filter label={LABEL}"
 ) -> None:
-    """Ask until the answer is empty (nothing missing); raises LabError with the last answer, the wait and where to look."""
+    """Ask until the answer is empty (nothing missing); raises LabError with the last answer, the wait and where to
+    look.
+    """
     started, pause = time.monotonic(), 0.1
     while missing := question():
         waited = time.monotonic() - started

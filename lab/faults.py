@@ -37,7 +37,10 @@ def _inside(host: str, script: str) -> None:
 
 def _take_port(_client: Any) -> None:
     """Listen where postgres wants to: under a name of its own, so that healing finds this program and no other."""
-    perl = f'use IO::Socket::INET; $0="{PORT_TAKER}"; my $s=IO::Socket::INET->new(LocalPort=>{BUSY_PORT},Listen=>5,ReuseAddr=>1) or die; sleep 86400'
+    perl = (
+        f'use IO::Socket::INET; $0="{PORT_TAKER}"; my '
+        f"$s=IO::Socket::INET->new(LocalPort=>{BUSY_PORT},Listen=>5,ReuseAddr=>1) or die; sleep 86400"
+    )
     _inside("wf002", f"{LISTENS} || perl -e '{perl}' >/dev/null 2>&1 &")
     wait_until(f"wf002: a listener on {BUSY_PORT}", lambda: _not_listening("wf002"), 10)
 
@@ -76,7 +79,9 @@ def _thaw_docker(_client: Any) -> None:
 
 
 def _end_docker(_client: Any) -> None:
-    """End the engine of wf002 as `systemctl stop docker` would; the host's entry point lets it rest while the file is there."""
+    """End the engine of wf002 as `systemctl stop docker` would; the host's entry point lets it rest while the file is
+    there.
+    """
     _inside("wf002", f"touch {ENGINE_DOWN}; pkill -TERM -x dockerd || true")
     wait_until("wf002: no engine", lambda: "" if _engine_trouble("wf002") else "it still answers", ENGINE_S)
 

@@ -179,7 +179,8 @@ def _trust_this_machines_authorities(client: Any, raw: str) -> None:
         container.commit(repository=repository, tag=tag)
     except APIError as error:
         raise LabError(
-            f"{OWN_BASE}: could not take over this machine's CA bundle: {error.explanation}. Expected: {HOST_CA_BUNDLE} in it. Look: docker info"
+            f"{OWN_BASE}: could not take over this machine's CA bundle: {error.explanation}. Expected: "
+            f"{HOST_CA_BUNDLE} in it. Look: docker info"
         ) from error
     finally:
         container.remove(force=True)

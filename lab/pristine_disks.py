@@ -1,7 +1,7 @@
 """The untouched state of each host's disk, kept as a volume, so that a warm start is a copy.
 
-A few sets are kept, so that changing between two versions of the lab costs nothing: making another begins with removing the
-oldest. A set counts once its marker is there, a volume made last.
+A few sets are kept, so that changing between two versions of the lab costs nothing: making another begins with removing
+the oldest. A set counts once its marker is there, a volume made last.
 """
 
 from __future__ import annotations
@@ -52,13 +52,17 @@ HANDED_OUT: Final = (
 GOLDEN_LABEL: Final = NAMES.golden_label
 KEPT_SETS: Final = 3
 LOAD_DEADLINE_S: Final = 1800
-"""All thirteen services' images are four gigabytes: far beyond what loading them takes on a machine that does nothing else."""
+"""All thirteen services' images are four gigabytes: far beyond what loading them takes on a machine that does nothing
+else.
+"""
 COPYING: Final = f"{PREFIX}-copying"
 """The container that copies disks: by its name, so that one whose caller was killed is found and ended."""
 
 
 def key_of(client: Any, choice: Choice) -> str:
-    """Return a digest over what decides the hosts' disks: the hosts' own image, the services' images, seeds and options."""
+    """Return a digest over what decides the hosts' disks: the hosts' own image, the services' images, seeds and
+    options.
+    """
     digest = hashlib.sha256(choice.encode())
     patterns = (*SOURCES, *SOURCES_OF_ALL) if choice is Choice.ALL else SOURCES
     for file in sorted(file for pattern in patterns for file in (ROOT / "lab").glob(pattern)):

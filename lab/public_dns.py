@@ -11,7 +11,10 @@ from lab.settings import HOSTS, Choice, HostPlan
 
 MARK: Final = "# longshore lab: public names"
 NAMES: Final = tuple(f"{name}.shop.internal" for name in UPSTREAMS)
-WRITE: Final = """grep -vF "$1" /etc/hosts >/tmp/hosts; printf '%s %s %s\\n' "$2" "$3" "$1" >>/tmp/hosts; cat /tmp/hosts >/etc/hosts; rm /tmp/hosts"""
+WRITE: Final = """\
+grep -vF "$1" /etc/hosts >/tmp/hosts
+printf '%s %s %s\\n' "$2" "$3" "$1" >>/tmp/hosts
+cat /tmp/hosts >/etc/hosts; rm /tmp/hosts"""
 
 
 def point_names(address: str) -> None:

@@ -26,7 +26,8 @@ class Registry:
         self.silent = False
 
     def pull(self, reference: str, name: str) -> bool:
-        """Pull an official image and keep it under a name of the lab's own; return False when the registry does not give it.
+        """Pull an official image and keep it under a name of the lab's own; return False when the registry does not
+        give it.
 
         It is pulled by its digest: pulling by its tag would move that tag, which is this machine's user's
         (docs.docker.com/reference/cli/docker/image/pull, "Pull an image by digest").

@@ -160,15 +160,33 @@ ORDERS_RUN: Final = (
     "team=shop",
     ORDERS,
 )
-REDIS_CONF: Final = "bind * -::*\nprotected-mode yes\nport 6379\nappendonly yes\nappendfsync everysec\nsave 3600 1 300 100\nrequirepass {password}\n"
+REDIS_CONF: Final = (
+    "bind * -::*\nprotected-mode yes\nport 6379\nappendonly yes\nappendfsync everysec\nsave 3600 1 300 "
+    "100\nrequirepass {password}\n"
+)
 
 
 CORE_PASSWORDS: Final = ("postgres", "orders_app", "reporting", "redis")
 PASSWORDS: Final = (
-    "minio", "minio_app_access_key", "minio_app_secret_key", "rabbitmq", "rabbitmq_reader", "parcels_amqp", "keycloak_database",
-    "keycloak_admin", "keycloak_login", "n8n_database", "n8n_owner", "n8n_key", "grafana_admin", "grafana_key", "metabase_database",
-    "metabase_owner", "metabase_key", "waha_api_key",
-)  # fmt: skip
+    "minio",
+    "minio_app_access_key",
+    "minio_app_secret_key",
+    "rabbitmq",
+    "rabbitmq_reader",
+    "parcels_amqp",
+    "keycloak_database",
+    "keycloak_admin",
+    "keycloak_login",
+    "n8n_database",
+    "n8n_owner",
+    "n8n_key",
+    "grafana_admin",
+    "grafana_key",
+    "metabase_database",
+    "metabase_owner",
+    "metabase_key",
+    "waha_api_key",
+)
 PRODUCTS: Final = {
     "rabbitmq": "exchanges of every type, queues with messages",
     "minio": "buckets, objects and their versions",
@@ -260,7 +278,9 @@ def start_sessions() -> None:
 
 
 def wait_for_services(choice: Choice) -> None:
-    """Wait until every service on the source does its work; in a lab with all, parcels and caddy stand for what is behind them."""
+    """Wait until every service on the source does its work; in a lab with all, parcels and caddy stand for what is
+    behind them.
+    """
     for name, port, path in (("orders", 8080, "/health"), ("prometheus", 9090, "/-/ready")):
         wait_for_http(name, port, path)
     if choice is Choice.ALL:

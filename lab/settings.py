@@ -37,7 +37,10 @@ class LabNames:
         """Return why the name can't be one; empty when it can."""
         if not self.name or (NAME_FORM.fullmatch(self.name) and self.name not in TAKEN_NAMES):
             return ""
-        return f"{VARIABLE}: {self.name!r} can't be the name of a lab. Expected: up to 12 small letters and digits, first a letter"
+        return (
+            f"{VARIABLE}: {self.name!r} can't be the name of a lab. Expected: up to 12 small letters and digits, "
+            "first a letter"
+        )
 
     @property
     def prefix(self) -> str:
@@ -123,8 +126,23 @@ PARCELS: Final = f"{IMAGES}/parcels:1"
 TOOLBOX: Final = "longshore/toolbox:1"
 
 SOURCE_IMAGES: Final = (
-    POSTGRES, REDIS, PROMETHEUS, RABBITMQ, CADDY, MINIO, LOKI, TEMPORAL, KEYCLOAK, N8N, GRAFANA, METABASE, WAHA, ORDERS, PARCELS, TOOLBOX,
-)  # fmt: skip
+    POSTGRES,
+    REDIS,
+    PROMETHEUS,
+    RABBITMQ,
+    CADDY,
+    MINIO,
+    LOKI,
+    TEMPORAL,
+    KEYCLOAK,
+    N8N,
+    GRAFANA,
+    METABASE,
+    WAHA,
+    ORDERS,
+    PARCELS,
+    TOOLBOX,
+)
 CORE_IMAGES: Final = frozenset({POSTGRES, REDIS, PROMETHEUS, ORDERS, TOOLBOX})
 BACKUP_HOST: Final = "wf006"
 FOURTH_VARIABLE: Final = "LONGSHORE_LAB_FOURTH"
@@ -151,9 +169,22 @@ def local_name(reference: str) -> str:
 
 CORE_SERVICES: Final = ("postgres", "prometheus", "redis", "orders")
 SERVICES: Final = (
-    "n8n", "postgres", "keycloak", "grafana", "prometheus", "loki", "redis", "minio", "rabbitmq", "caddy", "waha", "metabase", "temporal",
-    "orders", "parcels",
-)  # fmt: skip
+    "n8n",
+    "postgres",
+    "keycloak",
+    "grafana",
+    "prometheus",
+    "loki",
+    "redis",
+    "minio",
+    "rabbitmq",
+    "caddy",
+    "waha",
+    "metabase",
+    "temporal",
+    "orders",
+    "parcels",
+)
 
 
 def services_of(choice: Choice) -> tuple[str, ...]:
@@ -163,9 +194,12 @@ def services_of(choice: Choice) -> tuple[str, ...]:
 
 OWN_PROGRAM: Final = "a program with its HTTP API"
 STAND_INS: Final = {
-    MINIO: ("minio", "SeaweedFS"), LOKI: ("loki", OWN_PROGRAM), GRAFANA: ("grafana", OWN_PROGRAM), METABASE: ("metabase", OWN_PROGRAM),
+    MINIO: ("minio", "SeaweedFS"),
+    LOKI: ("loki", OWN_PROGRAM),
+    GRAFANA: ("grafana", OWN_PROGRAM),
+    METABASE: ("metabase", OWN_PROGRAM),
     WAHA: ("waha", OWN_PROGRAM + ", without WhatsApp"),
-}  # fmt: skip
+}
 """What plays an image that no registry gives: its service, and what it is."""
 
 

@@ -1,4 +1,5 @@
-"""A named moment of the lab's disks, kept so that it can come back: what took minutes to reach is reached again by copying.
+"""A named moment of the lab's disks, kept so that it can come back: what took minutes to reach is reached again by
+copying.
 
 It belongs to this folder's lab: hosts raised with other identities could not read it, so it goes with `down`.
 """
@@ -30,7 +31,9 @@ def _token_file(name: str) -> Path:
 
 
 def keep(client: Any, name: str, say: Callable[[str], None]) -> None:
-    """Stop the hosts cleanly, copy their disks under this name, and start them again; an older one of the name is replaced."""
+    """Stop the hosts cleanly, copy their disks under this name, and start them again; an older one of the name is
+    replaced.
+    """
     if not NAME.fullmatch(name):
         raise LabError(f"{name!r}: no name for a kept lab. Expected: small letters, digits and dashes")
     forget(client, name)
@@ -74,11 +77,13 @@ def need(client: Any, name: str) -> None:
     if not {_volume(name, plan) for plan in HOSTS} <= there:
         known = ", ".join(sorted(folder.name for folder in KEPT.glob("*"))) or "none"
         raise LabError(
-            f"{name}: not kept by this folder's lab (kept: {known}). Expected: python -m commands lab keep {name}, earlier"
+            f"{name}: not kept by this folder's lab (kept: {known}). Expected: python -m commands lab keep "
+            f"{name}, earlier"
         )
     if choice != known_choice().value:
         raise LabError(
-            f"{name}: kept with {choice} services. Expected: {known_choice()}, as now. Try: python -m commands lab reset --services {choice}"
+            f"{name}: kept with {choice} services. Expected: {known_choice()}, as now. Try: python -m "
+            f"commands lab reset --services {choice}"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -30,21 +30,26 @@ from hosts.facts.model import HostFacts
 from hosts.local.ssh_signing import KeySigner
 from phases.context.own_checks import READING, check_files
 from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 from phases.gates.gates import Gates
 from phases.preflight.capacity import Capacity, read_capacity, targets_of
 from phases.preflight.network import look_at_network
 from phases.preflight.port_scan import PortScan, scan_ports, scanned_hosts
 from phases.preflight.target_fitness import find_references
 from phases.prepare.host_configuration import backup_table
+from phases.session.opening import open_session
 from phases.session.own_checks import OwnChecks
 from phases.session.prefetch import Prefetch
 from phases.session.run_records import record_looked_at
-from phases.session.session import Session, open_session, open_worker
+from phases.session.session import Session
 from phases.session.work_split import FIRST
+from phases.session.worker import open_worker
 from phases.signoff.attestations import judge_manual
 from phases.signoff.manual_steps import asked, since_when
 from phases.signoff.signatures import signer_of
 from phases.validate.service_checks import refuse_unmoved
+
+Found = TypeVar("Found", Capacity, DependencyGraph, Matrix)
 
 SESSION = pytest.StashKey[Session]()
 DESCRIBED = pytest.StashKey[set[str]]()
@@ -103,7 +108,7 @@ def _add_own_checks(config: pytest.Config, session: Session) -> None:
     own = project_folder() / session.scope.environment.own_checks
     folder, command = own / session.book.command, session.book.command
     if command in READING and check_files(own, command):
-        config.pluginmanager.register(OwnChecks(folder, command, session.world), "longshore-own-checks")
+        config.pluginmanager.register(OwnChecks(folder, command, session.context), "longshore-own-checks")
         config.args[:] = [*dict.fromkeys((*config.args, str(folder)))]
         config.option.inifilename = str(config.inipath)  # a worker looks for it from the folders that it is given
 
@@ -119,11 +124,13 @@ def _spread(config: pytest.Config, command: str) -> None:
     """Let xdist give all steps of a host to one worker; raises InputError where workers can't be right."""
     if command in WRITING_PHASES:
         raise InputError(
-            f"-n (xdist): {command} changes hosts, in one order, in one process. Expected: none. Choose with --service or --wave"
+            f"-n (xdist): {command} changes hosts, in one order, in one process. Expected: none. Choose with "
+            "--service or --wave"
         )
     if any(not str(one).endswith("popen") for one in config.option.tx):
         raise InputError(
-            f"--tx {config.option.tx[0]}: workers on other machines are not used. Expected: -n there, and --shard I/N for several machines"
+            f"--tx {config.option.tx[0]}: workers on other machines are not used. Expected: -n there, and "
+            "--shard I/N for several machines"
         )
     config.option.dist = "loadscope"  # with a host for a scope
 
@@ -132,7 +139,7 @@ def _spread(config: pytest.Config, command: str) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker which run it looks for."""
     session = node.config.stash[SESSION]
-    node.workerinput[GIVEN] = {"run": session.world.run.id, "folder": str(session.book.folder)}
+    node.workerinput[GIVEN] = {"run": session.context.run.id, "folder": str(session.book.folder)}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -146,9 +153,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     seen.add(group)
     if group:
         hosts = (group,) if group in session.scope.hosts else ()
-        record_looked_at(session.world, session.book.command, hosts, session.share.split.services_of((group,)))
+        record_looked_at(session.context, session.book.command, hosts, session.share.split.services_of((group,)))
     elif session.book.command == FIRST:
-        session.world.fleet.gather(session.scope.hosts)
+        session.context.fleet.gather(session.scope.hosts)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -162,7 +169,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _seal(session: Session, signer: KeySigner | None) -> None:
     """Put the appendix into the folder and seal it; a run without evidence (no room, killed) has nothing to seal."""
     folder = session.book.folder
-    move_appendix(folder / PRIVATE / APPENDIX, folder / APPENDIX, session.world.redactor)
+    move_appendix(folder / PRIVATE / APPENDIX, folder / APPENDIX, session.context.redactor)
     if not (folder / RECORDS).exists():
         return
     try:
@@ -190,7 +197,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _machines(item: pytest.Item, scope: Scope) -> tuple[str, ...]:
-    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to or leave."""
+    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to
+    or leave.
+    """
     if item.get_closest_marker("every_host"):
         return scanned_hosts(scope)
     if item.get_closest_marker("source_hosts"):
@@ -201,14 +210,14 @@ def _machines(item: pytest.Item, scope: Scope) -> tuple[str, ...]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out steps that do not apply to a service; the page says so."""
     session = config.stash[SESSION]
-    session.world.redactor.publish(*(marker.args[0] for item in items if (marker := item.get_closest_marker("step"))))
+    session.context.redactor.publish(*(marker.args[0] for item in items if (marker := item.get_closest_marker("step"))))
     reasons: dict[str, dict[str, str]] = {}
     for item in list(items):
         reason = _does_not_apply(session, item, reasons)
         if reason is not None:
             items.remove(item)
         if reason and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
-            session.world.run.record(RecordKind.STEP_SKIPPED, body={"text": reason})
+            session.context.run.record(RecordKind.STEP_SKIPPED, body={"text": reason})
 
 
 def _does_not_apply(session: Session, item: pytest.Item, reasons: dict[str, dict[str, str]]) -> str | None:
@@ -232,9 +241,9 @@ def session(pytestconfig: pytest.Config) -> Session:
 
 
 @pytest.fixture
-def world(session: Session) -> RunContext:
+def context(session: Session) -> RunContext:
     """Return the hosts, services and journal of this run."""
-    return session.world
+    return session.context
 
 
 @pytest.fixture
@@ -244,8 +253,8 @@ def manual(request: pytest.FixtureRequest, session: Session) -> Callable[..., Ju
 
     def judged(service: str | None = None) -> Judgement:
         one = asked(step, service)
-        since = since_when(one, session.world.journal, (move.service for move in session.scope.moves))
-        return judge_manual(session.scope, session.world.run, session.book.folder, one, since)
+        since = since_when(one, session.context.journal, (move.service for move in session.scope.moves))
+        return judge_manual(session.scope, session.context.run, session.book.folder, one, since)
 
     return judged
 
@@ -260,26 +269,32 @@ def gates(session: Session) -> Gates:
 def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
     """Return the move that this step is about; a validation asks nothing about a service that was not moved."""
     if BY_NAME[session.book.command].moved_only:
-        refuse_unmoved(session.world, request.param)
+        refuse_unmoved(session.context.journal, request.param)
     return session.moves[request.param]
 
 
 @pytest.fixture
-def facts(machine: str, world: RunContext) -> HostFacts:
+def service_move(move: RunningMove, session: Session) -> ServiceMove:
+    """Return what is known of the move that this step is about: its service, product, hosts and facts."""
+    return session.moves.move_of(move.service)
+
+
+@pytest.fixture
+def facts(machine: str, context: RunContext) -> HostFacts:
     """Return the facts of the host that this step is about."""
-    return world.facts(machine)
+    return context.facts(machine)
 
 
 @pytest.fixture(scope="session")
 def port_scan(pytestconfig: pytest.Config) -> PortScan:
     """Scan the ports of all hosts once, and write the tables into the evidence."""
-    world = pytestconfig.stash[SESSION].world
-    scan = scan_ports(world.scope, world.fleet, world.where())
+    context = pytestconfig.stash[SESSION].context
+    scan = scan_ports(context.scope, context.fleet, context.where())
     for host in scan.hosts.values():
         for container in host.facts.containers if host.facts else ():
-            world.register(container)
+            context.register(container)
     for table in tables_of(scan.report):
-        world.run.record(RecordKind.REPORT_TABLE, body=table.body())
+        context.run.record(RecordKind.REPORT_TABLE, body=table.body())
     return scan
 
 
@@ -287,7 +302,7 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
 def ahead(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
     """Ask about the services that rows ask for side by side, from the first row on: they take longest."""
     session, share = request.config.stash[SESSION], request.config.stash[SESSION].share
-    found = Prefetch(session.world, lambda service: share.split.services_of((share.group_of(service, None),)))
+    found = Prefetch(session.moves.move_of, lambda service: share.split.services_of((share.group_of(service, None),)))
     if not is_worker(request.config):  # a worker does not know yet which of them it will be asked for
         asking = [item for item in request.session.items if "ahead" in getattr(item, "fixturenames", ())]
         params = [getattr(getattr(item, "callspec", None), "params", {}) for item in asking]
@@ -296,23 +311,26 @@ def ahead(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
     found.end()
 
 
+def _with_table(context: RunContext, found: Found) -> Found:
+    """Write the table of what was found once for the whole run into the evidence."""
+    context.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
+    return found
+
+
 @pytest.fixture(scope="session")
 def capacity(pytestconfig: pytest.Config) -> Capacity:
     """Read the samples of the targets once, and write the table into the evidence."""
     session = pytestconfig.stash[SESSION]
-    world, found = session.world, read_capacity(session.world, session.share.hosts)
-    world.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
-    return found
+    return _with_table(session.context, read_capacity(session.context, session.share.hosts))
 
 
 @pytest.fixture(scope="session")
 def references(pytestconfig: pytest.Config) -> DependencyGraph:
     """Find who depends on whom once, and write the table into the evidence."""
-    world = pytestconfig.stash[SESSION].world
-    found = find_references(world)
-    world.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
+    context = pytestconfig.stash[SESSION].context
+    found = _with_table(context, find_references(context))
     if found.edges:
-        world.run.record(RecordKind.REPORT_GRAPH, body=found.graph(world.where()).body())
+        context.run.record(RecordKind.REPORT_GRAPH, body=found.graph(context.where()).body())
     return found
 
 
@@ -320,16 +338,14 @@ def references(pytestconfig: pytest.Config) -> DependencyGraph:
 def network(pytestconfig: pytest.Config) -> Matrix:
     """Try every port that hosts need of each other once, and write the requirements into the evidence."""
     session = pytestconfig.stash[SESSION]
-    world, found = session.world, look_at_network(session.world, session.share.hosts)
-    world.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
-    return found
+    return _with_table(session.context, look_at_network(session.context, session.share.hosts))
 
 
 @pytest.fixture(scope="session")
 def backups(pytestconfig: pytest.Config) -> None:
     """Write the table of all backups into the evidence."""
     session = pytestconfig.stash[SESSION]
-    world, share = session.world, session.share
-    world.run.record(
-        RecordKind.REPORT_TABLE, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body()
+    context, share = session.context, session.share
+    context.run.record(
+        RecordKind.REPORT_TABLE, body=backup_table(context, datetime.now(UTC), share.hosts, share.services).body()
     )

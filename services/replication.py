@@ -1,4 +1,6 @@
-"""Products that can carry their data by their own replication: what to run, and what its answers mean. Deeds as data, run by actions."""
+"""Products that can carry their data by their own replication: what to run, and what its answers mean. Deeds as data,
+run by actions.
+"""
 
 from __future__ import annotations
 
@@ -57,10 +59,14 @@ class Replication(Protocol):
         """Return the program that tells over the stopped source's data where it ended, empty when its log does."""
 
     def end_in_data(self) -> str:
-        """Return a Python program for the toolbox that tells, over the stopped source's data at /data, where it ended; empty for none."""
+        """Return a Python program for the toolbox that tells, over the stopped source's data at /data, where it ended;
+        empty for none.
+        """
 
     def end_position(self, output: str) -> str:
-        """Return where the stopped source ended, from all that was told; empty when that is not told, or when it did not end cleanly."""
+        """Return where the stopped source ended, from all that was told; empty when that is not told, or when it did
+        not end cleanly.
+        """
 
     def why_not_complete(self, output: str, end: str) -> str:
         """Return why a replica with this status does not hold everything up to the source's end, empty when it does."""

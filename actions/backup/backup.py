@@ -1,6 +1,7 @@
 """Backups before the window: logical exports and archives of the volumes, encrypted in a restic repository elsewhere.
 
-Everything runs on the source host. Whether what was stored can be restored is the drill's question (actions/backup/restore_drill.py).
+Everything runs on the source host. Whether what was stored can be restored is the drill's question
+(actions/backup/restore_drill.py).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,7 +25,8 @@ from actions.backup.restic import (
     remove_snapshot,
     say_locks,
 )
-from actions.common.route import Route, flush_disks, run_checked
+from actions.common.base_action import RouteAction
+from actions.common.route import flush_disks, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.copy.locations import DataPlace, places_to_copy
 from actions.copy.ssh_channel import close_channel, shell_line
@@ -35,7 +37,7 @@ from engine.contracts.product import Product
 from engine.errors import ActionError
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 
 ROLE: Final = "backup"
 AT_ONCE: Final = 3
@@ -45,25 +47,18 @@ NO_CONTENT: Final = ("find", "/data", "-type", "f", "-size", "+0c", "-print", "-
 
 
 @dataclass(frozen=True)
-class TakeBackup:
+class TakeBackup(RouteAction):
     """Store each logical export and each volume of one service as a snapshot, then check the repository."""
 
-    route: Route
     repository: Repository
     commands: tuple[ContainerCommand, ...]
     places: tuple[DataPlace, ...]
-    key: str = field(default="backup-taken", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "backup-taken"
 
     def describe(self) -> str:
         """Return the dry run's line."""
         names = ", ".join([*(export_name(command) for command in self._saving()), *(p.text() for p in self.places)])
         return f"back up {names} of {self.route.source} to {self.repository.where} (restic, encrypted)"
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on the data."""
-        return None
 
     def do(self, note: Note) -> None:
         """Take all snapshots; a failed export is not counted and its snapshot is forgotten."""
@@ -101,13 +96,15 @@ class TakeBackup:
             return failed(f"{self.route.service}: {seen}. Expected: all, not empty. {again}")
         if note.get("repository_ok") is False:
             return failed(
-                f"{self.route.service}: {len(taken)} objects in {where}, but the repository is damaged: restic says {said}. Expected: sound. "
+                f"{self.route.service}: {len(taken)} objects in {where}, but the repository is damaged: restic says "
+                f"{said}. Expected: sound. "
                 f"Put it aside, then take another backup: ssh {self.repository.peer.host} "
                 f"sudo mv {self.repository.path} {self.repository.path}.damaged"
             )
         if not note.get("repository_ok"):
             return unknown(
-                f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be checked: {said}. {again}"
+                f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be "
+                f"checked: {said}. {again}"
             )
         if not wanted:
             return passed(
@@ -132,7 +129,9 @@ class TakeBackup:
         return [command for command in self.commands if command.saves_as]
 
     def _archive(self, opened: OpenRepository, place: DataPlace) -> BackupObject:
-        """Archive a place while the service runs: consistent as after a power cut, no more; the export is the other half."""
+        """Archive a place while the service runs: consistent as after a power cut, no more; the export is the other
+        half.
+        """
         started = time.monotonic()
         mount = ToolboxMount(place.kind, place.source, "/data", read_only=True)
         words = ["backup", "--json", *self._tags(place.text()), "/data"]
@@ -143,7 +142,9 @@ class TakeBackup:
         return item if item.size_bytes else replace(item, nothing_there=self._holds_nothing(mount))
 
     def _holds_nothing(self, mount: ToolboxMount) -> bool:
-        """Return whether no file of the place has content: an empty folder is backed up as it is, no content must not be missed."""
+        """Return whether no file of the place has content: an empty folder is backed up as it is, no content must not
+        be missed.
+        """
         argv = toolbox_argv(NO_CONTENT, move_label=self.route.move_label, role=ROLE, mounts=[mount])
         seen = run_checked(
             self.route.fleet,

@@ -1,4 +1,5 @@
-"""The configuration of a host's containers, and the files that it was made from, as one archive in the backup repository.
+"""The configuration of a host's containers, and the files that it was made from, as one archive in the backup
+repository.
 
 It is small, and full of secrets: it goes into the encrypted repository straight from memory, and is read back at once.
 """
@@ -25,7 +26,9 @@ FOLDER: Final = "containers"
 
 
 def configuration_files(facts: HostFacts, texts: Mapping[str, bytes | None]) -> dict[str, bytes]:
-    """Return what is kept of a host, by its name in the archive: each container as `docker inspect` shows it, and its texts under `files`."""
+    """Return what is kept of a host, by its name in the archive: each container as `docker inspect` shows it, and its
+    texts under `files`.
+    """
     kept = {f"{FOLDER}/{container.name}.json": _json(container.raw) for container in facts.containers}
     return {**kept, **{f"files{path}": content for path, content in texts.items() if content is not None}}
 
@@ -35,7 +38,9 @@ def _json(raw: Mapping[str, Any]) -> bytes:
 
 
 def archive_of(files: Mapping[str, bytes], at: float) -> bytes:
-    """Return the files as a tar archive, in the order of their names; `at` is their time, in seconds since the epoch."""
+    """Return the files as a tar archive, in the order of their names; `at` is their time, in seconds since
+    the epoch.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content in sorted(files.items()):
@@ -46,7 +51,8 @@ def archive_of(files: Mapping[str, bytes], at: float) -> bytes:
 
 
 def keep_configuration(route: Route, repository: Repository, archive: bytes) -> tuple[BackupObject, bool]:
-    """Store a host's archive as a snapshot and read it back; return the snapshot, and whether what came back is the same.
+    """Store a host's archive as a snapshot and read it back; return the snapshot, and whether what came back is the
+    same.
 
     `route.source` is the host whose configuration it is. Raises ActionError.
     """

@@ -1,8 +1,9 @@
-"""The restic repository that holds the backups, as one host reaches it: sftp with a temporary key that can do nothing else.
+"""The restic repository that holds the backups, as one host reaches it: sftp with a temporary key that can do nothing
+else.
 
-The key's forced command runs inside a container that sees the repository and nothing else. To write, it is a server that only
-adds: what another host stored, or an earlier run, can be neither removed nor changed with it (rclone serve restic, --append-only).
-To read, it is an sftp server with the repository mounted read-only.
+The key's forced command runs inside a container that sees the repository and nothing else. To write, it is a server
+that only adds: what another host stored, or an earlier run, can be neither removed nor changed with it (rclone serve
+restic, --append-only). To read, it is an sftp server with the repository mounted read-only.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ LOCK_PATIENCE: Final = "10m"
 LOCKED: Final = re.compile(r"already locked|unable to create lock")
 LOCK_ID: Final = re.compile(r"[0-9a-f]{64}")
 OURS: Final = re.compile(rf"{NAME}-[0-9a-f]{{8}}-(?P<host>.+)")
-"""The host name of a container that writes to the repository: restic puts it into its lock, so whose a lock is can be told."""
+"""The host name of a container that writes to the repository: restic puts it into its lock, so whose a lock is can be
+told.
+"""
 LONGEST_NAME: Final = 63
 LIST_LOCKS: Final = 'ls -1 -- "$1/locks" 2>/dev/null || true'
 WHO_WRITES: Final = f"docker ps -q --filter label={LABEL_MOVE} | xargs -r docker inspect -f '{{{{.Config.Hostname}}}}'"
@@ -158,7 +161,9 @@ def open_repository(
 
 
 def make_repository_directory(route: Route, repository: Repository, key: str, what: str) -> bool:
-    """Make the directory of the repository on its host, write there what for, and return whether a repository is in it already."""
+    """Make the directory of the repository on its host, write there what for, and return whether a repository is in it
+    already.
+    """
     route.audit(repository.peer.host, key, what)
     make = ["sh", "-c", MAKE_DIRECTORY, "make", repository.path]
     made = run_checked(route.fleet, repository.peer.host, make, doing="make the repository's directory")
@@ -178,7 +183,9 @@ def init_repository(opened: OpenRepository) -> None:
 
 @dataclass(frozen=True)
 class RepositoryLock:
-    """A lock in the repository as restic tells it: who holds it, since when, and whether it keeps everybody else out."""
+    """A lock in the repository as restic tells it: who holds it, since when, and whether it keeps everybody
+    else out.
+    """
 
     id: str
     host: str
@@ -226,8 +233,8 @@ def read_locks(opened: OpenRepository) -> list[RepositoryLock]:
 def remove_dead_locks(opened: OpenRepository, key: str) -> list[RepositoryLock]:
     """Remove the locks of our own backups whose container is gone, and return those of others.
 
-    A backup that was killed leaves its lock, and restic itself keeps to it for half an hour. A lock of ours whose host is not
-    looked at by this run counts as another's.
+    A backup that was killed leaves its lock, and restic itself keeps to it for half an hour. A lock of ours whose host
+    is not looked at by this run counts as another's.
     """
     others, writing = [], dict[str, set[str]]()
     for lock in read_locks(opened):
@@ -240,7 +247,8 @@ def remove_dead_locks(opened: OpenRepository, key: str) -> list[RepositoryLock]:
             answer = look(opened.route.fleet, host, ["sh", "-c", WHO_WRITES])
             if answer.exit_code:
                 raise NotObservedError(
-                    f"{host}: could not list the containers that write a backup: {answer.error_text}. Try: ssh {host} docker ps"
+                    f"{host}: could not list the containers that write a backup: {answer.error_text}. Try: "
+                    f"ssh {host} docker ps"
                 )
             writing[host] = set(answer.text.split())
         if lock.host not in writing[host]:
@@ -249,7 +257,9 @@ def remove_dead_locks(opened: OpenRepository, key: str) -> list[RepositoryLock]:
 
 
 def remove_snapshot(opened: OpenRepository, snapshot: str, key: str) -> None:
-    """Forget a snapshot that holds no whole export: on the repository's own host, since the key for writing removes nothing."""
+    """Forget a snapshot that holds no whole export: on the repository's own host, since the key for writing removes
+    nothing.
+    """
     if LOCK_ID.fullmatch(snapshot):
         _remove(opened, "snapshots", snapshot, key, f"forget snapshot {snapshot[:8]}: its export failed")
 

@@ -1,4 +1,6 @@
-"""Bring single objects of a backup back: an archive into a volume, an export into a service, or a snapshot read to its end."""
+"""Bring single objects of a backup back: an archive into a volume, an export into a service, or a snapshot read to its
+end.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,13 @@ SAID: Final = 65_536
 SHOWN: Final = 300
 PIPE: Final = """\
 cd "$1" || exit 9; rm -f read applied
-{{ {read} 2> read-said; echo $? > read; }} | {{ {apply} 2>&1 > /dev/null; echo $? > applied; }} | {{ head -c {most}; cat > /dev/null; }}
+{{ {read} 2> read-said; echo $? > read; }} | {{ {apply} 2>&1 > /dev/null; echo $? > applied; }} | {{ head -c {most};
+  cat > /dev/null; }}
 tail -c 600 read-said >&2
 printf '\\n%s %s\\n' "$(cat read)" "$(cat applied)" >&2
 """
-"""Standard output: what the service said; the last line of standard error: the exit codes of restic and of the command."""
+"""Standard output: what the service said; the last line of standard error: the exit codes of restic and of the command.
+"""
 
 
 def restore_archive(opened: OpenRepository, item: BackupObject, place: ScratchPlace) -> str:
@@ -43,13 +47,18 @@ def read_whole(opened: OpenRepository, item: BackupObject) -> str:
     started = time.monotonic()
     path = f"/{item.name.removeprefix('export ')}" if item.name.startswith("export ") else ARCHIVED_AS
     _must_read(item, opened.run(["dump", "--archive", "tar", item.snapshot, path], before=DISCARD))
-    return f"snapshot {item.snapshot[:8]} read to its end in {time.monotonic() - started:.1f} s; not what the service starts from"
+    return (
+        f"snapshot {item.snapshot[:8]} read to its end in {time.monotonic() - started:.1f} s; not what the "
+        "service starts from"
+    )
 
 
 def apply_export(
     opened: OpenRepository, item: BackupObject, command: RestoreCommand, container: str, mounts: Sequence[ToolboxMount]
 ) -> str:
-    """Give an export to the command that brings it back; raises AssertionError when it can't be read or is not taken."""
+    """Give an export to the command that brings it back; raises AssertionError when it can't be read or is
+    not taken.
+    """
     started = time.monotonic()
     if command.before_start:
         apply = toolbox_argv(

@@ -1,7 +1,9 @@
-"""The restore drill: the backup of a service comes back on its target, apart from everything, and must hold what it held.
+"""The restore drill: the backup of a service comes back on its target, apart from everything, and must hold what it
+held.
 
-Only that proves a backup: `restic check` passes with a flipped bit in its data, and a sound snapshot may hold a dump that
-ends early. The copy runs in a network without a way out, beside nothing that serves; all of it is removed at the end.
+Only that proves a backup: `restic check` passes with a flipped bit in its data, and a sound snapshot may hold a dump
+that ends early. The copy runs in a network without a way out, beside nothing that serves; all of it is removed at the
+end.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ from actions.backup.scratch_copy import (
     scratch_specification,
     snapshots_of,
 )
+from actions.common.base_action import RouteAction
 from actions.common.labels import labels
-from actions.common.route import Route, docker_api, inspect_container, look
+from actions.common.route import docker_api, inspect_container, look
 from actions.common.toolbox import ToolboxMount
 from actions.copy.ssh_channel import close_channel
 from checks.backups.backups import BackupObject
@@ -38,7 +41,7 @@ from engine.contracts.product import Product, Restorable, RestoreCommand
 from engine.errors import ActionError
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 
 DRILLED: Final = "restore-drilled"
 READ: Final = "backup-readable"
@@ -50,7 +53,9 @@ ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class DrillQuestions:
-    """What a drill asks, each once, of a container by its name: is there room, is it ready (with its deadline), is all there."""
+    """What a drill asks, each once, of a container by its name: is there room, is it ready (with its deadline), is all
+    there.
+    """
 
     room: Callable[[], Judgement]
     ready: Callable[[str], Judgement]
@@ -58,13 +63,13 @@ class DrillQuestions:
 
 
 @dataclass(frozen=True)
-class RestoreDrill:
+class RestoreDrill(RouteAction):
     """Restore the snapshots on record on the target, start the service's very image from them alone, and compare.
 
-    `not_drilled` tells why nothing is started, "" when it is: then each snapshot is read to its end and no more is proven.
+    `not_drilled` tells why nothing is started, "" when it is: then each snapshot is read to its end and no more is
+    proven.
     """
 
-    route: Route
     repository: Repository
     taken: Callable[[], Sequence[BackupObject]]
     mounts: Sequence[MountFacts]
@@ -72,27 +77,27 @@ class RestoreDrill:
     commands: Sequence[RestoreCommand]
     not_drilled: str
     questions: DrillQuestions
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key: str = field(init=False)
+    """Which of the two steps this is."""
 
-    @property
-    def key(self) -> str:
-        """Return which of the two steps this is."""
-        return READ if self.not_drilled else DRILLED
+    def __post_init__(self) -> None:
+        """Drill, unless there is a reason not to."""
+        object.__setattr__(self, "key", READ if self.not_drilled else DRILLED)
 
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.route
         if self.not_drilled:
             return f"{route.target}: read the backup of {route.service} to its end; not drilled: {self.not_drilled}"
-        return f"{route.target}: restore the backup of {route.service} into a scratch copy without a way out, compare, remove it"
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on the data."""
-        return None
+        return (
+            f"{route.target}: restore the backup of {route.service} into a scratch copy without a way out, "
+            "compare, remove it"
+        )
 
     def do(self, note: Note) -> None:
-        """Restore, start, compare, remove; what was wrong with the backup goes into the note, what stood in the way is raised."""
+        """Restore, start, compare, remove; what was wrong with the backup goes into the note, what stood in the way is
+        raised.
+        """
         route, taken, started = self.route, tuple(self.taken()), time.monotonic()
         if not taken:
             raise ActionError(f"{route.service}: no backup on record. Expected: one. Try: {route.command('prepare')}")
@@ -125,7 +130,8 @@ class RestoreDrill:
             )
         if left:
             return failed(
-                f"{self.route.target}: {len(left)} things of the drill are left: {', '.join(left[:3])}. Expected: none. Run prepare again"
+                f"{self.route.target}: {len(left)} things of the drill are left: {', '.join(left[:3])}. "
+                "Expected: none. Run prepare again"
             )
         return passed(
             f"{self.route.service}: {drill_told(drill)}", details, seconds=drill.seconds, snapshots=len(drill.snapshots)
@@ -218,7 +224,8 @@ class RestoreDrill:
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
             raise ActionError(
-                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a"
+                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh "
+                f"{route.source} docker ps -a"
             )
         same = [at for at, rule in self.rules.items() if rule == "same_on_target"]
         body = scratch_specification(

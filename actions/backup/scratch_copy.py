@@ -1,4 +1,5 @@
-"""A scratch copy of a service: its container's specification, cut off from everything, and the volumes that it starts from.
+"""A scratch copy of a service: its container's specification, cut off from everything, and the volumes that it starts
+from.
 
 Pure, but for the removal at the end: by label, so that it also removes what a crashed run left.
 """
@@ -22,7 +23,9 @@ from engine.contracts.product import RestoreCommand
 ROLE: Final = "drill"
 DOCKER_SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock")
 FIRST_TO_GO: Final = 900
-"""When the host runs out of memory the kernel takes a scratch copy before anything that serves (proc(5), oom_score_adj)."""
+"""When the host runs out of memory the kernel takes a scratch copy before anything that serves (proc(5),
+oom_score_adj).
+"""
 LOG: Final = {"Type": "json-file", "Config": {"max-size": "5m"}}
 """Never the service's own: Docker itself would send a scratch copy's lines to the central log."""
 REACHES_OUT: Final = ("PidMode", "IpcMode", "UTSMode", "UsernsMode")
@@ -30,7 +33,9 @@ REACHES_OUT: Final = ("PidMode", "IpcMode", "UTSMode", "UsernsMode")
 
 @dataclass(frozen=True)
 class ScratchPlace:
-    """What stands in for one mount of the service: a volume restored from its archive, or an empty one that an export fills."""
+    """What stands in for one mount of the service: a volume restored from its archive, or an empty one that an export
+    fills.
+    """
 
     name: str  # of the backup's object: "volume shop_data"
     volume: str
@@ -44,7 +49,9 @@ class ScratchPlace:
 def scratch_places(
     slug: str, mounts: Sequence[MountFacts], rules: Mapping[str, str], commands: Sequence[RestoreCommand]
 ) -> dict[str, ScratchPlace]:
-    """Return what stands in for each mount that was archived, by its path in the container; one volume for each place."""
+    """Return what stands in for each mount that was archived, by its path in the container; one volume for
+    each place.
+    """
     replaced = {mount.destination for command in commands if (mount := _mount_over(mounts, command.replaces))}
     volumes: dict[str, str] = {}
     places = {}
@@ -85,10 +92,11 @@ def scratch_specification(
     mounts: Mapping[str, tuple[str, str]],
     same_on_target: Collection[str] = (),
 ) -> Specification:
-    """Return the create body of the scratch copy: the service's own, without ports, names, labels, restarts and a way out.
+    """Return the create body of the scratch copy: the service's own, without ports, names, labels, restarts and a way
+    out.
 
-    `mounts` maps a path in the container to Docker's type and source of what stands in for it; paths of the host that are
-    `same_on_target` are mounted from there, read-only; all other mounts are left out.
+    `mounts` maps a path in the container to Docker's type and source of what stands in for it; paths of the host that
+    are `same_on_target` are mounted from there, read-only; all other mounts are left out.
     """
     body = specification_of(inspect)
     host = body["HostConfig"]

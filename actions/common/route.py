@@ -1,4 +1,6 @@
-"""One move's way: which container of which service goes from which host to which, and the calls that all deeds share."""
+"""One move's way: which container of which service goes from which host to which, and the calls that all
+deeds share.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def docker_api(fleet: Fleet, host: str, doing: str) -> Iterator[Any]:
 
 
 def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | None:
-    """Return `docker inspect` of a container asked for now (facts may be older), None when there is none; raises CouldNotLookError."""
+    """Return `docker inspect` of a container asked for now (facts may be older), None when there is none; raises
+    CouldNotLookError.
+    """
     with docker_api(fleet, host, f"inspect {name}") as api:
         try:
             answer: dict[str, Any] = api.inspect_container(name)
@@ -92,7 +96,8 @@ def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | No
             return None
         except docker.errors.APIError as error:  # says nothing of the container
             raise NotObservedError(
-                f"{host}: inspect {name}: Docker could not tell: {error.explanation}. Expected: what there is. Try: ssh {host} docker inspect {name}"
+                f"{host}: inspect {name}: Docker could not tell: {error.explanation}. Expected: what there "
+                f"is. Try: ssh {host} docker inspect {name}"
             ) from error
         return answer
 
@@ -101,7 +106,8 @@ def refuse_under_container(route: Route) -> None:
     """Raise RefusedError when the target has a container of the service's name: nothing is copied under a container."""
     if inspect_container(route.fleet, route.target, route.container) is not None:
         raise RefusedError(
-            f"{route.target}: {route.container} exists already. Expected: nothing is copied under a container, it could run and write. "
+            f"{route.target}: {route.container} exists already. Expected: nothing is copied under a container, it "
+            "could run and write. "
             f"Look: ssh {route.target} docker inspect {route.container}"
         )
 
@@ -109,7 +115,8 @@ def refuse_under_container(route: Route) -> None:
 def run_checked(
     fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
 ) -> CommandResult:
-    """Change a host by argv, under the fence of its lock; a non-zero exit is an ActionError with the last lines of stderr.
+    """Change a host by argv, under the fence of its lock; a non-zero exit is an ActionError with the last lines of
+    stderr.
 
     Raises LockLostError, and the host runs nothing, when the lock is not this run's any more.
     """
@@ -130,7 +137,9 @@ def checked(result: CommandResult, host: str, doing: str) -> CommandResult:
 
 
 def flush_disks(fleet: Fleet, host: str) -> None:
-    """Have everything that was written on a host on its disks before anybody counts on it. sync(1) waits for all of it."""
+    """Have everything that was written on a host on its disks before anybody counts on it. sync(1) waits
+    for all of it.
+    """
     run_checked(fleet, host, ["sync"], doing="flush the disks", timeout_s=LONGEST_FLUSH_S)
 
 

@@ -1,4 +1,6 @@
-"""A listener of ours where nothing listens yet, for seconds: only so is a way through Docker's own rules tried to its end."""
+"""A listener of ours where nothing listens yet, for seconds: only so is a way through Docker's own rules tried to its
+end.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,16 @@ while time.monotonic() < end:
     for one in select.select(listening, [], [], 1)[0]:
         threading.Thread(target=drain, args=(one.accept()[0],), daemon=True).start()
 """
-"""Accepts and throws away what comes, until the other side hangs up; ends by itself, also when nobody is left to end it."""
+"""Accepts and throws away what comes, until the other side hangs up; ends by itself, also when nobody is left to end
+it.
+"""
 
 WAIT: Final = r"""
 pid=$(docker inspect -f '{{.State.Pid}}' "$1") || exit
 left=50
 while [ "$left" -gt 0 ]; do
-    seen=$(cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null | grep -cE '^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:0000 0A ')
+    seen=$(cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null |
+      grep -cE '^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:0000 0A ')
     if [ "$seen" -ge "$2" ]; then echo listening; exit 0; fi
     sleep 0.1; left=$((left - 1))
 done

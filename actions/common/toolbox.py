@@ -30,7 +30,8 @@ class ToolboxMount:
         """Return the value of `--mount`; nothing is created by mounting, and no image content is copied into it."""
         if UNUSABLE & set(self.source):
             raise RefusedError(
-                f"{self.kind} {self.source!r}: a name with a comma, quote or line break can't be mounted. Expected: a plain "
+                f"{self.kind} {self.source!r}: a name with a comma, quote or line break can't be mounted. Expected: a "
+                "plain "
                 "path. Rename it on the source, or copy it by hand with rule same_on_target"
             )
         text = f"type={self.kind},source={self.source},target={self.at}"

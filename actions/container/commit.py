@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from actions.common.route import Route, docker_api, inspect_container
+from actions.common.base_action import RouteAction
+from actions.common.route import docker_api, inspect_container
 from actions.container_spec.identity import (
     another_run,
     find_moved,
@@ -24,23 +25,21 @@ from actions.relays.planning import Relay
 from actions.relays.reconcile import RunningRelay, apply_forwarders, judge_forwarders, list_relays
 from engine.contracts.action import Note
 from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 NEAR: Final = "near"
 """The end of a relay that clients reach, where a relay has two."""
 
 
 @dataclass(frozen=True)
-class Commit:
+class Commit(RouteAction):
     """Set the recorded restart policy on the target, then switch the links; after it nothing is undone by itself."""
 
-    route: Route
     wanted: frozenset[Relay]
     before: frozenset[Relay]
     hosts: tuple[str, ...]
-    key: str = field(default="commit", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=True, init=False)
+    key = "commit"
+    commits = True
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -64,7 +63,9 @@ class Commit:
         )
 
     def do(self, note: Note) -> None:
-        """See the source at rest; then the restart policy; the links last, because with them clients write to the target."""
+        """See the source at rest; then the restart policy; the links last, because with them clients write to the
+        target.
+        """
         route = self.route
         need_source_at_rest(route)
         policy = need_recorded(route).restart_policy
@@ -101,7 +102,9 @@ class Commit:
         )
 
     def why_not_undone(self) -> str:
-        """Return why clients may have written to the target, as the hosts tell whatever the journal says; empty when none was switched."""
+        """Return why clients may have written to the target, as the hosts tell whatever the journal says; empty when
+        none was switched.
+        """
         route = self.route
         there = [relay for host in self.hosts for relay in list_relays(route.fleet, host, route.environment)]
         new, old = ({relay.text() for relay in some} for some in (self.wanted - self.before, self.before - self.wanted))
@@ -123,7 +126,10 @@ class Commit:
             return f"{route.target}: {route.container}: {again}"
         nothing_to_switch = not new and not old
         if nothing_to_switch and same_policy(policy, wanted) and is_running(inspect):
-            return f"{route.container} runs on {route.target} with restart policy {policy_word(policy)}, and the commit had no relay to switch"
+            return (
+                f"{route.container} runs on {route.target} with restart policy {policy_word(policy)}, and the "
+                "commit had no relay to switch"
+            )
         return ""
 
     def _moved(self) -> dict[str, Any] | None:
@@ -147,7 +153,8 @@ class Commit:
             reason = f"whether clients were switched could not be looked at ({error})"
         if reason:
             raise ManualInterventionError(
-                f"{route.service}: clients may have written to {route.target}: {reason}; nothing was put back. Finish: {route.command('migrate')}"
+                f"{route.service}: clients may have written to {route.target}: {reason}; nothing was put back. "
+                f"Finish: {route.command('migrate')}"
                 f", or bring back what was written there: {route.command('rollback')}. "
                 f"Look first: ssh {route.target} docker logs --tail 50 {route.container}"
             )

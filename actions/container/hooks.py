@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from actions.common.route import Route
+from actions.common.base_action import RouteAction
 from engine.config.inventory import Hook
 from engine.contracts.action import Note
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, ManualInterventionError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.coordination.fencing import change
 
 LONGEST_TAIL: Final = 2000
@@ -19,15 +19,14 @@ LONGEST_TAIL: Final = 2000
 
 
 @dataclass(frozen=True)
-class RunHook:
-    """One hook of a service on one host; it must bear being run twice: a resume repeats one whose end is not on record."""
+class RunHook(RouteAction):
+    """One hook of a service on one host; it must bear being run twice: a resume repeats one whose end is
+    not on record.
+    """
 
-    route: Route
     key: str
     host: str
     hook: Hook
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -43,7 +42,8 @@ class RunHook:
         note.update({"exit_code": answer.exit_code, "said": _tail(answer)})
         if answer.exit_code:
             raise ActionError(
-                f"{self.host}: {shlex.join(self.hook.argv)} ended with {answer.exit_code}: {_tail(answer) or 'it said nothing'}. Expected: 0. "
+                f"{self.host}: {shlex.join(self.hook.argv)} ended with {answer.exit_code}: "
+                f"{_tail(answer) or 'it said nothing'}. Expected: 0. "
                 f"Try: ssh {self.host} {shlex.join(self.hook.argv)}"
             )
 
@@ -63,7 +63,8 @@ class RunHook:
         answer = self._run(argv, f"{self.host}: undo it: {shlex.join(argv)}")
         if answer.exit_code:
             raise ManualInterventionError(
-                f"{self.host}: {shlex.join(argv)} ended with {answer.exit_code}: {_tail(answer)}. Run it by hand: ssh {self.host} {shlex.join(argv)}"
+                f"{self.host}: {shlex.join(argv)} ended with {answer.exit_code}: {_tail(answer)}. Run it by "
+                f"hand: ssh {self.host} {shlex.join(argv)}"
             )
 
     def _run(self, argv: tuple[str, ...], doing: str) -> CommandResult:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from actions.common.base_action import RouteAction
 from actions.common.route import Route, docker_api, inspect_container
 from actions.container_spec.identity import (
     STOPPED_STATES,
@@ -28,7 +29,7 @@ from engine.container_names import kept_name
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
 from engine.errors import ActionError, ManualInterventionError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.coordination.fencing import change_inside
 from hosts.docker.exec import begun
 
@@ -61,9 +62,19 @@ see_target_down = see_moved_down
 
 
 def grace_of(product_s: int, inspect: Mapping[str, Any], held_bytes: float = 0.0) -> int:
-    """Return how long a container may take to stop: the longest of what its product, its operator (`--stop-timeout`) and its size ask for."""
+    """Return how long a container may take to stop: the longest of what its product, its operator (`--stop-timeout`)
+    and its size ask for.
+    """
     own = (inspect.get("Config") or {}).get("StopTimeout")
     return max(product_s, int(own or 0), round(held_bytes / SAVED_BYTES_PER_S))
+
+
+def ran_again(route: Route, host: str, inspect: Mapping[str, Any], note: Note) -> str:
+    """Return what shows that a container has run again since it was stopped, "" when nothing does."""
+    again, noted = another_run(route, host, inspect), note.get("started_at")
+    if not again and noted is not None and noted != started_at(inspect):
+        return f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+    return again
 
 
 def judge_stop(
@@ -79,13 +90,17 @@ def judge_stop(
     why = ", killed for lack of memory" if state.get("OOMKilled") else ""
     why = why or (f", killed after {grace_s} s" if code == KILLED and grace_s else "")
     return failed(
-        f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(clean)}: files of a killed process are not copied. Read: {read}",
+        (
+            f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(clean)}: files of a killed "
+            f"process are not copied. Read: {read}"
+        ),
         exit_code=code,
     )
 
 
 def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
-    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or absent.
+    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or
+    absent.
 
     Without a record it is taken for granted that it ran, as what is moved runs.
     """
@@ -102,34 +117,31 @@ def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
 def run_before_stop(
     route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str
 ) -> None:
-    """Run a product's commands that write out what it holds while it still serves; one that fails is found before anything is stopped."""
+    """Run a product's commands that write out what it holds while it still serves; one that fails is found before
+    anything is stopped.
+    """
     for command in commands:
         doing = f"{command.text} in {route.container} before its stop"
         route.audit(host, key, doing)
         answer = begun(partial(change_inside, route.fleet, host, str(inspect["Id"]), command))
         if answer.exit_code:
             raise ActionError(
-                f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. Expected: 0, "
+                f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. "
+                "Expected: 0, "
                 f"so that the stop loses nothing. Read: ssh {host} docker logs --tail 50 {route.container}"
             )
 
 
 @dataclass(frozen=True)
-class DisableRestart:
+class DisableRestart(RouteAction):
     """Set the source's restart policy to `no`, so that no reboot during the move starts it again."""
 
-    route: Route
-    key: str = field(default="disable-restart", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "disable-restart"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: set the restart policy of {self.route.container} to no"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def observe(self, note: Note) -> None:
         """Note which container it is and the policy that save-source-spec saved."""
@@ -159,14 +171,17 @@ class DisableRestart:
         inspect = find_source(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.source}: {route.container} is not there, so its restart policy could not be put back. Expected: the container to move. "
+                f"{route.source}: {route.container} is not there, so its restart policy could not be put back. "
+                "Expected: the container to move. "
                 f"Look: ssh {route.source} docker ps -a"
             )
         policy = _recorded_policy(route) or note.get("restart_policy")
         if policy is None:
             raise ManualInterventionError(
-                f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the journal; it is "
-                f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update --restart POLICY {route.container}"
+                f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the "
+                "journal; it is "
+                f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update "
+                f"--restart POLICY {route.container}"
             )
         if not same_policy(policy_of(inspect), policy):
             self._set(str(inspect["Id"]), policy, f"{route.source}: put back the restart policy of {route.container}")
@@ -183,30 +198,27 @@ class DisableRestart:
 
 
 @dataclass(frozen=True)
-class StopSource:
+class StopSource(RouteAction):
     """Stop the service on its source with its own grace; a killed process is not a clean stop.
 
-    `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is how much it may
-    write at its stop.
+    `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is
+    how much it may write at its stop.
     """
 
-    route: Route
     grace_s: int
     clean_exit_codes: Collection[int] = frozenset({0, 143})
     before: tuple[ContainerCommand, ...] = ()
     held_bytes: float = 0.0
-    key: str = field(default="stop-source", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "stop-source"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         saving = f"{'; '.join(command.text for command in self.before)} in it, then " if self.before else ""
-        return f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, or its own stop timeout"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds, without knowing how much of the grace it needs."""
-        return 5.0
+        return (
+            f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, "
+            "or its own stop timeout"
+        )
 
     def observe(self, note: Note) -> None:
         """Note which container it is, in which run, and whether it ran."""
@@ -231,7 +243,9 @@ class StopSource:
         return grace_of(self.grace_s, inspect, self.held_bytes)
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether it is stopped, cleanly, and still in the run that was stopped: one that ran since may hold newer writes."""
+        """Judge whether it is stopped, cleanly, and still in the run that was stopped: one that ran since may hold
+        newer writes.
+        """
         route = self.route
         inspect = need_source(route)
         where, read = (
@@ -241,13 +255,11 @@ class StopSource:
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
         if not stopped.passed:
             return stopped
-        again = another_run(route, route.source, inspect)
-        noted = note.get("started_at")
-        if not again and noted is not None and noted != started_at(inspect):
-            again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        again = ran_again(route, route.source, inspect, note)
         if again:
             return failed(
-                f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before may lack newer writes. "
+                f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before "
+                "may lack newer writes. "
                 f"Find out who started it: ssh {route.source} docker events --since 24h --until 0s"
             )
         return stopped
@@ -258,7 +270,8 @@ class StopSource:
         inspect = find_source(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
+                f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: "
+                "stopped, as it was left. "
                 f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
             )
         if not is_running(inspect):
@@ -266,21 +279,15 @@ class StopSource:
 
 
 @dataclass(frozen=True)
-class RenameSource:
+class RenameSource(RouteAction):
     """Rename the stopped source container, so that nobody takes it for the live one."""
 
-    route: Route
-    key: str = field(default="rename-source", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "rename-source"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: keep the stopped {self.route.container} as {kept_name(self.route.container)}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def observe(self, note: Note) -> None:
         """Note which container is kept, and under which name."""
@@ -305,7 +312,8 @@ class RenameSource:
         source = need_source(route)
         if is_running(source):
             raise RefusedError(
-                f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. {which_serves(route, name_of(source))}"
+                f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. "
+                f"{which_serves(route, name_of(source))}"
             )
         route.audit(route.source, self.key, self.describe())
         with docker_api(route.fleet, route.source, self.describe()) as api:
@@ -318,7 +326,8 @@ class RenameSource:
         if inspect is None or name_of(inspect) != kept:
             seen = "gone" if inspect is None else f"named {name_of(inspect)}"
             return failed(
-                f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {route.source} docker ps -a"
+                f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh "
+                f"{route.source} docker ps -a"
             )
         status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
         if is_running(inspect):
@@ -338,7 +347,8 @@ class RenameSource:
             return
         if is_running(inspect):
             raise ManualInterventionError(
-                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. Expected: stopped. {which_serves(route, kept)}"
+                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. "
+                f"Expected: stopped. {which_serves(route, kept)}"
             )
         doing = f"{route.source}: rename {kept} back to {route.container}"
         route.audit(route.source, self.key, doing)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from actions.common.base_action import RouteAction
 from actions.common.route import Route, docker_api, inspect_container
 from actions.container.source import grace_of, need_container
 from actions.container_spec.create_body import Specification, specification_of
@@ -31,36 +32,34 @@ from checks.containers.recreated import judge_fidelity
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.action import Note
 from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class CreateTarget:
+class CreateTarget(RouteAction):
     """Create the container on the target from what save-source-spec saved, with restart policy `no` until commit.
 
-    `approved` is the digest of the configuration that people signed: what lies on the source host may have been changed meanwhile.
+    `approved` is the digest of the configuration that people signed: what lies on the source host may have been changed
+    meanwhile.
     """
 
-    route: Route
     dropped: Collection[str] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     mounts_there: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     """Asked first: the engine makes an empty place where a mount is missing."""
     approved: str = ""
-    key: str = field(default="create-target", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "create-target"
+    seconds = 2.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.route
         remaps = "".join(f", {port} published as {number}" for port, number in self.ports.items())
-        return f"{route.target}: create {route.container} as it is on {route.source}, with its networks{remaps}, not started"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
+        return (
+            f"{route.target}: create {route.container} as it is on {route.source}, with its networks{remaps}, not "
+            "started"
+        )
 
     def observe(self, note: Note) -> None:
         """Note which container it is made after."""
@@ -100,14 +99,17 @@ class CreateTarget:
             return failed(f"{route.target}: no container {route.container}. Expected: created. Run the move again")
         if label_of(target) != route.move_label:
             return failed(
-                f"{route.target}: {route.container} carries {label_of(target) or 'no label of ours'}. Expected: {LABEL_MOVE}={route.move_label}: "
+                f"{route.target}: {route.container} carries {label_of(target) or 'no label of ours'}. Expected: "
+                f"{LABEL_MOVE}={route.move_label}: "
                 f"somebody made it anew. Look: ssh {route.target} docker inspect {route.container}"
             )
         where = f"{route.container} on {route.target}"
         return judge_fidelity(where, need_recorded(route).inspect, target, dropped=self.dropped, ports=self.ports)
 
     def undo(self, note: Note) -> None:
-        """Remove the container and the networks that this attempt created, nothing else; never one that may hold newer writes."""
+        """Remove the container and the networks that this attempt created, nothing else; never one that may hold newer
+        writes.
+        """
         route = self.route
         mine = labelled_containers(route, route.target)
         for container in mine:
@@ -134,7 +136,8 @@ class CreateTarget:
             return
         if reason:
             raise ManualInterventionError(
-                f"{route.target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, so that nothing newer is in "
+                f"{route.target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, "
+                "so that nothing newer is in "
                 f"its data. {_either_way(route, name)}"
             )
 
@@ -144,30 +147,34 @@ class CreateTarget:
         existing = inspect_container(route.fleet, route.target, route.container)
         if existing is not None and label_of(existing) != route.move_label:
             raise RefusedError(
-                f"{route.target}: container {route.container} exists already ({label_of(existing) or 'not ours'}). Expected: "
-                f"none, or labelled {LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker inspect {route.container}"
+                f"{route.target}: container {route.container} exists already ({label_of(existing) or 'not ours'}). "
+                "Expected: "
+                f"none, or labelled {LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker inspect "
+                f"{route.container}"
             )
         if existing is not None and is_running(existing):
             raise RefusedError(
-                f"{route.target}: {route.container} is {existing['State'].get('Status')}. Expected: created, not started. Somebody started it. "
+                f"{route.target}: {route.container} is {existing['State'].get('Status')}. Expected: created, not "
+                "started. Somebody started it. "
                 f"{_either_way(route, route.container)}"
             )
         return existing
 
 
 @dataclass(frozen=True)
-class StartTarget:
-    """Start the container on the target; this is the commit where its product acts on the world, or clients reach it, as soon as it runs.
+class StartTarget(RouteAction):
+    """Start the container on the target; this is the commit where its product acts on the world, or clients reach it,
+    as soon as it runs.
 
-    `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by name.
+    `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by
+    name.
     """
 
-    route: Route
     grace_s: int
     acts: bool = False
     reached_by: tuple[str, ...] = ()
-    key: str = field(default="start-target", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    key = "start-target"
+    seconds = 2.0
 
     @property
     def commits(self) -> bool:
@@ -182,10 +189,6 @@ class StartTarget:
             else ""
         )
         return f"{self.route.target}: start {self.route.container}{early}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def observe(self, note: Note) -> None:
         """Note which container is to be started, and in which run it was last."""
@@ -211,7 +214,8 @@ class StartTarget:
         if state.get("Status") != "running":
             return failed(
                 f"{route.target}: {route.container} is {state.get('Status')} with exit code {state.get('ExitCode')} "
-                f"{state.get('Error') or ''}. Expected: running. Read: ssh {route.target} docker logs --tail 50 {route.container}"
+                f"{state.get('Error') or ''}. Expected: running. Read: ssh {route.target} docker logs --tail 50 "
+                f"{route.container}"
             )
         return passed(f"{route.target}: {route.container} runs since {str(state.get('StartedAt'))[:19]}Z")
 
@@ -229,7 +233,10 @@ class StartTarget:
                 f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
             )
         if self.reached_by:
-            return f"{where} has run since {started_at(inspect)}, and {', '.join(self.reached_by)} on the same host could reach it by name"
+            return (
+                f"{where} has run since {started_at(inspect)}, and {', '.join(self.reached_by)} on the same host "
+                "could reach it by name"
+            )
         again = another_run(route, route.target, inspect)
         return f"{where}: {again}" if again else ""
 
@@ -299,7 +306,8 @@ def _create_network(route: Route, name: str, api: Any, note: Note) -> None:
         label = (present[0].get("Labels") or {}).get(LABEL_MOVE, "")
         if not belongs_to_environment(label, route.move_label):
             raise RefusedError(
-                f"{route.target}: network {name} exists already ({label or 'not ours'}). Expected: none, or created by a "
+                f"{route.target}: network {name} exists already ({label or 'not ours'}). Expected: none, or created "
+                "by a "
                 f"move of this environment. Look: ssh {route.target} docker network inspect {name}"
             )
         return

@@ -68,7 +68,9 @@ def notes_of(inspect: Mapping[str, Any]) -> list[str]:
 
 
 def _keep_entrypoint(config: dict[str, Any]) -> None:
-    """Send `[""]` for no entry point: the engine takes a missing one from the image, and `[""]` as none (moby, commit.go)."""
+    """Send `[""]` for no entry point: the engine takes a missing one from the image, and `[""]` as none (moby,
+    commit.go).
+    """
     if not config.get("Entrypoint"):
         config["Entrypoint"] = [""]
 

@@ -1,8 +1,9 @@
-"""Which container belongs to a move, and in which of its runs it is: by recorded id and by the move's label, never by name alone.
+"""Which container belongs to a move, and in which of its runs it is: by recorded id and by the move's label, never by
+name alone.
 
-Before a container is stopped, its id, the start of its run and its restart policy are saved on its own host. Whoever comes later, in
-another process or with an empty journal, compares with that: another start means that somebody ran it in between and that it may hold
-newer writes.
+Before a container is stopped, its id, the start of its run and its restart policy are saved on its own host. Whoever
+comes later, in another process or with an empty journal, compares with that: another start means that somebody ran it
+in between and that it may hold newer writes.
 """
 
 from __future__ import annotations
@@ -125,7 +126,9 @@ def name_of(inspect: Mapping[str, Any]) -> str:
 
 
 def labelled_containers(route: Route, host: str) -> list[dict[str, Any]]:
-    """Return every container of the service on a host that carries this attempt's label, whatever its name and state."""
+    """Return every container of the service on a host that carries this attempt's label, whatever its name
+    and state.
+    """
     wanted = [f"{LABEL_MOVE}={route.move_label}", f"{LABEL_ROLE}={SERVICE_ROLE}"]
     with docker_api(route.fleet, host, f"list containers of {route.move_label}") as api:
         listed = [str(item["Id"]) for item in api.containers(all=True, filters={"label": wanted})]
@@ -136,14 +139,15 @@ def labelled_containers(route: Route, host: str) -> list[dict[str, Any]]:
 def find_moved(route: Route) -> dict[str, Any] | None:
     """Return the moved container on the target: by this attempt's label, else the one that serves there under the name.
 
-    Somebody may have made it anew over the moved data (`docker compose up`): it has lost the label then. One that carries another
-    move's label is never taken. Only what carries the label is ever removed.
+    Somebody may have made it anew over the moved data (`docker compose up`): it has lost the label then. One that
+    carries another move's label is never taken. Only what carries the label is ever removed.
     """
     labelled = labelled_containers(route, route.target)
     if len(labelled) > 1:
         names = ", ".join(name_of(inspect) for inspect in labelled)
         raise ActionError(
-            f"{route.target}: {len(labelled)} containers carry {LABEL_MOVE}={route.move_label}: {names}. Expected: one. "
+            f"{route.target}: {len(labelled)} containers carry {LABEL_MOVE}={route.move_label}: {names}. Expected: "
+            "one. "
             f"Look: ssh {route.target} docker ps -a --filter label={LABEL_MOVE}={route.move_label}"
         )
     if labelled:
@@ -157,13 +161,16 @@ def need_moved(route: Route) -> dict[str, Any]:
     found = find_moved(route)
     if found is None:
         raise ActionError(
-            f"{route.target}: no container of {route.move_label}. Expected: the moved {route.container}. Try: ssh {route.target} docker ps -a"
+            f"{route.target}: no container of {route.move_label}. Expected: the moved {route.container}. Try: "
+            f"ssh {route.target} docker ps -a"
         )
     return found
 
 
 def find_source(route: Route) -> dict[str, Any] | None:
-    """Return the source's container by the id that was recorded; by its name only while nothing is recorded of this move."""
+    """Return the source's container by the id that was recorded; by its name only while nothing is recorded of this
+    move.
+    """
     recorded = read_recorded(route.fleet, route.source, route.service)
     if recorded is not None and recorded.move_label == route.move_label:
         return inspect_container(route.fleet, route.source, str(recorded.inspect["Id"]))
@@ -177,7 +184,8 @@ def need_source(route: Route) -> dict[str, Any]:
     found = find_source(route)
     if found is None:
         raise ActionError(
-            f"{route.source}: the container that was recorded as {route.container} is not there. Expected: kept until decommission. "
+            f"{route.source}: the container that was recorded as {route.container} is not there. Expected: kept until "
+            "decommission. "
             f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
         )
     return found
@@ -206,12 +214,17 @@ def another_run(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
     if started_at(inspect) != known.started_at:
         ended = str(inspect["State"].get("FinishedAt") or "")
         until = f", ended {ended}" if ended and ended != NEVER and not is_running(inspect) else ""
-        return f"it was started again at {started_at(inspect)}{until} (the run that was stopped began {known.started_at or 'at a time not noted'})"
+        return (
+            f"it was started again at {started_at(inspect)}{until} (the run that was stopped began "
+            f"{known.started_at or 'at a time not noted'})"
+        )
     return ""
 
 
 def why_not_at_rest(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
-    """Return why a container can't be relied on to hold what it held at its stop: it runs, or ran again; empty when it can."""
+    """Return why a container can't be relied on to hold what it held at its stop: it runs, or ran again; empty when it
+    can.
+    """
     where = f"{host}: {name_of(inspect) or route.container}"
     if is_running(inspect):
         return f"{where} is {inspect['State'].get('Status')}"
@@ -220,20 +233,25 @@ def why_not_at_rest(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
 
 
 def need_source_at_rest(route: Route) -> None:
-    """Raise RefusedError unless the source's container is stopped in the very run that this move stopped, and nobody has its name."""
+    """Raise RefusedError unless the source's container is stopped in the very run that this move stopped, and nobody
+    has its name.
+    """
     inspect = need_source(route)
     reason = why_not_at_rest(route, route.source, inspect) or _named_beside(
         route, route.source, (route.container,), inspect
     )
     if reason:
         raise RefusedError(
-            f"{reason}. Expected: stopped since this move stopped it, so that nothing was written after the copy; two at once would lose data. "
+            f"{reason}. Expected: stopped since this move stopped it, so that nothing was written after the copy; two "
+            "at once would lose data. "
             f"Find out who started it: ssh {route.source} docker events --since 24h --until 0s"
         )
 
 
 def see_moved_down(route: Route) -> None:
-    """Return when whatever could be the moved container is seen stopped or absent, or its host is declared lost; never two writers."""
+    """Return when whatever could be the moved container is seen stopped or absent, or its host is declared lost; never
+    two writers.
+    """
 
     def ask() -> list[Mapping[str, Any]]:
         named = inspect_container(route.fleet, route.target, route.container)
@@ -272,7 +290,8 @@ def _see_down(route: Route, host: str, ask: Any, other: str) -> None:
 
 
 def which_serves(route: Route, source_name: str = "") -> str:
-    """Return how a person finds out which of the two sides its clients use: no stop is advised, either side may hold the newer writes.
+    """Return how a person finds out which of the two sides its clients use: no stop is advised, either side may hold
+    the newer writes.
 
     `source_name` is what the source's container is called now, where that is another name than the service's.
     """
@@ -280,7 +299,10 @@ def which_serves(route: Route, source_name: str = "") -> str:
         f"ssh {route.source} 'docker ps -a; docker logs --tail 20 {source_name or route.container}'; "
         f"ssh {route.target} 'docker ps -a; docker logs --tail 20 {route.container}'"
     )
-    return f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that one runs: {route.command('rollback')}"
+    return (
+        f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that "
+        f"one runs: {route.command('rollback')}"
+    )
 
 
 def _named_beside(route: Route, host: str, names: tuple[str, ...], own: Mapping[str, Any]) -> str:
@@ -297,7 +319,8 @@ def _named_beside(route: Route, host: str, names: tuple[str, ...], own: Mapping[
 def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> None:
     """Raise NeedsPersonError when a container on a host mounts one of the places that are about to be removed.
 
-    `sources` are their volume names and paths, each with its kind. Helpers of this move are no users, and who only reads is none.
+    `sources` are their volume names and paths, each with its kind. Helpers of this move are no users, and who only
+    reads is none.
     """
     with docker_api(route.fleet, host, "look who uses the data") as api:
         listed = api.containers(all=True) if sources else []
@@ -315,8 +338,10 @@ def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> N
         if used:
             name = str((item.get("Names") or [str(item.get("Id", ""))[:12]])[0]).lstrip("/")
             raise ManualInterventionError(
-                f"{host}: {used[0]} is mounted by container {name} ({item.get('State', 'state not told')}). Expected: by none, before it is "
-                f"removed. Look who needs it: ssh {host} docker inspect {name}. To go on once it is not needed: ssh {host} docker rm {name}"
+                f"{host}: {used[0]} is mounted by container {name} ({item.get('State', 'state not told')}). Expected: "
+                "by none, before it is "
+                f"removed. Look who needs it: ssh {host} docker inspect {name}. To go on once it is not needed: ssh "
+                f"{host} docker rm {name}"
             )
 
 

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from actions.common.base_action import RouteAction
 from actions.common.route import Route, inspect_container, look, run_checked
 from actions.container_spec.create_body import notes_of, specification_of
 from checks.containers.configuration import configuration_digest
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.facts.parse import parse_container
 from hosts.fleet import Fleet
 from hosts.ssh.atomic_write import taking
@@ -35,7 +36,9 @@ mv -- "$2.part" "$2"
 
 
 def save_privately(fleet: Fleet, host: str, path: str, content: bytes, *, doing: str) -> None:
-    """Save a file (0600, in a directory 0700) on a host and have it on disk: whole, or the old one stays. Raises ActionError."""
+    """Save a file (0600, in a directory 0700) on a host and have it on disk: whole, or the old one stays. Raises
+    ActionError.
+    """
     argv = taking(SAVE, "save", content, str(PurePosixPath(path).parent), path)
     run_checked(fleet, host, argv, doing=doing, stdin=content)
 
@@ -60,7 +63,9 @@ def path_of(service: str) -> str:
 
 
 def read_privately(fleet: Fleet, host: str, path: str, *, expected: str) -> Any:
-    """Return the JSON of a file that `save_privately` wrote, None when there is none; raises CouldNotLookError, also for what is no JSON."""
+    """Return the JSON of a file that `save_privately` wrote, None when there is none; raises CouldNotLookError, also
+    for what is no JSON.
+    """
     answer = look(fleet, host, ["cat", "--", path], timeout_s=READ_S)
     if answer.exit_code != 0:
         if "No such file" in answer.error_text:
@@ -104,34 +109,33 @@ def need_recorded(route: Route) -> Recorded:
 
 
 def refuse_other_configuration(host: str, inspect: Mapping[str, Any], approved: str) -> None:
-    """Raise ActionError for a container that is not configured as people approved it; `approved` is "" where nothing is known of it."""
+    """Raise ActionError for a container that is not configured as people approved it; `approved` is "" where nothing is
+    known of it.
+    """
     digest = configuration_digest(parse_container(host, inspect)) if approved else ""
     if digest != approved:
         name = str(inspect.get("Name") or "").lstrip("/")
         raise ActionError(
-            f"{host}: {name} is configured as {digest[:SHOWN]}. Expected: {approved[:SHOWN]}, as preflight saw it and people approved it. "
+            f"{host}: {name} is configured as {digest[:SHOWN]}. Expected: {approved[:SHOWN]}, as preflight saw it and "
+            "people approved it. "
             f"Look: ssh {host} docker inspect {name}; then preflight and approve it as it is now"
         )
 
 
 @dataclass(frozen=True)
-class SaveSourceSpec:
-    """Save the container's full inspect answer and its recreation on the source host, once per attempt; `approved` is the signed digest."""
+class SaveSourceSpec(RouteAction):
+    """Save the container's full inspect answer and its recreation on the source host, once per attempt; `approved` is
+    the signed digest.
+    """
 
-    route: Route
     dropped: Collection[str] = ()
     approved: str = ""
-    key: str = field(default="save-source-spec", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "save-source-spec"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: save the specification of {self.route.container} to {path_of(self.route.service)}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def do(self, note: Note) -> None:
         """Save it, unless this attempt did: a stopped source would be recorded wrongly."""
@@ -142,7 +146,8 @@ class SaveSourceSpec:
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
             raise ActionError(
-                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a"
+                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh "
+                f"{route.source} docker ps -a"
             )
         refuse_other_configuration(route.source, inspect, self.approved)
         if before is not None:
@@ -161,15 +166,19 @@ class SaveSourceSpec:
         )
 
     def _refuse_lost_policy(self, before: Recorded, inspect: Mapping[str, Any]) -> None:
-        """Raise ActionError when an earlier attempt left the very container with restart policy `no`, which is not its own."""
+        """Raise ActionError when an earlier attempt left the very container with restart policy `no`, which is not its
+        own.
+        """
         route, own = self.route, before.restart_policy
         seen = str((inspect["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no")
         name, retries = str(own.get("Name") or "no"), int(own.get("MaximumRetryCount") or 0)
         word = f"{name}:{retries}" if retries else name
         if before.inspect.get("Id") == inspect["Id"] and seen == "no" != name:
             raise ActionError(
-                f"{route.source}: restart policy of {route.container} is no. Expected: {word}, as {before.move_label} recorded it; "
-                f"recorded as it is now, it would never start by itself again. Give it back: ssh {route.source} docker update --restart {word} "
+                f"{route.source}: restart policy of {route.container} is no. Expected: {word}, as {before.move_label} "
+                "recorded it; "
+                f"recorded as it is now, it would never start by itself again. Give it back: ssh {route.source} "
+                f"docker update --restart {word} "
                 f"{route.container} (or, if no is right: ssh {route.source} rm {path_of(route.service)})"
             )
 

@@ -3,8 +3,8 @@
 They are found by name and label: a second start adopts them, ends what an orphan still does in them, or replaces them,
 before anything touches the places. When a container is removed, everything in it ends with it.
 
-What comes over the copy's key is not trusted: it runs on the target without any right that a copy does not need, and the
-kernel lets it write below the places only. Its programs come from the toolbox's image or over standard input.
+What comes over the copy's key is not trusted: it runs on the target without any right that a copy does not need, and
+the kernel lets it write below the places only. Its programs come from the toolbox's image or over standard input.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ ENTER: Final = (
     'if command -v nsenter >/dev/null; then exec nsenter -t "$pid" -m -p -n -- "$@"; fi; '
     'exec docker exec -i -e SSH_ORIGINAL_COMMAND "$name" "$@"; }; '
 )
-"""Runs a command beside what runs in a container: through the engine's own pipe data cost twice the processor time (measured: 10.5 s
+"""Runs a command beside what runs in a container: through the engine's own pipe data cost twice the processor time
+(measured: 10.5 s
 for 1 GiB against 4.0 s), and starting a command half a tenth of a second more. One line: authorized_keys has it."""
 RUN_IN: Final = f'{ENTER}enter "$@"'
 READING: Final = (
@@ -94,12 +95,18 @@ CONFINE: Final = (
     'while read -r _ _ _ _ at options _; do at=$(printf %b "$at"); case "$at" in '
     '/data/*) mount -o remount,bind,nodev,nosuid,noexec "$at" || no "$at";; '
     '*) case "$options" in rw*) mount -o remount,bind,ro "$at" || no "$at";; esac;; '
-    'esac; done < /proc/self/mountinfo; exec setpriv --no-new-privs --inh-caps=-all "--bounding-set=-all,$1" rrsync -wo -no-lock /'
+    'esac; done < /proc/self/mountinfo; exec setpriv --no-new-privs --inh-caps=-all "--bounding-set=-all,$1" rrsync '
+    "-wo -no-lock /"
 )
-"""In a mount name space of its own everything but the places becomes read-only; devices below the places can't be opened and programs
+"""In a mount name space of its own everything but the places becomes read-only; devices below the places can't be
+opened and programs
 there can't be run. Then all rights go that a copy does not need, for ever. proc(5) mountinfo, mount(8), setpriv(1)"""
-TAKE: Final = f'{ENTER}case "$SSH_ORIGINAL_COMMAND" in sink) exec cat >/dev/null;; esac; enter NAME unshare --mount sh -c CONFINE confine RIGHTS'
-"""The target's end of a connection: rsync that can write below the places of this move and nowhere else. The root directory stays
+TAKE: Final = (
+    f'{ENTER}case "$SSH_ORIGINAL_COMMAND" in sink) exec cat >/dev/null;; esac; enter NAME unshare --mount sh -c '
+    "CONFINE confine RIGHTS"
+)
+"""The target's end of a connection: rsync that can write below the places of this move and nowhere else. The root
+directory stays
 rrsync's: with any other it drops pipes and devices; the kernel holds the line instead."""
 
 END_STRAYS: Final = """\
@@ -107,7 +114,8 @@ found=0
 for comm in /proc/[0-9]*/comm; do
   read -r name < "$comm" 2>/dev/null || continue
   pid=${comm#/proc/}; pid=${pid%/comm}
-  case "$name" in rsync|rrsync|python3|zstd) [ "$pid" = 1 ] || { kill -9 "$pid" 2>/dev/null && found=$((found + 1)); };; esac
+  case "$name" in rsync|rrsync|python3|zstd) [ "$pid" = 1 ] || { kill -9 "$pid" 2>/dev/null && found=$((found + 1));
+    };; esac
 done
 echo "$found"
 """
@@ -144,7 +152,9 @@ class CopyEndpoints:
     _renewed: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
     """When this process last gave them their whole life."""
     _ours: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
-    """The hosts whose end this process has opened and only used since, without trouble: nothing of a killed run is in there."""
+    """The hosts whose end this process has opened and only used since, without trouble: nothing of a killed run is in
+    there.
+    """
 
     @cached_property
     def kinds(self) -> dict[str, PathFacts]:
@@ -171,7 +181,8 @@ class CopyEndpoints:
         return channel_of(self.route.move_label, PURPOSE, self.peer)
 
     def open(self) -> bool:
-        """Make the places on the target and have both ends and the way between them ready; return whether they were there already.
+        """Make the places on the target and have both ends and the way between them ready; return whether they were
+        there already.
 
         Ends that are there get their whole life again, so that what follows does not end with their age.
         """
@@ -184,9 +195,14 @@ class CopyEndpoints:
             self.make_place(place, self.kinds)
         route = self.route
         make_channel(
-            route.fleet, route.source, self.peer, move_label=route.move_label, purpose=PURPOSE,
-            forced_command=shell_line(taking_end(self.name)), valid_s=LIFE_S,
-        )  # fmt: skip
+            route.fleet,
+            route.source,
+            self.peer,
+            move_label=route.move_label,
+            purpose=PURPOSE,
+            forced_command=shell_line(taking_end(self.name)),
+            valid_s=LIFE_S,
+        )
         with ThreadPoolExecutor(max_workers=2) as pool:
             for job in [pool.submit(self._start, host) for host in hosts]:
                 job.result()
@@ -197,7 +213,9 @@ class CopyEndpoints:
         return False
 
     def _live_on(self) -> bool:
-        """Give ends that are there their whole life; return False when one of them has ended meanwhile: both are made anew then."""
+        """Give ends that are there their whole life; return False when one of them has ended meanwhile: both are made
+        anew then.
+        """
         try:
             self.renew(unless_since_s=RENEW_S)
         except ActionError:
@@ -207,7 +225,9 @@ class CopyEndpoints:
         return True
 
     def renew(self, *, unless_since_s: float = 0.0) -> None:
-        """Give both ends and the key their whole life again, unless this process did so lately; raises LockLostError when it may not go on."""
+        """Give both ends and the key their whole life again, unless this process did so lately; raises LockLostError
+        when it may not go on.
+        """
         if self._renewed and time.monotonic() - self._renewed[-1] < unless_since_s:
             return
         route = self.route
@@ -215,12 +235,20 @@ class CopyEndpoints:
             self.inside(host, ["sh", "-c", RENEW, "renew", str(int(LIFE_S))], changes=True)
         command = shell_line(taking_end(self.name, own_attributes=self._needs_own_attributes()))
         extend_channel(
-            route.fleet, route.source, self.peer, move_label=route.move_label, purpose=PURPOSE, forced_command=command, valid_s=LIFE_S
-        )  # fmt: skip
+            route.fleet,
+            route.source,
+            self.peer,
+            move_label=route.move_label,
+            purpose=PURPOSE,
+            forced_command=command,
+            valid_s=LIFE_S,
+        )
         self._renewed[:] = [time.monotonic()]
 
     def outlive(self, jobs: Iterable[Future[Any]]) -> None:
-        """Wait until all jobs are done and renew what they use meanwhile: no copy and no reading ends because it takes long."""
+        """Wait until all jobs are done and renew what they use meanwhile: no copy and no reading ends because it takes
+        long.
+        """
         left: set[Future[Any]] = set(jobs)
         while left:
             _, left = wait(left, timeout=RENEW_S)
@@ -243,7 +271,9 @@ class CopyEndpoints:
         return self._own_attributes[0]
 
     def flush(self) -> None:
-        """Have everything that was written to the places of the target on its disks; raises ActionError when it is not."""
+        """Have everything that was written to the places of the target on its disks; raises ActionError
+        when it is not.
+        """
         places = [self.at(position) for position in range(len(self.places))]
         if places:
             self.inside(self.route.target, [*FLUSH, *places], timeout_s=LONGEST_FLUSH_S)
@@ -274,7 +304,9 @@ class CopyEndpoints:
         run_checked(self.route.fleet, host, argv, doing="start a toolbox for the copy", timeout_s=START_S)
 
     def _closed(self) -> tuple[str, ...]:
-        """Return what closes an end: a root file system that nobody writes to, no rights but those given; what it remembers is in a volume."""
+        """Return what closes an end: a root file system that nobody writes to, no rights but those given; what it
+        remembers is in a volume.
+        """
         memory = f"type=volume,target=/tmp,volume-label={LABEL_MOVE}={self.route.move_label}"
         return ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--mount", memory)
 
@@ -303,7 +335,9 @@ class CopyEndpoints:
         )
 
     def remove(self) -> None:
-        """Remove both ends, with all that still runs in them, and the key; what can't be reached does not keep the rest."""
+        """Remove both ends, with all that still runs in them, and the key; what can't be reached does not keep the
+        rest.
+        """
         route = self.route
         self._ours.clear()
         self._renewed.clear()
@@ -317,7 +351,9 @@ class CopyEndpoints:
     def inside(
         self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S, changes: bool = False
     ) -> CommandResult:
-        """Run argv in an end; a non-zero exit is an ActionError. What `changes` something there goes under the fence of the host's lock."""
+        """Run argv in an end; a non-zero exit is an ActionError. What `changes` something there goes under the fence of
+        the host's lock.
+        """
         doing = f"run {argv[0]} in {self.name}"
         run = partial(self._change, stdin) if stdin or changes else self._run
         with self._trusting():
@@ -357,8 +393,8 @@ class CopyEndpoints:
     def _mount(self, place: DataPlace, position: int, *, read_only: bool) -> ToolboxMount:
         """Return where a place is mounted.
 
-        Of a single file the source's end gets its directory, since whoever edits it may put another in its place; the target's end
-        gets the file alone, or the key could write to all that lies beside it there.
+        Of a single file the source's end gets its directory, since whoever edits it may put another in its place; the
+        target's end gets the file alone, or the key could write to all that lies beside it there.
         """
         if not self.is_file(position):
             return ToolboxMount(place.kind, place.source, f"/data/{position}", read_only=read_only)

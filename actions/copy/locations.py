@@ -30,7 +30,8 @@ before=new; [ ! -d "$path" ] || before=existed
 printf '%s\\n%s\\n%s\\n' "$label" "$before" "$top" > "$path.longshore-move"
 if [ "$kind" != file ]; then mkdir -p -- "$path"; elif [ ! -e "$path" ]; then : > "$path"; fi
 """
-"""The marker's lines: the move's label, whether the directory was there (empty), the topmost directory made above it."""
+"""The marker's lines: the move's label, whether the directory was there (empty), the topmost directory made above it.
+"""
 
 REMOVE_PATH: Final = """\
 set -eu
@@ -64,7 +65,9 @@ class DataPlace:
 
 
 def places_to_copy(mounts: tuple[MountFacts, ...], rules: Mapping[str, str]) -> tuple[DataPlace, ...]:
-    """Return the mounts whose rule is `copy`, each source once, in an order of their own: Docker lists mounts in any order."""
+    """Return the mounts whose rule is `copy`, each source once, in an order of their own: Docker lists mounts in any
+    order.
+    """
     return tuple(
         sorted(
             {DataPlace(m.kind, m.source) for m in mounts if rules.get(m.destination) == "copy" and m.kind != "tmpfs"}
@@ -76,7 +79,8 @@ def refuse_occupied(route: Route, there: PathFacts) -> None:
     """Raise RefusedError when a path of the target holds what this move did not put there."""
     if not there.free:
         raise RefusedError(
-            f"{route.target}: {there.path} is a {there.kind} with content ({there.marker or 'no marker'}). Expected: missing "
+            f"{route.target}: {there.path} is a {there.kind} with content ({there.marker or 'no marker'}). Expected: "
+            "missing "
             f"or empty, or marked by {route.move_label}. Look: ssh {route.target} ls -la {there.path}"
         )
 

@@ -65,7 +65,9 @@ class PassRunner:
     doing: str = "copy"
 
     def copy(self, *, live: bool, reuse_way: bool = False) -> CopyPass:
-        """Copy all places once; raises ActionError when one can't be trusted, also telling how much room was missing."""
+        """Copy all places once; raises ActionError when one can't be trusted, also telling how much room
+        was missing.
+        """
         started, progress = time.monotonic(), Progress(self.total_bytes, self.tell)
         positions = range(len(self.ends.places))
         shared = self._shared(len(positions))
@@ -102,10 +104,11 @@ class PassRunner:
         listed: bytes = b"",
         patience_s: float = PATIENCE_IN_OUTAGE_S,
     ) -> tuple[RsyncResult, int]:
-        """Run rsync for one place until it ends without the connection breaking; return what it said and how often that broke.
+        """Run rsync for one place until it ends without the connection breaking; return what it said and how often that
+        broke.
 
-        Raises UnreachableError when it broke too often, or when nothing got through for `patience_s`; LockLostError when somebody
-        else holds a host by the time it would go on.
+        Raises UnreachableError when it broke too often, or when nothing got through for `patience_s`; LockLostError
+        when somebody else holds a host by the time it would go on.
         """
         cuts, last_through = 0, time.monotonic()
         while True:
@@ -123,8 +126,10 @@ class PassRunner:
             if cuts > MOST_CUTS or waited_s > patience_s:
                 place = self.ends.places[position].text()
                 raise UnreachableError(
-                    f"{self.ends.route.source}: the connection to {self.ends.route.target} broke {cuts} times during the copy of {place}, "
-                    f"nothing got through for {waited_s:.0f} s (last: {' / '.join(said.complaints[-2:])}). Expected: it holds. "
+                    f"{self.ends.route.source}: the connection to {self.ends.route.target} broke {cuts} times during "
+                    f"the copy of {place}, "
+                    f"nothing got through for {waited_s:.0f} s (last: {' / '.join(said.complaints[-2:])}). Expected: "
+                    "it holds. "
                     "Run the move again: it goes on"
                 )
             self.tell(f"the connection broke ({cuts} times); going on where it stopped")
@@ -132,7 +137,9 @@ class PassRunner:
             self._look_who_holds(position)
 
     def _look_who_holds(self, position: int) -> None:
-        """Raise LockLostError when somebody else took over meanwhile; a host that does not answer now is asked before it is written to."""
+        """Raise LockLostError when somebody else took over meanwhile; a host that does not answer now is asked before
+        it is written to.
+        """
         doing = f"go on with the {self.doing} {self.ends.places[position].text()}"
         deadline = time.monotonic() + LOCK_PATIENCE_S
         while True:
@@ -189,7 +196,8 @@ class PassRunner:
             raise ActionError(f"{self.ends.route.target}: {place}: {room or 'no space left'}. Expected: it fits")
         if trouble:
             raise ActionError(
-                f"{self.ends.route.source} to {self.ends.route.target}: {self.doing} {place}: {trouble}. Expected: exit 0"
+                f"{self.ends.route.source} to {self.ends.route.target}: {self.doing} {place}: {trouble}. "
+                "Expected: exit 0"
             )
 
     def repair(self, position: int, paths: list[bytes]) -> None:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from actions.common.route import Route, refuse_under_container
+from actions.common.base_action import BaseAction, RouteAction
+from actions.common.route import refuse_under_container
 from actions.copy.endpoints import PURPOSE, CopyEndpoints
 from actions.copy.rsync import FEWEST_PASSES, CopyPass, predict_last_s, why_no_more
 from actions.copy.ssh_channel import has_key, key_comment, list_keys
@@ -14,11 +15,11 @@ from actions.copy.verification import LITTLE_BYTES, SOON_READ_BYTES, choose_algo
 from actions.copy.volumes import CopyVolumes
 from actions.outage.probe import left_probe, probe_is_there, remove_probe
 from engine.contracts.action import Note
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class Precopy:
+class Precopy(BaseAction):
     """Copy while the service runs, again and again, until the rest is predicted to fit the outage that the plan allows.
 
     `others_s` is what the rest of the outage takes: stopping, creating, starting, becoming ready.
@@ -26,14 +27,15 @@ class Precopy:
 
     last: CopyVolumes
     others_s: float
-    key: str = field(default="precopy", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "precopy"
 
     def describe(self) -> str:
         """Return the dry run's line."""
         budget = self.last.limits.outage_budget_s
-        return f"{self.last.describe()}, while {self.last.route.service} runs, until the rest fits an outage of {budget:g} s or shrinks no more"
+        return (
+            f"{self.last.describe()}, while {self.last.route.service} runs, until the rest fits an outage of "
+            f"{budget:g} s or shrinks no more"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds, None when the size is not known: everything once, then changes."""
@@ -49,7 +51,8 @@ class Precopy:
             return
         refuse_under_container(last.route)
         if last.ends.open():
-            last.ends.remove()  # an earlier, interrupted run's: its readings may be of a moment that it did not see the end of
+            # an earlier, interrupted run's: its readings may be of a moment that it did not see the end of
+            last.ends.remove()
             last.ends.open()
         last.begin(note)
         note["hash"] = choose_algorithm(last.ends, last.size_bytes)
@@ -71,7 +74,8 @@ class Precopy:
         another_comes = number < FEWEST_PASSES and done.size_bytes < SOON_READ_BYTES
         reading_s = last.proving().remember(rest=not another_comes and done.size_bytes >= LITTLE_BYTES)
         last.tell(
-            f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in {reading_s:.1f} s"
+            f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in "
+            f"{reading_s:.1f} s"
         )
         return done, done.seconds + reading_s
 
@@ -80,16 +84,19 @@ class Precopy:
         last = self.last
         if "predicted_s" not in note:
             return failed(
-                f"{last.route.target}: the copy while {last.route.service} runs did not end. Run the move again: it goes on where it stopped"
+                f"{last.route.target}: the copy while {last.route.service} runs did not end. Run the move "
+                "again: it goes on where it stopped"
             )
         passes = note["passes"]
         if passes and not all(last.ends.runs(host) for host in (last.route.source, last.route.target)):
             return failed(
-                f"{last.route.target}: the copy's containers are no longer running. Expected: running until the last pass. Run the move again"
+                f"{last.route.target}: the copy's containers are no longer running. Expected: running until "
+                "the last pass. Run the move again"
             )
         sent = sum(one["sent_bytes"] for one in passes)
         return passed(
-            f"{last.route.service}: {len(passes)} passes while it ran, {sent:,} bytes sent; outage predicted: {note['predicted_s']:.1f} s "
+            f"{last.route.service}: {len(passes)} passes while it ran, {sent:,} bytes sent; outage predicted: "
+            f"{note['predicted_s']:.1f} s "
             f"(the plan allows {last.limits.outage_budget_s:g} s): {note['why']}",
             tuple(
                 f"pass {number}: {one['sent_bytes']:,} bytes in {one['with_reading_s']:.1f} s"
@@ -106,24 +113,18 @@ class Precopy:
 
 
 @dataclass(frozen=True)
-class RemoveCopyHelpers:
+class RemoveCopyHelpers(RouteAction):
     """Remove what the copy needed on both hosts: its containers and its key; the data stays."""
 
-    route: Route
     ends: CopyEndpoints
     more: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     more_left: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
-    key: str = field(default="remove-copy-helpers", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "remove-copy-helpers"
+    seconds = 2.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"remove the copy's containers from {self.route.source} and {self.route.target}, and its key"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def do(self, note: Note) -> None:  # noqa: ARG002
         """Remove them; the probe too, should its measurement have left it."""
@@ -138,7 +139,8 @@ class RemoveCopyHelpers:
         keys = [key for key in list_keys(route.fleet, route.target) if key == key_comment(route.move_label, PURPOSE)]
         if left or keys:
             return failed(
-                f"{', '.join(left) or route.target}: the copy's {'container' if left else 'key'} is still there. Expected: removed. Run it again"
+                f"{', '.join(left) or route.target}: the copy's {'container' if left else 'key'} is still "
+                "there. Expected: removed. Run it again"
             )
         if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
             return failed(f"{route.source}: the copy's key is still there. Expected: removed. Run it again")
@@ -147,6 +149,3 @@ class RemoveCopyHelpers:
         if more := self.more_left():
             return failed(f"{more}. Expected: removed. Run it again")
         return passed(f"{route.source} and {route.target}: nothing of the copy but the data is left")
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: whoever needs them makes them again."""

@@ -10,12 +10,17 @@ from typing import Any, Final
 KEEP: Final = ("-aHAX", "--numeric-ids", "--partial")
 """Everything of an entry travels, and a cut pass goes on where it stopped. rsync(1)."""
 SPARSE: Final = "--sparse"
-"""Holes stay holes. rsync then writes every file in pieces of 1 KiB (its fileio.c, SPARSE_WRITE_SIZE), so only where there are holes."""
+"""Holes stay holes. rsync then writes every file in pieces of 1 KiB (its fileio.c, SPARSE_WRITE_SIZE), so only where
+there are holes.
+"""
 IN_PLACE: Final = "--inplace"
-"""A file is written where it lies, so that a second pass writes only what changed of it. Never where files of the target share
-their content: a name that left the group on the source would be written over through the others (found by a property test)."""
+"""A file is written where it lies, so that a second pass writes only what changed of it. Never where files of the
+target share
+their content: a name that left the group on the source would be written over through the others (found by a property
+test)."""
 TO_THE_NANOSECOND: Final = "--modify-window=-1"
-"""rsync's own default compares whole seconds and skips what was written twice within one. The other end compares; it is told
+"""rsync's own default compares whole seconds and skips what was written twice within one. The other end compares; it is
+told
 by --remote-option, because rrsync does not understand the short form that rsync makes of it."""
 TELL: Final = ("--stats", "--no-human-readable")
 
@@ -53,15 +58,18 @@ exec 3<&0
 rsync "$@" <&3 2>&1 &
 copy=$!
 (
-  while sleep 1 >/dev/null && { read -r _ bytes; read -r _ sent; } < "/proc/$copy/io"; do printf '\036%s %s\036' "$bytes" "$sent"; done
+  while sleep 1 >/dev/null && { read -r _ bytes; read -r _ sent; } < "/proc/$copy/io";
+    do printf '\036%s %s\036' "$bytes" "$sent"; done
 ) 2>/dev/null 3<&- &
 wait "$copy"; code=$?
 kill "$!" 2>/dev/null
 echo; echo "rsync ended with $code"
 """
-"""The shell that runs it: what it says and how it ended come on one stream, and each second what the kernel counts for it.
+"""The shell that runs it: what it says and how it ended come on one stream, and each second what the kernel counts for
+it.
 
-rsync's own progress is a line per file: with 100,000 small files it cost as much as the copy itself (`nox -s bench -- copy-100k`).
+rsync's own progress is a line per file: with 100,000 small files it cost as much as the copy itself (`nox -s bench --
+copy-100k`).
 """
 
 
@@ -115,7 +123,9 @@ class RsyncResult:
         return self.code == FILE_ERROR
 
     def trouble(self, *, live: bool) -> str:
-        """Return why this pass is not to be trusted, empty when it is; while the service runs files vanish and change."""
+        """Return why this pass is not to be trusted, empty when it is; while the service runs files vanish
+        and change.
+        """
         if self.code == 0:
             return ""
         if (
@@ -146,7 +156,9 @@ def parse_rsync(output: str) -> RsyncResult:
 
 
 def progress_of(text: str) -> tuple[str, tuple[int, int] | None, str]:
-    """Return what rsync said, the newest (bytes read, bytes sent) in it or None, and the end that the next piece may complete."""
+    """Return what rsync said, the newest (bytes read, bytes sent) in it or None, and the end that the next piece may
+    complete.
+    """
     told = PROGRESS.findall(text)
     words = PROGRESS.sub("", text)
     whole, mark, rest = words.rpartition("\x1e")
@@ -168,9 +180,13 @@ class CopyPass:
     def record(self) -> dict[str, Any]:
         """Return it as JSON-able values for a note."""
         return {
-            "seconds": round(self.seconds, 3), "size_bytes": self.size_bytes, "sent_bytes": self.sent_bytes,
-            "files_sent": self.files_sent, "vanished": self.vanished, "retries": self.retries,
-        }  # fmt: skip
+            "seconds": round(self.seconds, 3),
+            "size_bytes": self.size_bytes,
+            "sent_bytes": self.sent_bytes,
+            "files_sent": self.files_sent,
+            "vanished": self.vanished,
+            "retries": self.retries,
+        }
 
 
 SHRINKS: Final = 0.8
@@ -180,7 +196,8 @@ FEWEST_PASSES: Final = 2
 
 
 def predict_last_s(passes: Sequence[float]) -> float | None:
-    """Return how long the next pass will take, from how long each took: what was written during one pass is the next one's work.
+    """Return how long the next pass will take, from how long each took: what was written during one pass is the next
+    one's work.
 
     None before there is a pass over what is there already: the first one copies everything.
     """

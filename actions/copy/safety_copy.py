@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from actions.common.base_action import RouteAction
 from actions.common.labels import labels
 from actions.common.route import Route, docker_api, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
@@ -22,7 +23,7 @@ from checks.containers.name_conflicts import read_paths
 from engine.constants import HOST_STATE_DIR, NAME
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.manifest.manifest import compare_manifests
 from hosts.manifest.reader import read_manifest
 
@@ -42,16 +43,13 @@ def aside_of(place: DataPlace, move_label: str) -> DataPlace:
 
 
 @dataclass(frozen=True)
-class SafetyCopy:
+class SafetyCopy(RouteAction):
     """Copy each place beside itself on `host` and prove the copy; nothing set aside is removed before decommission."""
 
-    route: Route
     host: str
     places: tuple[DataPlace, ...]
     size_bytes: int | None = None
-    key: str = field(default="safety-copy", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "safety-copy"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -92,7 +90,8 @@ class SafetyCopy:
         missing = self._missing()
         if missing:
             return failed(
-                f"{self.host}: {', '.join(missing)}: not set aside and proven. Expected: a whole copy, kept until decommission. Run it again"
+                f"{self.host}: {', '.join(missing)}: not set aside and proven. Expected: a whole copy, kept "
+                "until decommission. Run it again"
             )
         entries = note.get("entries")
         told = f", {entries:,} entries identical" if entries is not None else ", proven when they were"
@@ -100,7 +99,8 @@ class SafetyCopy:
         return passed(f"{self.host}: {len(self.places)} places are set aside{told}", **measured)
 
     def undo(self, note: Note) -> None:
-        """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it may be the only one left.
+        """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it
+        may be the only one left.
 
         Nothing is brought back over data whose copy is not whole, so the data itself is untouched then.
         """
@@ -125,7 +125,8 @@ class SafetyCopy:
         if aside.kind == "volume":
             if volume_label(route, self.host, aside.source) is not None:
                 raise RefusedError(
-                    f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: none. Rename or remove it"
+                    f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: "
+                    "none. Rename or remove it"
                 )
             with docker_api(route.fleet, self.host, f"create volume {aside.source}") as api:
                 api.create_volume(aside.source, labels=labels(route.move_label, ROLE))
@@ -175,7 +176,8 @@ def prove_beside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
         if drift.count or not drift.compared:
             first = drift.differences[0] if drift.differences else "nothing compared"
             raise ActionError(
-                f"{host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: {first}. Expected: identical. "
+                f"{host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: "
+                f"{first}. Expected: identical. "
                 f"Find out who writes there: ssh {host} docker ps -a"
             )
     return compared

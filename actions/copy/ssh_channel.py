@@ -44,10 +44,12 @@ line=$(mktemp "${TMPDIR:-/tmp}/longshore-line.XXXXXX"); trap 'rm -f -- "$line"' 
 take "$line"
 if [ -s "$line" ]; then
     sshd=$(PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin" command -v sshd || :)
-    read_from=$([ -z "$sshd" ] || "$sshd" -T -C "user=$(id -un),host=localhost,addr=127.0.0.1" 2>/dev/null | sed -n 's/^authorizedkeysfile //p')
+    read_from=$([ -z "$sshd" ] || "$sshd" -T -C "user=$(id -un),host=localhost,addr=127.0.0.1" 2>/dev/null |
+      sed -n 's/^authorizedkeysfile //p')
     case " $read_from " in
         "  "|*" .ssh/authorized_keys "*|*" %h/.ssh/authorized_keys "*|*" $directory/authorized_keys "*) ;;
-        *) echo "sshd here reads keys from $read_from only (AuthorizedKeysFile). Expected: .ssh/authorized_keys among them" >&2; exit 78;;
+        *) said="sshd here reads keys from $read_from only (AuthorizedKeysFile)."
+           echo "$said Expected: .ssh/authorized_keys among them" >&2; exit 78;;
     esac
 fi
 file=$(readlink -f -- "$directory/authorized_keys" || printf %s "$directory/authorized_keys")
@@ -56,7 +58,9 @@ exec 9< "${file%/*}"; flock -x 9
 [ -e "$file" ] || : > "$file"
 part=$(mktemp "${file%/*}/.longshore.XXXXXX") seen=$(mktemp "${file%/*}/.longshore.XXXXXX")
 trap 'rm -f -- "$line" "$part" "$seen"' EXIT
-foreign() { awk '{ at = length($0) - length(ENVIRON["comment"]); if (substr($0, at) != " " ENVIRON["comment"]) print }' "$1"; }
+foreign() {
+    awk '{ at = length($0) - length(ENVIRON["comment"]); if (substr($0, at) != " " ENVIRON["comment"]) print }' "$1"
+}
 tries=0
 while :; do
     cat -- "$file" > "$seen"
@@ -72,8 +76,10 @@ while :; do
 done
 mv -- "$part" "$file"
 """
-"""Replaces the file in one step: an interrupted run leaves the old file or the new one. `$1` is the comment at the end of our line,
-standard input the line, or nothing. One edit at a time (flock of the directory); all other lines, owner, mode and context stay."""
+"""Replaces the file in one step: an interrupted run leaves the old file or the new one. `$1` is the comment at the end
+of our line,
+standard input the line, or nothing. One edit at a time (flock of the directory); all other lines, owner, mode and
+context stay."""
 
 CLOCK_AND_ADDRESS: Final = """\
 date '+%s %z'
@@ -109,7 +115,9 @@ class Channel:
         return ToolboxMount("bind", self.directory, KEY_AT, read_only=True)
 
     def ssh(self) -> list[str]:
-        """Return the ssh command inside the toolbox, without the destination; the cipher that processors have instructions for first."""
+        """Return the ssh command inside the toolbox, without the destination; the cipher that processors have
+        instructions for first.
+        """
         options = {
             "Ciphers": "^aes128-gcm@openssh.com",
             "IdentitiesOnly": "yes",
@@ -133,7 +141,9 @@ class Channel:
 def open_channel(
     fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float
 ) -> Iterator[Channel]:
-    """Open a way from `source` to `peer` on which only `forced_command` can be run, for at most `valid_s`; close it at the end."""
+    """Open a way from `source` to `peer` on which only `forced_command` can be run, for at most `valid_s`; close it at
+    the end.
+    """
     try:
         yield make_channel(
             fleet, source, peer, move_label=move_label, purpose=purpose, forced_command=forced_command, valid_s=valid_s
@@ -172,7 +182,9 @@ def make_channel(
 def extend_channel(
     fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float
 ) -> None:
-    """Let the key of an open way live for `valid_s` from now on, with this command; raises LockLostError when this run may not go on."""
+    """Let the key of an open way live for `valid_s` from now on, with this command; raises LockLostError when this run
+    may not go on.
+    """
     comment = key_comment(move_label, purpose)
     write_audit(
         fleet, peer.host, move_label, purpose, f'temporary key "{comment}" from {source} lives on: {forced_command}'
@@ -191,7 +203,9 @@ def channel_of(move_label: str, purpose: str, peer: Peer) -> Channel:
 
 
 def close_channel(fleet: Fleet, source: str, target: str, *, move_label: str, purpose: str) -> None:
-    """Remove the temporary key on both ends, also what a crashed run left; raises when an end can't be reached, after the other's."""
+    """Remove the temporary key on both ends, also what a crashed run left; raises when an end can't be reached, after
+    the other's.
+    """
     argv = ["rm", "-rf", "--", key_directory(move_label, purpose)]
     try:
         remove_key(fleet, target, key_comment(move_label, purpose))
@@ -205,7 +219,8 @@ def has_key(fleet: Fleet, source: str, *, move_label: str, purpose: str) -> bool
     answer = look(fleet, source, ["ls", "-d", "--", directory])
     if answer.exit_code and "No such file" not in answer.error_text:
         raise NotObservedError(
-            f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld {directory}"
+            f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld "
+            f"{directory}"
         )
     return answer.exit_code == 0
 
@@ -258,11 +273,13 @@ def _authorized_line(  # noqa: PLR0917
 def authorized_line(public_key: str, forced_command: str, source_address: str, expiry: str) -> str:
     """Return the line for authorized_keys: everything forbidden but one command, from one address, until `expiry`.
 
-    Raises ActionError for a command of several lines: the second would be a line of its own, and a key without limits if it looked like one.
+    Raises ActionError for a command of several lines: the second would be a line of its own, and a key without limits
+    if it looked like one.
     """
     if "\n" in forced_command:
         raise ActionError(
-            f"a temporary key's command has several lines: {forced_command[:60]!r}. Expected: one. Report it: the command is ours"
+            f"a temporary key's command has several lines: {forced_command[:60]!r}. Expected: one. Report it: "
+            "the command is ours"
         )
     command = forced_command.replace("\\", "\\\\").replace('"', '\\"')
     return f'restrict,from="{source_address}",expiry-time="{expiry}",command="{command}" {public_key}\n'

@@ -1,4 +1,6 @@
-"""What is found out before the first pass of a copy: does it fit, does compressing pay on this link, what are the files like."""
+"""What is found out before the first pass of a copy: does it fit, does compressing pay on this link, what are the files
+like.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ FILES: Final = r"""find "$@" -type f -size +4k -printf '%S %s\n' 2>/dev/null |
 """Of a file without holes as much is allocated as it is long, or more. find(1), %S."""
 SMALL_BYTES: Final = 8 << 20
 FAST_MB_S: Final = 250.0
-"""Over a link that carries more than rsync compares, small files are sooner sent whole; of a large one only what changed travels."""
+"""Over a link that carries more than rsync compares, small files are sooner sent whole; of a large one only what
+changed travels.
+"""
 FREE: Final = 'for place in "$@"; do df -B1 --output=avail,iavail,itotal,source "$place" | tail -n 1; done'
 MIB: Final = 1 << 20
 SPEED_TEST_BYTES: Final = 16 * MIB
@@ -72,7 +76,10 @@ class TargetSpace:
             return f"{told}: {short:,} bytes ({short / MIB:.1f} MiB) are missing"
         if self.free_inodes is not None and self.needed_inodes > self.free_inodes:
             short = self.needed_inodes - self.free_inodes
-            return f"{self.mount} needs {self.needed_inodes:,} more inodes and has {self.free_inodes:,} free: {short:,} are missing"
+            return (
+                f"{self.mount} needs {self.needed_inodes:,} more inodes and has {self.free_inodes:,} free: "
+                f"{short:,} are missing"
+            )
         return ""
 
 
@@ -128,7 +135,9 @@ class PathProbe:
 
 
 def look_at_files(ends: CopyEndpoints) -> tuple[bool, int]:
-    """Return whether a file of the source has holes or is stored in less room than it is long, and the size of the largest."""
+    """Return whether a file of the source has holes or is stored in less room than it is long, and the size of the
+    largest.
+    """
     places = [ends.at(position) for position in range(len(ends.places))]
     holes, largest = ends.inside(
         ends.route.source, ["sh", "-c", FILES, "files", *places], timeout_s=MEASURE_S
@@ -148,7 +157,10 @@ def measure_link(ends: CopyEndpoints, limit_mb_s: float | None) -> PathProbe:
     link = min(SPEED_TEST_BYTES / 1e6 / max(some - nothing, 0.01), limit_mb_s or float("inf"))
     ratio, speed = int(packed) / int(plain), int(plain) / 1e6 / float(seconds)
     worth = worth_compressing(link_mb_s=link, ratio=ratio, compress_mb_s=speed)
-    told = f"{'compressed' if worth else 'not compressed'}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at {speed:,.0f} MB/s"
+    told = (
+        f"{'compressed' if worth else 'not compressed'}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at "
+        f"{speed:,.0f} MB/s"
+    )
     return PathProbe(link, worth, told)
 
 

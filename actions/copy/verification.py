@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from actions.common.route import Route, inspect_container, refuse_under_container
+from actions.common.base_action import RouteAction
+from actions.common.route import inspect_container, refuse_under_container
 from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import DataPlace
 from actions.copy.passes import PassRunner
@@ -27,7 +28,9 @@ AT_ONCE: Final = 3
 LONGEST_PROOF_S: Final = 14 * 86400.0
 """The deadline of one reading: of a command that hangs, not of how much can be proven."""
 REST_S: Final = 2.2
-"""Whoever reads files for a later proof lets them rest first: a digest counts only for what was at rest 2 s before the flush."""
+"""Whoever reads files for a later proof lets them rest first: a digest counts only for what was at rest 2 s before the
+flush.
+"""
 SOON_READ_BYTES: Final = 512 << 20
 """So much is read again in the time that the rest takes."""
 LITTLE_BYTES: Final = 32 << 20
@@ -89,7 +92,9 @@ class Verifier:
         return {position: job.result() for position, job in zip(positions, jobs, strict=True)}
 
     def flush(self) -> None:
-        """Have on the target's disks what was copied and compared: a comparison reads what may only be in memory. Raises ActionError."""
+        """Have on the target's disks what was copied and compared: a comparison reads what may only be in memory.
+        Raises ActionError.
+        """
         self.ends.flush()
 
     def _drift(self, position: int) -> Drift:
@@ -139,22 +144,20 @@ def _speeds(text: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class VerifyVolumes:
+class VerifyVolumes(RouteAction):
     """Read a manifest of each place on both hosts and compare them entry by entry.
 
-    With `mending`, what differs is copied once more whatever its size and time say, and proven again: a second difference
-    is a failure. Without, nothing is changed. With `tidy` the ends of the copy are removed at the end.
+    With `mending`, what differs is copied once more whatever its size and time say, and proven again: a second
+    difference is a failure. Without, nothing is changed. With `tidy` the ends of the copy are removed at the end.
     """
 
-    route: Route
     places: tuple[DataPlace, ...]
     size_bytes: int | None
     proving: Verifier
     mending: PassRunner | None = None
     tidy: bool = True
-    key: str = field(default="verify-volumes", init=False)
+    key = "verify-volumes"
     _fresh: list[dict[int, Drift]] = field(default_factory=list, init=False, repr=False, compare=False)
-    commits: bool = field(default=False, init=False)
 
     @property
     def effect(self) -> Effect:
@@ -165,7 +168,10 @@ class VerifyVolumes:
         """Return the dry run's line."""
         again = "; what differs is copied once more and compared again" if self.mending else ""
         level = READ[self.proving.level]
-        return f"compare {len(self.places)} places entry by entry between {self.route.source} and {self.route.target}, {level}{again}"
+        return (
+            f"compare {len(self.places)} places entry by entry between {self.route.source} and "
+            f"{self.route.target}, {level}{again}"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds at the rate of one core's SHA-256, None when the size is not known."""
@@ -207,7 +213,8 @@ class VerifyVolumes:
                 self.proving.flush()
             except ActionError as error:
                 return failed(
-                    f"{error}. Expected: all that was copied is on the disks of {self.route.target}. Look: ssh {self.route.target} dmesg | tail"
+                    f"{error}. Expected: all that was copied is on the disks of {self.route.target}. Look: "
+                    f"ssh {self.route.target} dmesg | tail"
                 )
             note["proven"] = judgement.text
             if self.tidy:
@@ -216,9 +223,6 @@ class VerifyVolumes:
 
     def _container_there(self) -> bool:
         return inspect_container(self.route.fleet, self.route.target, self.route.container) is not None
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing."""
 
     def _named(self, position: int, drift: Drift) -> list[str]:
         return [f"{self.places[position].text()}: {line}" for line in drift.differences]
@@ -230,7 +234,8 @@ class VerifyVolumes:
         where = f"{self.route.source} and {self.route.target}"
         if count or not all(drift.compared for drift in drifts.values()):
             return failed(
-                f"{where}: {count:,} of {compared:,} entries differ, first {different[0] if different else '(nothing compared)'}. "
+                f"{where}: {count:,} of {compared:,} entries differ, first "
+                f"{different[0] if different else '(nothing compared)'}. "
                 "Expected: none. Find out who writes to the target's volume, then run the move again",
                 tuple(different[:20]),
                 entries_different=count,
@@ -239,7 +244,8 @@ class VerifyVolumes:
         mended = tuple(mended)
         again = f"; {len(mended)} were copied once more first" if mended else ""
         return passed(
-            f"{where}: {compared:,} entries in {len(self.places)} places {ALIKE[self.proving.level]} ({_read(drifts.values(), self.proving.level)}) "
+            f"{where}: {compared:,} entries in {len(self.places)} places {ALIKE[self.proving.level]} "
+            f"({_read(drifts.values(), self.proving.level)}) "
             f"and on the disks of {self.route.target}{again}",
             (
                 *(f"{self.places[position].text()}: {drift.compared:,} entries" for position, drift in drifts.items()),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from actions.common.base_action import RouteAction
 from actions.common.labels import labels
-from actions.common.route import Route, docker_api, refuse_under_container, run_checked
+from actions.common.route import docker_api, refuse_under_container, run_checked
 from actions.container_spec.identity import refuse_used_places
 from actions.copy.endpoints import LONGEST_COPY_S, PURPOSE, CopyEndpoints
 from actions.copy.locations import MAKE_PATH, DataPlace, check_depth, refuse_occupied, remove_place, volume_label
@@ -22,7 +23,7 @@ from checks.containers.name_conflicts import MARKER_SUFFIX, PathFacts, read_path
 from engine.constants import LABEL_MOVE
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 __all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "VerifyVolumes"]
 
@@ -36,7 +37,9 @@ COPY_BYTES_PER_S: Final = 50e6
 
 @dataclass(frozen=True)
 class Limits:
-    """What the plan allows a copy: how much bandwidth, how long an outage, how much proof; and what the path carried in a sample."""
+    """What the plan allows a copy: how much bandwidth, how long an outage, how much proof; and what the path carried in
+    a sample.
+    """
 
     bandwidth_mb_s: float | None = None
     outage_budget_s: float = 30.0
@@ -45,25 +48,24 @@ class Limits:
 
     @property
     def predicted_bytes_per_s(self) -> float:
-        """Return the rate of a copy: what a plain gigabit link and one disk keep, or less where the plan or the path carries less."""
+        """Return the rate of a copy: what a plain gigabit link and one disk keep, or less where the plan or the path
+        carries less.
+        """
         allowed = self.bandwidth_mb_s * 1e6 if self.bandwidth_mb_s else COPY_BYTES_PER_S
         return min(COPY_BYTES_PER_S, allowed, self.sampled_bytes_per_s or COPY_BYTES_PER_S)
 
 
 @dataclass(frozen=True)
-class CopyVolumes:
+class CopyVolumes(RouteAction):
     """Copy every mount with rule `copy` with rsync from host to host; only into what this move created itself."""
 
-    route: Route
     places: tuple[DataPlace, ...]
     peer: Peer
     size_bytes: int | None = None
     limits: Limits = Limits()
     tell: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
     _learnt: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    key: str = field(default="copy-volumes", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "copy-volumes"
 
     @cached_property
     def ends(self) -> CopyEndpoints:
@@ -74,9 +76,11 @@ class CopyVolumes:
         """Return how the passes are run, with what was measured about the link."""
         learnt = self._learnt
         words = RsyncOptions(
-            compress=bool(learnt.get("compress")), sparse=bool(learnt.get("sparse", True)), whole_files=bool(learnt.get("whole_files")),
+            compress=bool(learnt.get("compress")),
+            sparse=bool(learnt.get("sparse", True)),
+            whole_files=bool(learnt.get("whole_files")),
             limit_mb_s=self.limits.bandwidth_mb_s,
-        )  # fmt: skip
+        )
         return PassRunner(self.ends, words, int(learnt.get("total_bytes", 0)), self.tell, doing)
 
     def proving(self) -> Verifier:
@@ -95,7 +99,9 @@ class CopyVolumes:
         return None if self.size_bytes is None else START_S + self.size_bytes / self.limits.predicted_bytes_per_s
 
     def do(self, note: Note) -> None:
-        """Copy what is not there yet, over the ends that an earlier pass left open; bytes and seconds go into the note."""
+        """Copy what is not there yet, over the ends that an earlier pass left open; bytes and seconds go
+        into the note.
+        """
         note["created"] = [place.text() for place in self.places]
         started = time.monotonic()
         if not self.places:
@@ -111,7 +117,9 @@ class CopyVolumes:
         note["size_bytes"] = done.size_bytes
 
     def _refuse_under_container(self) -> None:
-        """Raise RefusedError when the host that is written to has a container of this name already: it could run and write."""
+        """Raise RefusedError when the host that is written to has a container of this name already: it could run and
+        write.
+        """
         refuse_under_container(self.route)
 
     def begin(self, note: Note) -> None:
@@ -136,13 +144,17 @@ class CopyVolumes:
         copied = note.get("copied")
         if copied is None:
             return failed(
-                f"{self.route.target}: {', '.join(place.text() for place in self.places)} not copied to its end. Expected: all "
+                f"{self.route.target}: {', '.join(place.text() for place in self.places)} not copied to its end. "
+                "Expected: all "
                 f"{len(self.places)} places. Run the move again: it copies only the rest"
             )
         size, sent, seconds = copied["size_bytes"], copied["sent_bytes"], copied["seconds"]
         again = f", the connection broke {copied['retries']} times" if copied["retries"] else ""
         return passed(
-            f"{self.route.source} to {self.route.target}: {len(self.places)} places, {size:,} bytes, {sent:,} of them sent in {seconds:.1f} s{again}",
+            (
+                f"{self.route.source} to {self.route.target}: {len(self.places)} places, {size:,} bytes, {sent:,} "
+                f"of them sent in {seconds:.1f} s{again}"
+            ),
             (str(note["link"]),) if note.get("link") else (),
             size_bytes=size,
             sent_bytes=sent,
@@ -181,7 +193,9 @@ class CopyVolumes:
             run_checked(route.fleet, route.target, argv, doing=f"create {place.source}")
 
     def _make_volume(self, name: str) -> None:
-        """Create the volume on the target like the source's; `docker volume create` would reuse a stranger's silently."""
+        """Create the volume on the target like the source's; `docker volume create` would reuse a
+        stranger's silently.
+        """
         route = self.route
         with docker_api(route.fleet, route.source, f"inspect volume {name}") as api:
             original = api.inspect_volume(name)

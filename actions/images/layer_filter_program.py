@@ -15,7 +15,9 @@ CHUNK = 1 << 20
 
 
 def copy_without(layers: list[str], source: IO[bytes], sink: IO[bytes]) -> dict[str, int]:
-    """Copy member by member; return how many bytes were left out and sent. Raises tarfile.TarError for what is cut off."""
+    """Copy member by member; return how many bytes were left out and sent. Raises tarfile.TarError for what
+    is cut off.
+    """
     there = {layer.removeprefix("sha256:") for layer in layers}
     left_out = sent = 0
     with tarfile.open(fileobj=source, mode="r|") as given, tarfile.open(fileobj=sink, mode="w|") as taken:

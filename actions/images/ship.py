@@ -7,14 +7,15 @@ import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import docker
 import docker.errors
 
-from actions.common.route import Route, docker_api, flush_disks, inspect_container, run_checked, write_audit
+from actions.common.base_action import RouteAction
+from actions.common.route import docker_api, flush_disks, inspect_container, run_checked, write_audit
 from actions.common.toolbox import remove_helpers, toolbox_argv
 from actions.copy.ssh_channel import Peer, close_channel, has_key, open_channel, shell_line
 from checks.containers.images import compare_images
@@ -22,7 +23,7 @@ from engine.command_line import ANY, typed_command
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError, UnreachableError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import ImageFacts
 from hosts.fleet import Fleet
 
@@ -35,26 +36,24 @@ LET_THROUGH: Final = (Path(__file__).parent / "archive_check_program.py").read_b
 
 
 @dataclass(frozen=True)
-class ShipImage:
+class ShipImage(RouteAction):
     """Load the image that the source's container runs into the target's engine, host to host, and tag it as there."""
 
-    route: Route
     peer: Peer
-    key: str = field(default="image-shipped", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "image-shipped"
 
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.route
-        return f"ship those layers of {route.container}'s image that {route.target} lacks from {route.source}, unless it is there"
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on the image and on what is there."""
-        return None
+        return (
+            f"ship those layers of {route.container}'s image that {route.target} lacks from {route.source}, "
+            "unless it is there"
+        )
 
     def do(self, note: Note) -> None:
-        """Save on the source without the layers that the target has, compress, load there; nothing when the image is there already."""
+        """Save on the source without the layers that the target has, compress, load there; nothing when the image is
+        there already.
+        """
         route = self.route
         source = self._source_image()
         note["image_id"], note["reference"] = source["Id"], self._reference()
@@ -66,13 +65,16 @@ class ShipImage:
         self._tag(source["Id"], str(note["reference"]), note)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002 both engines are asked
-        """Judge whether the target's image is the same (id, layers, architecture), and nothing of its way there is left."""
+        """Judge whether the target's image is the same (id, layers, architecture), and nothing of its way there is
+        left.
+        """
         route = self.route
         source = self._source_image()
         target = read_image(route.fleet, route.target, source["Id"])
         if target is None:
             return failed(
-                f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. Try: {route.command('prepare')}"
+                f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. Try: "
+                f"{route.command('prepare')}"
             )
         if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
             return failed(
@@ -169,14 +171,17 @@ class ShipImage:
 
 
 def let_through_line(image_id: str) -> str:
-    """Return the shell words that let one image of an archive through and nothing else; one line: authorized_keys holds it."""
+    """Return the shell words that let one image of an archive through and nothing else; one line: authorized_keys holds
+    it.
+    """
     packed = base64.b64encode(zlib.compress(LET_THROUGH, 9)).decode()
     unpacked = f"import base64,zlib;exec(zlib.decompress(base64.b64decode('{packed}')))"
     return shell_line(["python3", "-c", unpacked, image_id])
 
 
 def layers_there(layers: Sequence[str], others: Iterable[Sequence[str]]) -> frozenset[str]:
-    """Return which layers need not travel: those below which, and with which, an image of the other engine begins alike.
+    """Return which layers need not travel: those below which, and with which, an image of the other engine begins
+    alike.
 
     An engine knows a layer together with all below it. One that comes again further up must travel for that.
     """

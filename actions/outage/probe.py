@@ -1,4 +1,5 @@
-"""Measure the outage from outside: a container on the source asks the service ten times a second and goes on without us.
+"""Measure the outage from outside: a container on the source asks the service ten times a second and goes on without
+us.
 
 It asks at the product's own level: a relay accepts TCP connections even while the service behind it is dead.
 """
@@ -8,9 +9,10 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from actions.common.base_action import RouteAction
 from actions.common.labels import label_flags, labels
 from actions.common.route import Route, inspect_container, look, run_checked
 from actions.common.toolbox import remove_helpers
@@ -20,7 +22,7 @@ from actions.outage.vantage_point import ProbeTarget
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 
 ROLE: Final = "probe"
 PERIOD_S: Final = 0.1
@@ -29,22 +31,19 @@ LAST_ANSWER_S: Final = 60.0
 
 
 @dataclass(frozen=True)
-class StartProbe:
+class StartProbe(RouteAction):
     """Start the probe and see its first good answer: a probe that never saw the service can't tell an outage."""
 
-    route: Route
     aim: ProbeTarget
-    key: str = field(default="start-probe", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "start-probe"
+    seconds = 2.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every {PERIOD_S * 1000:.0f} ms"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
+        return (
+            f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every "
+            f"{PERIOD_S * 1000:.0f} ms"
+        )
 
     def do(self, note: Note) -> None:
         """Start it, unless this attempt's probe runs already: it has seen what we have not."""
@@ -89,22 +88,16 @@ class StartProbe:
 
 
 @dataclass(frozen=True)
-class MeasureOutage:
+class MeasureOutage(RouteAction):
     """Read what the probe saw, once the service answers again, and remove it."""
 
-    route: Route
     aim: ProbeTarget
-    key: str = field(default="measure-outage", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "measure-outage"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: read the outage from the probe and remove it"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def do(self, note: Note) -> None:
         """Wait for the first good answer after the move, read the log into the note, remove the probe.
@@ -128,12 +121,14 @@ class MeasureOutage:
             return unknown(f"{self.route.source}: {left_probe(self.route)}")
         if not note.get("outage"):
             return unknown(
-                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. The service itself is not affected"
+                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. "
+                "The service itself is not affected"
             )
         outage = Outage.from_record(note["outage"])
         if outage.to_at is None:
             return failed(
-                f"{self.route.service}: outage since {outage.from_at}, not over: {outage.viewpoint}. Expected: answers again. "
+                f"{self.route.service}: outage since {outage.from_at}, not over: {outage.viewpoint}. Expected: "
+                "answers again. "
                 f"Look at the forwarder: ssh {self.route.source} docker ps --filter label=longshore.role=forwarder"
             )
         return passed(
@@ -141,9 +136,6 @@ class MeasureOutage:
             outage_s=outage.seconds,
             error_bar_s=outage.error_bar_s,
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: a measurement stays."""
 
 
 def probe_is_there(route: Route) -> bool:
@@ -153,7 +145,10 @@ def probe_is_there(route: Route) -> bool:
 
 def left_probe(route: Route) -> str:
     """Return what to say of a probe that is still there."""
-    return f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f {route.slug(ROLE)}"
+    return (
+        f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f "
+        f"{route.slug(ROLE)}"
+    )
 
 
 def remove_probe(route: Route) -> None:

@@ -1,4 +1,6 @@
-"""Where the outage probe looks from, and what it asks: as a dependant on the source does, else at the published port. Pure."""
+"""Where the outage probe looks from, and what it asks: as a dependant on the source does, else at the published port.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class ProbeTarget:
 def choose_probe_target(scope: Scope, service: str, where: Mapping[str, str]) -> ProbeTarget | None:
     """Return where to look at a service from its source host; None when nobody there can reach it.
 
-    A dependant's view comes first: it is the one that the relay under the old name must keep. `where` is before the move.
+    A dependant's view comes first: it is the one that the relay under the old name must keep. `where` is before the
+    move.
     """
     entry = scope.services[service]
     for link in scope.dependants_of(service):
@@ -49,7 +52,9 @@ def choose_probe_target(scope: Scope, service: str, where: Mapping[str, str]) ->
 
 
 def _question(entry: ServiceEntry, container_port: int) -> tuple[str, str]:
-    """Return the question at the product's own level and its path; a bare connect only where nothing better is known."""
+    """Return the question at the product's own level and its path; a bare connect only where nothing better
+    is known.
+    """
     if entry.product in OWN_PROTOCOLS:
         return entry.product, "/"
     health = entry.health

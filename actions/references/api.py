@@ -1,4 +1,6 @@
-"""A reference that a product keeps in its own store, such as a data source: changed through its API, the old address kept on its host."""
+"""A reference that a product keeps in its own store, such as a data source: changed through its API, the old address
+kept on its host.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class ApiReference:
         return self.standing() is ReferenceState.NEW
 
     def is_undone(self) -> bool:
-        """Return whether nothing of ours is left to put back: what was kept goes only once it has its old address again."""
+        """Return whether nothing of ours is left to put back: what was kept goes only once it has its old address
+        again.
+        """
         return self._kept() is None
 
     def write(self) -> tuple[str, ...]:
@@ -77,7 +81,8 @@ class ApiReference:
         seen = self._address()
         if seen not in {kept, self.value}:
             raise ManualInterventionError(
-                f"{self.name}: says {seen}. Expected: {self.value}, as it was given. Somebody edited it; it was {kept} before"
+                f"{self.name}: says {seen}. Expected: {self.value}, as it was given. Somebody edited it; it "
+                f"was {kept} before"
             )
         if seen != kept:
             self._send(kept)

@@ -1,4 +1,6 @@
-"""A reference in a file: on a mount of the dependant's container or on its host, rewritten in place, the old text kept beside our state."""
+"""A reference in a file: on a mount of the dependant's container or on its host, rewritten in place, the old text kept
+beside our state.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ file=/proc/$$/fd/5 real=$path
 is_the_file() { [ "$(readlink -- "$file")" = "$real" ] && [ -f "$file" ]; }
 is_the_file || { echo "is reached through a link, it is $(readlink -- "$file"); expected $real itself" >&2; exit 5; }
 """
-"""Opens `$path` once and sees what was opened: who may write beside it could put a link in its place at any moment. All that
-follows is done with what was opened. Links are followed down to `$root` only, which is the host's own; without it nowhere."""
+"""Opens `$path` once and sees what was opened: who may write beside it could put a link in its place at any moment. All
+that
+follows is done with what was opened. Links are followed down to `$root` only, which is the host's own; without it
+nowhere."""
 READ: Final = f"""\
 path=$1 root=${{3:-}}
 {OPEN}[ "$(stat -L -c %s -- "$file")" -le "$2" ] || {{ echo "is larger than $2 bytes" >&2; exit 5; }}
@@ -54,7 +58,9 @@ cmp -s -- "$file" "$kept.new"
 is_the_file || {{ echo "was replaced by another file while it was written" >&2; exit 6; }}
 rm -f -- "$kept.new"
 """
-"""In place, so that owner, mode and the inode that a container may have mounted stay; the copy is whole before anything is written."""
+"""In place, so that owner, mode and the inode that a container may have mounted stay; the copy is whole before anything
+is written.
+"""
 NOT_THERE: Final = 4
 
 
@@ -152,7 +158,9 @@ class FileReference:
         return self._located()[1]
 
     def _located(self) -> tuple[str, str]:
-        """Return the directory (or file) of the host below which no link is followed, "" for none, and the file's path."""
+        """Return the directory (or file) of the host below which no link is followed, "" for none, and the
+        file's path.
+        """
         if self.rewrite.on == "host":
             return "", self.rewrite.path
         wanted = PurePosixPath(self.rewrite.path)
@@ -160,7 +168,8 @@ class FileReference:
         holding = [mount for mount in mounts if mount.get("Source") and wanted.is_relative_to(mount["Destination"])]
         if not holding:
             raise NotObservedError(
-                f"{self.name}: lies on no mount of container {self.route.container}. Expected: on a volume or bind mount: "
+                f"{self.name}: lies on no mount of container {self.route.container}. Expected: on a volume or bind "
+                "mount: "
                 "what is in the container itself is lost with it"
             )
         mount = max(holding, key=lambda one: len(one["Destination"]))

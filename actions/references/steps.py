@@ -1,4 +1,6 @@
-"""Rewrite the references of a service's dependants to its new address for good, and remove the relays that nobody needs then."""
+"""Rewrite the references of a service's dependants to its new address for good, and remove the relays that nobody needs
+then.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from actions.common.base_action import BaseAction, RouteAction
 from actions.common.route import Route
 from actions.relays.planning import Relay
 from actions.relays.reconcile import apply_forwarders, judge_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Note
 from engine.errors import HostLostError, LongshoreError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 CONNECT_S: Final = 5.0
 
@@ -49,15 +52,12 @@ class Reference(Protocol):
 
 
 @dataclass(frozen=True)
-class RewriteReferences:
+class RewriteReferences(RouteAction):
     """Rewrite each reference, one after the other; each dependant must be ready again before the next."""
 
-    route: Route  # of the service that the references are to, whose label the deeds carry
     references: tuple[Reference, ...]
     ready: Callable[[str], Judgement] = field(repr=False)
-    key: str = field(default="rewrite-references", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "rewrite-references"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -91,13 +91,17 @@ class RewriteReferences:
         wrong = [reference.name for reference in self.references if not reference.is_done()]
         if wrong:
             return failed(
-                f"{wrong[0]}: does not say the new address, or was not read again. Expected: all {len(self.references)} do"
+                f"{wrong[0]}: does not say the new address, or was not read again. Expected: all "
+                f"{len(self.references)} do"
             )
         out = note.get("out_s") or {}
         told = "; ".join(f"{name} was ready again within {seconds:.1f} s" for name, seconds in out.items())
         measured = {f"{name}_out_s": seconds for name, seconds in out.items()}
         return passed(
-            f"{len(self.references)} of {len(self.references)} references say the new address{f'; {told}' if told else ''}",
+            (
+                f"{len(self.references)} of {len(self.references)} references say the new "
+                f"address{f'; {told}' if told else ''}"
+            ),
             tuple(note.get("changed") or ()),
             **measured,
         )
@@ -112,14 +116,14 @@ class RewriteReferences:
 
 
 @dataclass(frozen=True)
-class ReleaseRelays:
-    """Take away the relays under names that no dependant uses any more; those of other links and of published ports stay.
+class ReleaseRelays(RouteAction):
+    """Take away the relays under names that no dependant uses any more; those of other links and of published ports
+    stay.
 
-    `users` lists who still has a connection through a relay that would go; `is_recorded` and `record` keep in the journal
-    which links are re-pointed, so that every later reconciliation knows it.
+    `users` lists who still has a connection through a relay that would go; `is_recorded` and `record` keep in the
+    journal which links are re-pointed, so that every later reconciliation knows it.
     """
 
-    route: Route
     links: frozenset[LinkKey]
     wanted: frozenset[Relay]
     before: frozenset[Relay]
@@ -127,9 +131,7 @@ class ReleaseRelays:
     users: Callable[[frozenset[Relay]], Judgement] = field(repr=False)
     is_recorded: Callable[[LinkKey], bool] = field(repr=False)
     record: Callable[[LinkKey, bool], None] = field(repr=False)
-    key: str = field(default="remove-relays", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "remove-relays"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -180,16 +182,14 @@ def _is_undone(reference: Reference) -> bool:
 
 
 @dataclass(frozen=True)
-class UndoReferences:
+class UndoReferences(BaseAction):
     """Put back all references of a service, in reverse, with the relays first; the hosts are asked whether it is so."""
 
     references: tuple[Reference, ...]
     relays: ReleaseRelays
     undo_attempt: Callable[[], str] = field(repr=False)
     works: Callable[[], Judgement] = field(repr=False)
-    key: str = field(default="undo-references", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "undo-references"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -222,8 +222,8 @@ class UndoReferences:
         if recorded or not relays.passed:
             return failed(f"{relays.text}. {told}", relays.details)
         works = self.works()
-        text = f"{len(self.references)} of {len(self.references)} references are what they were; {relays.text}; {works.text}"
+        text = (
+            f"{len(self.references)} of {len(self.references)} references are what they were; {relays.text}; "
+            f"{works.text}"
+        )
         return Judgement(works.verdict, text, works.measured, works.details)
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: going on with an undo is never taken back."""

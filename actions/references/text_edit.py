@@ -38,11 +38,14 @@ class Replaced:
 
 
 def replace_group(text: str, pattern: str, value: str) -> Replaced:
-    """Return a text with the one group of the pattern's one fit replaced; raises ActionError when it does not fit exactly once."""
+    """Return a text with the one group of the pattern's one fit replaced; raises ActionError when it does not fit
+    exactly once.
+    """
     fits = list(re.finditer(pattern, text, re.MULTILINE))
     if len(fits) != 1 or fits[0][1] is None:
         raise ActionError(
-            f"the pattern {pattern!r} fits {len(fits)} times. Expected: exactly once, with its group. Make it more precise"
+            f"the pattern {pattern!r} fits {len(fits)} times. Expected: exactly once, with its group. Make it "
+            "more precise"
         )
     fit = fits[0]
     whole, (start, end) = fit.group(), fit.span(1)
@@ -53,7 +56,8 @@ def replace_group(text: str, pattern: str, value: str) -> Replaced:
 
 
 def standing_of(current: str, kept: str, replaced: Replaced, *, writing: bool = False) -> ReferenceState:
-    """Return what a file says now, given the text that was kept and what it became; other edits of it in between do not matter.
+    """Return what a file says now, given the text that was kept and what it became; other edits of it in between do not
+    matter.
 
     `writing`: a write was begun and its end was not seen, so that a beginning of either text is half of it.
     """
@@ -68,7 +72,9 @@ def standing_of(current: str, kept: str, replaced: Replaced, *, writing: bool = 
 
 
 def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = False) -> str:
-    """Return the current text with the reference as it was; raises ActionError when what was written stands there not exactly once."""
+    """Return the current text with the reference as it was; raises ActionError when what was written stands there not
+    exactly once.
+    """
     standing = standing_of(current, kept, replaced, writing=writing)
     if standing is ReferenceState.OLD:
         return current
@@ -76,7 +82,8 @@ def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = Fal
         return kept
     if standing is ReferenceState.OTHER:
         raise ActionError(
-            f"{replaced.after!r} stands there {_count(current, replaced.after)} times. Expected: once; somebody edited it since"
+            f"{replaced.after!r} stands there {_count(current, replaced.after)} times. Expected: once; "
+            "somebody edited it since"
         )
     return current.replace(replaced.after, replaced.before, 1)
 
@@ -91,7 +98,9 @@ def _count(text: str, fragment: str) -> int:
 
 
 def with_variables(env: Iterable[str], wanted: Mapping[str, str | None]) -> list[str]:
-    """Return a container's environment with some variables set in their places, added at the end, or (None) left out."""
+    """Return a container's environment with some variables set in their places, added at the end, or (None)
+    left out.
+    """
     kept, seen = [], set()
     for item in env:
         name = item.partition("=")[0]

@@ -1,4 +1,6 @@
-"""References in the environment of a dependant: its container is made anew on its host with everything else as it was."""
+"""References in the environment of a dependant: its container is made anew on its host with everything else
+as it was.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ SPARE: Final = f"{NAME}-replaced"
 class VariableReference:
     """Some variables of one dependant; `secret` is told each value before it can stand in any text.
 
-    The old values, and the restart policy, are kept on the host until they are put back (root, 0600): they may be secret.
+    The old values, and the restart policy, are kept on the host until they are put back (root, 0600): they may be
+    secret.
     """
 
     route: Route
@@ -44,7 +47,8 @@ class VariableReference:
         """Return the dry run's words."""
         values = ", ".join(f"{name}={value}" for name, value in self.values.items())
         return (
-            f"{self.route.service} on {self.route.source}: stop container {self.route.container} and make it anew with {values}, "
+            f"{self.route.service} on {self.route.source}: stop container {self.route.container} and make it anew "
+            f"with {values}, "
             "everything else as it is: an outage of it; its log until then goes with it"
         )
 
@@ -53,11 +57,13 @@ class VariableReference:
         container = self._need()
         if container["HostConfig"].get("Links") or container["HostConfig"].get("AutoRemove"):
             raise ActionError(
-                f"{self.name}: has legacy links or --rm. Expected: neither, or it can't be made anew as it is. Rewrite by hand"
+                f"{self.name}: has legacy links or --rm. Expected: neither, or it can't be made anew as it "
+                "is. Rewrite by hand"
             )
         if not container["State"].get("Running"):
             raise ActionError(
-                f"{self.name}: container {self.route.container} is {container['State'].get('Status')}. Expected: running"
+                f"{self.name}: container {self.route.container} is {container['State'].get('Status')}. "
+                "Expected: running"
             )
         return self._lines(self._before(container))
 
@@ -74,7 +80,9 @@ class VariableReference:
         return self.standing() is ReferenceState.NEW and self._is_settled()
 
     def is_undone(self) -> bool:
-        """Return whether nothing of ours is left to put back: what was kept goes only once the container has it again and runs."""
+        """Return whether nothing of ours is left to put back: what was kept goes only once the container has it again
+        and runs.
+        """
         return self._kept() is None and self._is_settled()
 
     def write(self) -> tuple[str, ...]:
@@ -108,7 +116,8 @@ class VariableReference:
         self._make_anew(kept["variables"], kept["restart_policy"])
         if self.standing() is not ReferenceState.OLD or not self._is_settled():
             raise ManualInterventionError(
-                f"{self.name}: container {self.route.container} is not as it was. What it had: {self.kept} on {self.route.source}"
+                f"{self.name}: container {self.route.container} is not as it was. What it had: {self.kept} on "
+                f"{self.route.source}"
             )
         run_checked(self.route.fleet, self.route.source, ["rm", "-f", "--", self.kept], doing=f"remove {self.kept}")
 
@@ -133,7 +142,8 @@ class VariableReference:
         found = self._inspect(self.route.container) or self._inspect(self._spare)
         if found is None:
             raise ActionError(
-                f"{self.route.source}: no container {self.route.container}. Expected: there. Try: ssh {self.route.source} docker ps -a"
+                f"{self.route.source}: no container {self.route.container}. Expected: there. Try: ssh "
+                f"{self.route.source} docker ps -a"
             )
         return found
 
@@ -154,7 +164,9 @@ class VariableReference:
         return found
 
     def _make_anew(self, wanted: Mapping[str, str | None], policy: Mapping[str, Any]) -> None:
-        """Let the container have these variables, wherever an earlier try was cut off; the old one goes once the new one equals it and runs."""
+        """Let the container have these variables, wherever an earlier try was cut off; the old one goes once the new
+        one equals it and runs.
+        """
         name, spare = self.route.container, self._spare
         with docker_api(self.route.fleet, self.route.source, f"make {name} anew") as api:
             current, old = self._inspect(name), self._inspect(spare)
@@ -187,7 +199,9 @@ class VariableReference:
                 api.remove_container(spare)
 
     def _rest(self, api: Any, spare: str) -> None:
-        """Stop the spare when somebody started it beside the one that takes its place: both have the same data and ports."""
+        """Stop the spare when somebody started it beside the one that takes its place: both have the same data and
+        ports.
+        """
         found = self._inspect(spare)
         if found is not None and found["State"].get("Status") not in STOPPED_STATES:
             self._stop(api, spare)
@@ -198,7 +212,8 @@ class VariableReference:
         state = (self._inspect(name) or {"State": {}})["State"].get("Status")
         if state not in STOPPED_STATES:
             raise ActionError(
-                f"{self.route.source}: {name} is {state} after stop. Expected: exited. Read: ssh {self.route.source} docker logs --tail 50 {name}"
+                f"{self.route.source}: {name} is {state} after stop. Expected: exited. Read: ssh "
+                f"{self.route.source} docker logs --tail 50 {name}"
             )
 
     def _create(self, api: Any, old: dict[str, Any] | None, wanted: Mapping[str, str | None]) -> None:
@@ -213,9 +228,13 @@ class VariableReference:
             if network not in connected:
                 fixed = endpoint.get("IPAMConfig") or {}
                 api.connect_container_to_network(
-                    self.route.container, network, aliases=endpoint["Aliases"] or None, driver_opt=endpoint.get("DriverOpts"),
-                    ipv4_address=fixed.get("IPv4Address"), ipv6_address=fixed.get("IPv6Address"),
-                )  # fmt: skip
+                    self.route.container,
+                    network,
+                    aliases=endpoint["Aliases"] or None,
+                    driver_opt=endpoint.get("DriverOpts"),
+                    ipv4_address=fixed.get("IPv4Address"),
+                    ipv6_address=fixed.get("IPv6Address"),
+                )
 
     def _see_equal(self, old: dict[str, Any], wanted: Mapping[str, str | None], policy: Mapping[str, Any]) -> None:
         new = self._inspect(self.route.container)
@@ -231,7 +250,9 @@ class VariableReference:
 
 
 def body_with(inspect: Mapping[str, Any], wanted: Mapping[str, str | None], image_id: str) -> Specification:
-    """Return the create body of a container on the host where it is, with some variables changed; its fixed addresses stay."""
+    """Return the create body of a container on the host where it is, with some variables changed; its fixed addresses
+    stay.
+    """
     body = specification_of(inspect)
     body["Env"] = with_variables(body.get("Env") or [], wanted)
     reference = str(inspect["Config"].get("Image") or "")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from actions.common.route import Route
+from actions.common.base_action import RouteAction
 from actions.relays.planning import Relay, wanted_forwarders
 from actions.relays.reconcile import LOOK, apply_forwarders, faults_of, list_all
 from engine.config.scope import Scope
 from engine.contracts.action import Note
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 def own_links(scope: Scope, service: str, after: Mapping[str, str]) -> frozenset[Relay]:
@@ -23,16 +23,15 @@ def own_links(scope: Scope, service: str, after: Mapping[str, str]) -> frozenset
 
 
 @dataclass(frozen=True)
-class RelayDependencies:
-    """Relay on the target what the service needs by name; no client of the service itself is switched, so nothing is committed."""
+class RelayDependencies(RouteAction):
+    """Relay on the target what the service needs by name; no client of the service itself is switched, so nothing is
+    committed.
+    """
 
-    route: Route
     wanted: frozenset[Relay]
     before: frozenset[Relay]
     hosts: tuple[str, ...]
-    key: str = field(default="relay-dependencies", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "relay-dependencies"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -59,7 +58,8 @@ class RelayDependencies:
         missing = faults_of(self.wanted, list_all(route.fleet, self.hosts, route.environment))
         if missing:
             return failed(
-                f"{route.target}: {len(missing)} of {len(self.wanted)} relays that {route.service} needs do not run: {missing[0]}. "
+                f"{route.target}: {len(missing)} of {len(self.wanted)} relays that {route.service} needs do not run: "
+                f"{missing[0]}. "
                 f"Expected: all. Try: ssh {route.target} {LOOK}",
                 tuple(missing),
             )

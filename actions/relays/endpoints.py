@@ -26,7 +26,9 @@ LABEL_RELAY: Final = f"{NAME}.relay"
 """What a relay was made for, as text: another text means that it must be made again."""
 LABEL_END: Final = f"{NAME}.relay.end"
 LABEL_KEYS: Final = f"{NAME}.relay.keys"
-"""Whose certificate an end shows and whose it demands, as `<own>:<peer>`: the two ends of a relay must say it crosswise."""
+"""Whose certificate an end shows and whose it demands, as `<own>:<peer>`: the two ends of a relay must say it
+crosswise.
+"""
 FINGERPRINT: Final = 32
 """Hexadecimal digits of a certificate's SHA-256 that are kept in the label."""
 
@@ -34,29 +36,37 @@ MOST_CONNECTIONS: Final = 1000
 """Of one relay at once; each is a process of some 0.9 MB with TLS. The next one waits until another ends."""
 MEMORY: Final = "1g"
 AFTER_EOF_S: Final = 300
-"""So long an answer may come after its client has sent all and closed its direction; socat's own 0.5 s cuts slow answers."""
+"""So long an answer may come after its client has sent all and closed its direction; socat's own 0.5 s cuts slow
+answers.
+"""
 KEEPALIVE: Final = "keepalive,keepidle=60,keepintvl=15,keepcnt=4"
 KEYS_S: Final = 60.0
 
 MAKE_KEYS: Final = """\
 umask 077
 for name in "$@"; do
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "/keys/$name/key.pem" -out "/keys/$name/cert.pem" -subj "/CN=$name" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+    -keyout "/keys/$name/key.pem" -out "/keys/$name/cert.pem" -subj "/CN=$name" \
     -not_before 20000101000000Z -days 36500 2>/dev/null || exit 1
   sync "/keys/$name/key.pem" || exit 1
   printf '%s\\n' "$name" && cat "/keys/$name/cert.pem" && rm "/keys/$name/cert.pem" || exit 1
 done
 """
-"""Valid from 2000 on: the clocks of two hosts may differ. A key is on the disk before anybody relies on it; it never leaves its host."""
+"""Valid from 2000 on: the clocks of two hosts may differ. A key is on the disk before anybody relies on it; it never
+leaves its host.
+"""
 
 RUN: Final = """\
 umask 077
 if [ -n "$OWN_CERTIFICATE" ]; then
-  printf '%s\\n' "$OWN_CERTIFICATE" > /certificates/own.pem && printf '%s\\n' "$PEER_CERTIFICATE" > /certificates/peer.pem || exit 1
+  printf '%s\\n' "$OWN_CERTIFICATE" > /certificates/own.pem &&
+    printf '%s\\n' "$PEER_CERTIFICATE" > /certificates/peer.pem || exit 1
 fi
 exec socat "$@"
 """
-"""Certificates are public and stand in the container's environment; socat ends when the key in the volume is not that of its certificate."""
+"""Certificates are public and stand in the container's environment; socat ends when the key in the volume is not that
+of its certificate.
+"""
 
 
 @dataclass(frozen=True)
@@ -131,10 +141,28 @@ def end_argv(environment: str, forwarder: Relay, end: End, pair: Pair | None) ->
         LABEL_KEYS: pair.label(end) if pair else "",
     }
     argv = [
-        "docker", "create", "--name", relay_name(forwarder, end), "--restart", "unless-stopped", "--network", network_of(forwarder, end),
-        "--memory", MEMORY, "--pids-limit", "2048", "--read-only", "--cap-drop", "ALL",
-        "--cap-add", "NET_BIND_SERVICE", "--log-driver", "json-file", "--log-opt", "max-size=1m",
-    ]  # fmt: skip
+        "docker",
+        "create",
+        "--name",
+        relay_name(forwarder, end),
+        "--restart",
+        "unless-stopped",
+        "--network",
+        network_of(forwarder, end),
+        "--memory",
+        MEMORY,
+        "--pids-limit",
+        "2048",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--cap-add",
+        "NET_BIND_SERVICE",
+        "--log-driver",
+        "json-file",
+        "--log-opt",
+        "max-size=1m",
+    ]
     if end == NEAR and forwarder.network != PUBLISHED_ONLY:
         argv += ["--network-alias", forwarder.alias]
     if end == NEAR and forwarder.publish:
@@ -193,7 +221,9 @@ def _only(address: str) -> str:
 def make_keys(
     fleet: Fleet, environment: str, host: str, ends: Collection[tuple[Relay, End]]
 ) -> dict[tuple[Relay, End], Certificate]:
-    """Make a new pair of keys for each end that is to stand on a host, all in one container; return the certificates."""
+    """Make a new pair of keys for each end that is to stand on a host, all in one container; return the
+    certificates.
+    """
     if not ends:
         return {}
     names = {common_name(*one): one for one in ends}

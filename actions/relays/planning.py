@@ -1,9 +1,10 @@
-"""Which relays keep every link working while its two ends are on different hosts. Pure: what is wanted, and what can't be.
+"""Which relays keep every link working while its two ends are on different hosts. Pure: what is wanted, and what can't
+be.
 
-A relay has two ends, a container each. The near end stands on the dependant's network under the provider's old name, or on
-the source's published port. The far end stands on the provider's own network: it listens on its host's private address only,
-takes connections of the near end's host only, and leads to the provider's container: never to another relay, never beside a
-real container of that name. Between the two there is mutual TLS, unless the plan says why not.
+A relay has two ends, a container each. The near end stands on the dependant's network under the provider's old name, or
+on the source's published port. The far end stands on the provider's own network: it listens on its host's private
+address only, takes connections of the near end's host only, and leads to the provider's container: never to another
+relay, never beside a real container of that name. Between the two there is mutual TLS, unless the plan says why not.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class FarEnd:
 
 @dataclass(frozen=True, order=True)
 class Relay:
-    """One relay. Its near end on `host` listens as `alias:port` on `network`, and on the host's `publish` port where there is one.
+    """One relay. Its near end on `host` listens as `alias:port` on `network`, and on the host's `publish` port where
+    there is one.
 
     It leads to `to_address:to_port`, where the far end listens for `from_address` alone.
     """
@@ -69,8 +71,14 @@ class Relay:
             shown = f"{self.host}: published {self.publish} as {self.port}"
         elif self.publish:
             shown += f" and published {self.publish}"
-        way = f"{'TLS' if self.encrypted else 'NOT encrypted'} to {self.far.host} at {bracketed(self.to_address)}:{self.to_port}"
-        return f"{shown} -> {way}, from {self.from_address} only -> {bracketed(self.far.name)}:{self.far.port} on {self.far.network}"
+        way = (
+            f"{'TLS' if self.encrypted else 'NOT encrypted'} to {self.far.host} at "
+            f"{bracketed(self.to_address)}:{self.to_port}"
+        )
+        return (
+            f"{shown} -> {way}, from {self.from_address} only -> {bracketed(self.far.name)}:{self.far.port} on "
+            f"{self.far.network}"
+        )
 
 
 def bracketed(address: str) -> str:
@@ -106,9 +114,11 @@ def plan_forwarders(scope: Scope, where: Mapping[str, str]) -> RelayPlan:
 
 
 def hosts_of_relays(scope: Scope, where: Mapping[str, str], moving: Collection[str]) -> tuple[str, ...]:
-    """Return every host on which an end of a relay is wanted now, or may be while these services move, or go back, in any order.
+    """Return every host on which an end of a relay is wanted now, or may be while these services move, or go back, in
+    any order.
 
-    Links that are re-pointed count too: their relays come back when that is undone. So do hosts that have no identity here.
+    Links that are re-pointed count too: their relays come back when that is undone. So do hosts that have no identity
+    here.
     """
     targets = {move.service: move.target for move in scope.plan.moves if move.service in moving}
     places = {
@@ -131,10 +141,11 @@ def hosts_of_relays(scope: Scope, where: Mapping[str, str], moving: Collection[s
 def judge_links_relayable(
     scope: Scope, service: str, facts: Mapping[str, HostFacts], where: Mapping[str, str] | None = None
 ) -> Judgement:
-    """Judge whether every link to and from the service can be kept once it is on its target; `where` each service is now.
+    """Judge whether every link to and from the service can be kept once it is on its target; `where` each service is
+    now.
 
-    `facts` are those of the scope's hosts: a running container that has a relay's name on its network is a problem, and so is
-    somebody who listens where a far end is to listen.
+    `facts` are those of the scope's hosts: a running container that has a relay's name on its network is a problem, and
+    so is somebody who listens where a far end is to listen.
     """
     after = dict(where) if where else {name: entry.host for name, entry in scope.services.items()}
     for move in scope.moves:
@@ -152,7 +163,8 @@ def judge_links_relayable(
         listener = listener_at(facts.get(relay.far.host), relay.to_port)
         if listener and (relay.alias in names or relay.host == after[service]):
             problems.append(
-                f"{relay.far.host}: port {relay.to_port} is {listener}'s, where the relay of {relay.alias}:{relay.port} is to come out. "
+                f"{relay.far.host}: port {relay.to_port} is {listener}'s, where the relay of "
+                f"{relay.alias}:{relay.port} is to come out. "
                 "Set other ports under relays: in the plan (first_port)"
             )
     links = [link for link in scope.links if service in (link.from_, link.to)]
@@ -175,12 +187,15 @@ def judge_links_relayable(
 
 
 def judge_relays_encrypted(scope: Scope, service: str) -> Judgement:
-    """Judge whether what the relays of a service carry is encrypted between hosts: the plan may say why not, and people must see it."""
+    """Judge whether what the relays of a service carry is encrypted between hosts: the plan may say why not, and people
+    must see it.
+    """
     relays = scope.plan.relays
     if relays.encrypt:
         return passed(f"{service}: relays carry what they carry in mutual TLS, with keys that are made for each")
     return failed(
-        f"{service}: its relays are NOT encrypted between hosts: passwords and data cross in clear text. The plan's reason: {relays.reason}. "
+        f"{service}: its relays are NOT encrypted between hosts: passwords and data cross in clear text. The plan's "
+        f"reason: {relays.reason}. "
         "Expected: encrypted. Take relays: encrypt: false out of the plan, unless the approvers agree"
     )
 
@@ -234,13 +249,15 @@ def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list
         return
     if provider.needs_client_address:
         problems.append(
-            f"{told}: {link.to} needs its clients' own addresses ({provider.needs_client_address}), and a relay hides them. "
+            f"{told}: {link.to} needs its clients' own addresses ({provider.needs_client_address}), and a relay hides "
+            "them. "
             f"Let {link.from_} use the new address itself, and take the link out"
         )
     far = _far_end(scope, link.to, there, link.port)
     if far is None:
         problems.append(
-            f"{told}: {link.name}:{link.port} must cross from {here} to {there}, but {link.to} is on no network of its own there and publishes no "
+            f"{told}: {link.name}:{link.port} must cross from {here} to {there}, but {link.to} is on no network of "
+            "its own there and publishes no "
             f"{link.port}/tcp beyond loopback"
         )
         return
@@ -272,7 +289,9 @@ def _relay(scope: Scope, relay: Relay, key: str) -> Relay:
 
 
 def _far_end(scope: Scope, service: str, host: str, port: int) -> FarEnd | None:
-    """Return where a relay to a service comes out: beside its container, or at its published port where containers have no names."""
+    """Return where a relay to a service comes out: beside its container, or at its published port where containers have
+    no names.
+    """
     entry = scope.services[service]
     network = next((name for name in entry.networks if name not in NAMELESS), None)
     if network:
@@ -293,10 +312,11 @@ def _no_identity(scope: Scope, *hosts: str) -> str:
 
 
 def far_ports(scope: Scope, *more: str) -> dict[str, int]:
-    """Return the port on the far host's private address for every relay that the files allow: the same at all times of a migration.
+    """Return the port on the far host's private address for every relay that the files allow: the same at all times of
+    a migration.
 
-    `more` are relays that the files do not tell of: of a service that somebody has taken elsewhere. Raises InputError when there are
-    more relays than ports.
+    `more` are relays that the files do not tell of: of a service that somebody has taken elsewhere. Raises InputError
+    when there are more relays than ports.
     """
     targets = {move.service: move.target for move in scope.plan.moves}
     keys: set[str] = set(more)
@@ -308,7 +328,8 @@ def far_ports(scope: Scope, *more: str) -> dict[str, int]:
     first, count = scope.plan.relays.first_port, scope.plan.relays.ports
     if len(keys) > count:
         raise InputError(
-            f"migration_plan.json: relays/ports: {count} for {len(keys)} relays that may be wanted; expected at least as many. Raise ports"
+            f"migration_plan.json: relays/ports: {count} for {len(keys)} relays that may be wanted; expected "
+            "at least as many. Raise ports"
         )
     taken: dict[int, str] = {}
     for key in sorted(
@@ -332,8 +353,8 @@ def _published_key(service: str, port: PortEntry) -> str:
 def _left_behind(scope: Scope, where: Mapping[str, str], link: Link) -> Iterable[Relay]:
     """Yield the relays that a provider leaves under its old name when a dependant of its old host has left too.
 
-    A relay of the source stays as it was made when dependants follow: making it anew would cut its other clients off for the
-    start of a container, and who is not declared may use the name.
+    A relay of the source stays as it was made when dependants follow: making it anew would cut its other clients off
+    for the start of a container, and who is not declared may use the name.
     """
     if link.from_ not in scope.services or link.to not in scope.services:
         return
@@ -367,12 +388,15 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
         far = _far_end(scope, name, there, port.container) if there in scope.environment.hosts else None
         if port.protocol != "tcp":
             problems.append(
-                f"{told} can't be relayed: only TCP can. Re-point its clients, or say with no_relay_because why they do without"
+                f"{told} can't be relayed: only TCP can. Re-point its clients, or say with no_relay_because "
+                "why they do without"
             )
         elif entry.needs_client_address:
             problems.append(
-                f"{told} can't be relayed: {name} needs its clients' own addresses ({entry.needs_client_address}), and a relay hides them. "
-                "Point its clients to the new host themselves (DNS, an address that moves), and say so with no_relay_because"
+                f"{told} can't be relayed: {name} needs its clients' own addresses ({entry.needs_client_address}), "
+                "and a relay hides them. "
+                "Point its clients to the new host themselves (DNS, an address that moves), and say so with "
+                "no_relay_because"
             )
         elif no := _no_identity(scope, entry.host, there):
             problems.append(f"{told} can't be relayed from {entry.host} to {there}: {no}")

@@ -48,7 +48,9 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class RunningRelay:
-    """One container of a relay that is there: its near or its far end; `keys` names its certificate and the one it demands."""
+    """One container of a relay that is there: its near or its far end; `keys` names its certificate and the one it
+    demands.
+    """
 
     host: str
     name: str
@@ -70,9 +72,9 @@ class RelayChanges:
 def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Relay]) -> RelayChanges:
     """Create what is missing, then remove what is not wanted, then start the new ones: the gap is one start long.
 
-    A relay is made anew with both its ends and new keys when one of them is missing, stopped, or has other keys than its
-    peer demands. Raises RefusedError for a relay on a host that this run does not hold, and ActionError before anything was
-    switched when a relay could not be created.
+    A relay is made anew with both its ends and new keys when one of them is missing, stopped, or has other keys than
+    its peer demands. Raises RefusedError for a relay on a host that this run does not hold, and ActionError before
+    anything was switched when a relay could not be created.
     """
     hosts = tuple(dict.fromkeys(hosts))
     refuse_outside(hosts, wanted, environment)
@@ -152,7 +154,8 @@ def refuse_outside(hosts: Collection[str], wanted: Iterable[Relay], environment:
         if outside:
             raise RefusedError(
                 f"{outside[0]}: {forwarder.text()}: this run does not hold {outside[0]}, it holds {', '.join(hosts)}. "
-                f"Expected: every host of every relay. Nothing was changed. Look: {typed_command('status', environment=environment)}"
+                "Expected: every host of every relay. Nothing was changed. Look: "
+                f"{typed_command('status', environment=environment)}"
             )
 
 
@@ -226,7 +229,8 @@ def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     if missing or too_many:
         details = (*missing, *(f"not wanted: {text}" for text in too_many))
         return failed(
-            f"{', '.join(hosts)}: {len(missing)} of {len(asked)} relays missing, {len(too_many)} not wanted: {details[0]}. "
+            f"{', '.join(hosts)}: {len(missing)} of {len(asked)} relays missing, {len(too_many)} not wanted: "
+            f"{details[0]}. "
             f"Expected: exactly the wanted ones. Try: {LOOK}",
             details,
         )
@@ -237,7 +241,8 @@ def _refuse_beside_real_one(fleet: Fleet, forwarder: Relay) -> None:
     holder = holder_of(forwarder, fleet.facts(forwarder.host))
     if holder:
         raise RefusedError(
-            f"{forwarder.text()}: container {holder} runs there under this name. Expected: no other holder of the name. "
+            f"{forwarder.text()}: container {holder} runs there under this name. Expected: no other holder of the "
+            "name. "
             f"Look: ssh {forwarder.host} docker inspect {holder}"
         )
 
@@ -266,5 +271,6 @@ def _remove(fleet: Fleet, environment: str, relay: RunningRelay) -> None:
     result = change(fleet, relay.host, ["docker", "rm", "--force", relay.name], timeout_s=DOCKER_S)
     if result.exit_code != 0 and "No such container" not in result.error_text:
         raise ActionError(
-            f"{relay.host}: could not remove relay {relay.name}: {result.error_text}. Expected: gone. Try: ssh {relay.host} docker rm -f {relay.name}"
+            f"{relay.host}: could not remove relay {relay.name}: {result.error_text}. Expected: gone. Try: "
+            f"ssh {relay.host} docker rm -f {relay.name}"
         )

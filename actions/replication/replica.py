@@ -1,7 +1,7 @@
 """A replica of a store on its new host, fed by the product's own replication through a tunnel, until it takes over.
 
-The tunnel begins in the source container's own network, so that the store sees a client of its own machine; on the target
-it ends at the loopback address. Its key can open this one port there and do nothing else.
+The tunnel begins in the source container's own network, so that the store sees a client of its own machine; on the
+target it ends at the loopback address. Its key can open this one port there and do nothing else.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Replica:
 
     @property
     def port(self) -> int:
-        """Return the port of the target's loopback address at which the source's store answers; the same in every run."""
+        """Return the port of the target's loopback address at which the source's store answers; the same in
+        every run.
+        """
         return FIRST_PORT + zlib.crc32(self.route.move_label.encode()) % PORTS
 
     @property
@@ -117,7 +119,9 @@ class Replica:
         return self._ask(self.route.target, self.name, argv, stdin)
 
     def standing(self) -> str:
-        """Return in words whether it runs and where it stands; raises CouldNotLookError when it runs and does not say."""
+        """Return in words whether it runs and where it stands; raises CouldNotLookError when it runs and
+        does not say.
+        """
         if not self.runs():
             return "it does not run"
         try:
@@ -128,7 +132,9 @@ class Replica:
             ) from error
 
     def take_over(self) -> str:
-        """Prove that the replica holds all that the stopped source held, make it a primary, stop it; return where that ended."""
+        """Prove that the replica holds all that the stopped source held, make it a primary, stop it; return where that
+        ended.
+        """
         end = self._end_of_source()
         self._wait(
             f"the replica to hold everything up to {end}",
@@ -190,9 +196,14 @@ class Replica:
         )
         argv = [*channel.ssh(), *OPTIONS, "-R", f"{there}:127.0.0.1:{self.kind.port}", channel.destination()]
         words = toolbox_argv(
-            argv, name=self.name, move_label=route.move_label, role=ROLE, mounts=[channel.mount()], network=f"container:{route.container}",
+            argv,
+            name=self.name,
+            move_label=route.move_label,
+            role=ROLE,
+            mounts=[channel.mount()],
+            network=f"container:{route.container}",
             flags=("--detach",),
-        )  # fmt: skip
+        )
         run_checked(route.fleet, route.source, words, doing="open a tunnel for the replica", timeout_s=60.0)
         knock = toolbox_argv(
             ["socat", "-u", "OPEN:/dev/null", f"TCP:{there}"], move_label=route.move_label, role=ROLE, network="host"
@@ -201,7 +212,8 @@ class Replica:
         while (answer := change(route.fleet, route.target, knock, timeout_s=30.0)).exit_code:
             if time.monotonic() > deadline:
                 raise ActionError(
-                    f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: {answer.error_text[-160:]}"
+                    f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: "
+                    f"{answer.error_text[-160:]}"
                 )
             time.sleep(WAIT_S)
 
@@ -248,7 +260,9 @@ class Replica:
         ).text
 
     def _create(self, inspect: Mapping[str, Any], user: str) -> None:
-        """Create and start the replica: the container as it is on its source, but in the host's network and reachable by nobody."""
+        """Create and start the replica: the container as it is on its source, but in the host's network and reachable
+        by nobody.
+        """
         body = specification_of(inspect, move_label=self.route.move_label)
         entrypoint, command = self.kind.standby(
             [str(word) for word in inspect["Config"].get("Cmd") or ()], self.login.user, self.port
@@ -293,18 +307,22 @@ class Replica:
         end = self.kind.end_position(said)
         if not end:
             raise ActionError(
-                f"{self.route.source}: {self.route.container} did not tell that its replica holds everything it held ({said.strip()[-200:]!r}). "
+                f"{self.route.source}: {self.route.container} did not tell that its replica holds everything it held "
+                f"({said.strip()[-200:]!r}). "
                 "Expected: a clean end that says so. Run the move again with strategy precopy"
             )
         return end
 
     def _log_since_its_start(self) -> str:
-        """Return what the source has logged since it was last started: what it said when an earlier attempt stopped it is not this stop's."""
+        """Return what the source has logged since it was last started: what it said when an earlier attempt stopped it
+        is not this stop's.
+        """
         route = self.route
         inspect = inspect_container(route.fleet, route.source, need_recorded(route).inspect["Id"])
         if inspect is None:
             raise ActionError(
-                f"{route.source}: no container {route.container}. Expected: the stopped source. Look: ssh {route.source} docker ps -a"
+                f"{route.source}: no container {route.container}. Expected: the stopped source. Look: ssh "
+                f"{route.source} docker ps -a"
             )
         words = ["docker", "logs", "--since", str(inspect["State"]["StartedAt"]), "--tail", "500", str(inspect["Id"])]
         log = run_checked(route.fleet, route.source, words, doing=f"read the log of {route.container}")
@@ -313,7 +331,8 @@ class Replica:
     def _wait(self, what: str, why_not: Callable[[str], str], longest_s: float, *, connect: bool = False) -> None:
         """Ask the replica until it is so; with `connect` it is told to follow as soon as it answers.
 
-        Raises ActionError for an answer that is wrong until the deadline, CouldNotLookError when there is no answer then.
+        Raises ActionError for an answer that is wrong until the deadline, CouldNotLookError when there is no answer
+        then.
         """
         deadline, connected, reason = time.monotonic() + longest_s, not connect, "no answer"
         while True:
@@ -332,7 +351,10 @@ class Replica:
             if not reason:
                 return
             if time.monotonic() > deadline:
-                told = f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within that time. "
+                told = (
+                    f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within "
+                    "that time. "
+                )
                 told += f"Read: ssh {self.route.target} docker logs --tail 20 {self.name}"
                 raise NotObservedError(told) if silent else ActionError(told)
             time.sleep(WAIT_S)

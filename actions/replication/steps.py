@@ -6,30 +6,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from actions.common.base_action import BaseAction
 from actions.copy.precopy import Precopy
 from actions.copy.verification import VerifyVolumes
 from actions.copy.volumes import CopyVolumes
 from actions.replication.replica import Replica
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class StartReplica:
-    """Start a replica on the target while the store runs; where its conditions do not hold, copy live instead and say why."""
+class StartReplica(BaseAction):
+    """Start a replica on the target while the store runs; where its conditions do not hold, copy live instead and say
+    why.
+    """
 
     replica: Replica
     others: Precopy  # the places beside the store's own data
     instead: Precopy
-    key: str = field(default="precopy", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "precopy"
 
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.replica.route
-        return f"replicate {route.service} from {route.source} to {route.target} while it runs; if that can't be done, copy it while it runs"
+        return (
+            f"replicate {route.service} from {route.source} to {route.target} while it runs; if that can't be "
+            "done, copy it while it runs"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds, None when the size is not known."""
@@ -74,12 +78,14 @@ class StartReplica:
             )
         if not note.get("replica") or not self.replica.runs():
             return failed(
-                f"{route.target}: no replica of {route.service} runs. Expected: one that follows {route.source}. Run the move again"
+                f"{route.target}: no replica of {route.service} runs. Expected: one that follows "
+                f"{route.source}. Run the move again"
             )
         reason = self.replica.kind.why_not_following(self.replica.status())
         if reason:
             return failed(
-                f"{route.target}: the replica of {route.service} does not follow closely: {reason}. Expected: caught up. Run the move again"
+                f"{route.target}: the replica of {route.service} does not follow closely: {reason}. Expected: "
+                "caught up. Run the move again"
             )
         return passed(
             f"{route.target}: a replica of {route.service} follows {route.source} closely",
@@ -93,24 +99,22 @@ class StartReplica:
 
 
 @dataclass(frozen=True)
-class FinishReplica:
+class FinishReplica(BaseAction):
     """Once the source has stopped: prove that the replica holds everything, and make its data a primary's."""
 
     replica: Replica
     others: CopyVolumes
     instead: CopyVolumes
     replicates: Callable[[], bool] = field(repr=False, compare=False)
-    key: str = field(default="copy-volumes", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "copy-volumes"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"let the replica on {self.replica.route.target} take over all that {self.replica.route.service} held; else {self.instead.describe()}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 5.0
+        return (
+            f"let the replica on {self.replica.route.target} take over all that {self.replica.route.service} "
+            f"held; else {self.instead.describe()}"
+        )
 
     def do(self, note: Note) -> None:
         """Take over, or copy the rest."""
@@ -129,11 +133,15 @@ class FinishReplica:
         route = self.replica.route
         if not note.get("end"):
             return failed(
-                f"{route.target}: the replica of {route.service} has not taken over; {self.replica.standing()}. Expected: it holds everything. "
+                f"{route.target}: the replica of {route.service} has not taken over; {self.replica.standing()}. "
+                "Expected: it holds everything. "
                 f"Run the move again: {route.command('migrate')}"
             )
         return passed(
-            f"{route.target}: the replica held everything that {route.service} held when it stopped ({note['end']}) and is a primary now",
+            (
+                f"{route.target}: the replica held everything that {route.service} held when it stopped "
+                f"({note['end']}) and is a primary now"
+            ),
             seconds=note.get("seconds", 0.0),
         )
 
@@ -144,15 +152,15 @@ class FinishReplica:
 
 
 @dataclass(frozen=True)
-class ProveReplica:
-    """What was copied as files is compared as files; what was replicated is complete by its end position, and no file of it is compared."""
+class ProveReplica(BaseAction):
+    """What was copied as files is compared as files; what was replicated is complete by its end position, and no file
+    of it is compared.
+    """
 
     others: VerifyVolumes
     instead: VerifyVolumes
     replicates: Callable[[], bool] = field(repr=False, compare=False)
-    key: str = field(default="verify-volumes", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "verify-volumes"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -171,13 +179,13 @@ class ProveReplica:
         judgement = self._chosen().verify(note)
         if not self.replicates() or not judgement.passed:
             return judgement
-        text = "replicated data: complete up to the position at which the source ended; none of its files was compared, its fingerprint is read next"
+        text = (
+            "replicated data: complete up to the position at which the source ended; none of its files was "
+            "compared, its fingerprint is read next"
+        )
         return Judgement(
             judgement.verdict, f"{text}. Other mounts: {judgement.text}", judgement.measured, judgement.details
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing."""
 
     def _chosen(self) -> VerifyVolumes:
         return self.others if self.replicates() else self.instead

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from actions.common.route import Route, look, run_checked
+from actions.common.base_action import RouteAction
+from actions.common.route import look, run_checked
 from actions.common.toolbox import remove_helpers
 from actions.copy.ssh_channel import has_key, key_directory
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.action import Note
 from engine.errors import NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 KEY: Final = "clean-source"
 
 
 @dataclass(frozen=True)
-class CleanSource:
-    """Remove the move's helper containers of these roles, and its temporary keys, from the source; the target is not asked."""
+class CleanSource(RouteAction):
+    """Remove the move's helper containers of these roles, and its temporary keys, from the source.
 
-    route: Route
+    The target is not asked.
+    """
+
     roles: tuple[str, ...]
     purposes: tuple[str, ...]
-    key: str = field(default=KEY, init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = KEY
+    seconds = 2.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return (
             f"{self.route.source}: remove this move's helper containers and temporary keys; {self.route.target} is lost"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def do(self, note: Note) -> None:  # noqa: ARG002
         """Remove what is there; a second time finds nothing."""
@@ -64,6 +62,3 @@ class CleanSource:
             if has_key(route.fleet, route.source, move_label=route.move_label, purpose=purpose):
                 return failed(f"{route.source}: the {purpose} key is still there. Expected: removed. Run it again")
         return passed(f"{route.source}: no helper container and no temporary key of this move is left")
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: whoever needs them makes them again."""

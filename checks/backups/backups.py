@@ -57,7 +57,8 @@ def check_backup(
     oldest_hours: float,
     environment: str = ANY,
 ) -> Judgement:
-    """Judge whether each expected object has a snapshot: young enough, not empty, restored by a drill on the move's target.
+    """Judge whether each expected object has a snapshot: young enough, not empty, restored by a drill on the move's
+    target.
 
     `repository_ok` is the outcome of `restic check` that prepare recorded, None when it was never run.
     """
@@ -79,13 +80,17 @@ def check_backup(
     if problems or drill is None:
         return failed(
             f"{service}: {len(problems)} problems with the backup of {len(wanted)} objects: {problems[0]}. Expected: a "
-            f"non-empty snapshot of each, at most {oldest_hours:g} h old, in a sound repository, restored by a drill. {again}",
+            f"non-empty snapshot of each, at most {oldest_hours:g} h old, in a sound repository, restored by a drill. "
+            f"{again}",
             tuple(problems),
         )
     oldest = max((now - newest[name].taken_at).total_seconds() / 3600 for name in wanted)
     total = sum(newest[name].size_bytes for name in wanted)
     return passed(
-        f"{service}: all {len(wanted)} objects backed up ({total:,} bytes, oldest {oldest:.1f} h, restic check passed); {drill_told(drill)}",
+        (
+            f"{service}: all {len(wanted)} objects backed up ({total:,} bytes, oldest {oldest:.1f} h, restic "
+            f"check passed); {drill_told(drill)}"
+        ),
         tuple(f"{name}: snapshot {newest[name].snapshot[:8]}, {newest[name].size_bytes:,} bytes" for name in wanted),
         backup_bytes=total,
         oldest_hours=round(oldest, 2),

@@ -1,4 +1,6 @@
-"""Was the backup on record restored on the target, and did it hold what the service held; judged from what prepare left."""
+"""Was the backup on record restored on the target, and did it hold what the service held; judged from what prepare
+left.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from typing import Any
 class Drill:
     """One restore drill: on which host, of which snapshots (by the object's name), and how it ended.
 
-    `problem` says what was wrong, "" when nothing was. `not_drilled` says why nothing was started; each snapshot was read
-    to its end then too.
+    `problem` says what was wrong, "" when nothing was. `not_drilled` says why nothing was started; each snapshot was
+    read to its end then too.
     """
 
     target: str
@@ -50,7 +52,9 @@ class Drill:
 
 
 def drill_problems(drill: Drill | None, wanted: Mapping[str, str], target: str) -> list[str]:
-    """Return why a drill does not prove the wanted snapshots (by the object's name) on the target; empty when it does."""
+    """Return why a drill does not prove the wanted snapshots (by the object's name) on the target; empty
+    when it does.
+    """
     if drill is None:
         return ["it was never restored"]
     if drill.problem:
@@ -58,7 +62,10 @@ def drill_problems(drill: Drill | None, wanted: Mapping[str, str], target: str) 
     if drill.target != target:
         return [f"it was restored on {drill.target}, not on {target}"]
     return [
-        f"{name}: snapshot {snapshot[:8]} was never restored (the drill was of {drill.snapshots.get(name, 'nothing')[:8]})"
+        (
+            f"{name}: snapshot {snapshot[:8]} was never restored (the drill was of "
+            f"{drill.snapshots.get(name, 'nothing')[:8]})"
+        )
         for name, snapshot in wanted.items()
         if drill.snapshots.get(name) != snapshot
     ]

@@ -1,4 +1,6 @@
-"""How much hosts and containers need, from samples taken over days where there are enough, else from one moment. Pure."""
+"""How much hosts and containers need, from samples taken over days where there are enough, else from one
+moment. Pure.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,11 @@ class Load:
 
 
 def load_of(samples: Iterable[Sample], host: str, container: str = HOST) -> Load:
-    """Return what samples tell: 95 of 100 needed no more; counters are taken between two samples, but not over a restart or a gap.
+    """Return what samples tell: 95 of 100 needed no more; counters are taken between two samples, but not over a
+    restart or a gap.
 
-    Samples that tell memory or processors alone are not counted. How long disks work for a container takes its host's samples of the
-    same moments too.
+    Samples that tell memory or processors alone are not counted. How long disks work for a container takes its host's
+    samples of the same moments too.
     """
     samples = tuple(samples)
     mine = _ordered(samples, host, container)
@@ -63,7 +66,9 @@ def _rate(one: Sample, other: Sample) -> float | None:
 
 
 def load_now(facts: HostFacts) -> Load:
-    """Return what a host needs at this moment: memory that is not available, and its load of the last minute as processors."""
+    """Return what a host needs at this moment: memory that is not available, and its load of the last minute as
+    processors.
+    """
     memory = facts.memory_total_bytes - facts.memory_available_bytes if facts.memory_total_bytes else None
     return Load(memory, min(facts.load_1m, float(facts.cpus)) if facts.cpus else None)
 
@@ -79,7 +84,9 @@ def container_load_now(facts: HostFacts, name: str) -> Load:
 
 
 def _started(raw: object, otherwise: datetime) -> datetime:
-    """Return when a container was started; Docker tells it with nanoseconds, which Python's parser leaves out from 3.11 on."""
+    """Return when a container was started; Docker tells it with nanoseconds, which Python's parser leaves out from 3.11
+    on.
+    """
     state = raw.get("State") if isinstance(raw, dict) else None
     text = str((state or {}).get("StartedAt") or "")
     try:

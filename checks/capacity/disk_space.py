@@ -51,7 +51,10 @@ def judge_space(target: HostFacts, needs: Iterable[SpaceNeed], factor: float = S
             needed_bytes=int(total * factor),
         )
     return passed(
-        f"{target.host}: {_size(total)} of data from {len(needs)} mounts fit {factor:g} times on {len(loads)} file systems",
+        (
+            f"{target.host}: {_size(total)} of data from {len(needs)} mounts fit {factor:g} times on {len(loads)} "
+            "file systems"
+        ),
         needed_bytes=int(total * factor),
         free_bytes=min(load.file_system.free_bytes for load in loads) if loads else 0,
     )
@@ -76,7 +79,10 @@ def judge_disk_after(target: HostFacts, needs: Iterable[SpaceNeed], threshold_pe
         )
     highest = max(shares.values(), default=0.0)
     return passed(
-        f"{target.host}: at most {highest:.0f} % of {len(shares)} file systems used after the move (threshold {threshold_percent:g} %)",
+        (
+            f"{target.host}: at most {highest:.0f} % of {len(shares)} file systems used after the move (threshold "
+            f"{threshold_percent:g} %)"
+        ),
         used_percent=round(highest, 1),
     )
 
@@ -92,7 +98,8 @@ def _not_measured(target: HostFacts, needs: Sequence[SpaceNeed]) -> Judgement | 
     lost = [need.path for need in needs if target.file_system_of(need.path) is None]
     if lost:
         return unknown(
-            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh {target.host} df -P {lost[0]}"
+            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh "
+            f"{target.host} df -P {lost[0]}"
         )
     return None
 
@@ -113,7 +120,9 @@ def _loads(target: HostFacts, needs: Iterable[SpaceNeed]) -> list[_Load]:
 
 
 def _disk_of(file_system: FileSystem) -> str:
-    """Return what tells a file system from others: its device, or its mount point when the device is only a kind (`tmpfs`, `overlay`)."""
+    """Return what tells a file system from others: its device, or its mount point when the device is only a kind
+    (`tmpfs`, `overlay`).
+    """
     return file_system.device if "/" in file_system.device else file_system.mount
 
 
@@ -134,7 +143,9 @@ def _too_small(host: str, load: _Load, factor: float) -> list[str]:
 
 
 def _used_percent_after(load: _Load) -> float:
-    """Return the share as df shows it: used of what is used or free; what the file system keeps back counts as neither."""
+    """Return the share as df shows it: used of what is used or free; what the file system keeps back counts
+    as neither.
+    """
     file_system = load.file_system
     usable = file_system.used_bytes + file_system.free_bytes
     return 100.0 * (file_system.used_bytes + load.size_bytes) / usable if usable else 100.0

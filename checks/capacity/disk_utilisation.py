@@ -1,7 +1,7 @@
 """How busy disks are, and which part of that each container is, from counters between two samples. Pure.
 
-No counter tells how long a disk worked for one container. Its part of the bytes in the same time is taken for its part of the
-work: the same container will keep another disk of the same kind busy for as long.
+No counter tells how long a disk worked for one container. Its part of the bytes in the same time is taken for its part
+of the work: the same container will keep another disk of the same kind busy for as long.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ Turns = Mapping[tuple[datetime, datetime], Mapping[str, DiskInterval]]
 
 
 def host_disks(samples: Sequence[Sample]) -> DiskLoad:
-    """Return how busy a host's busiest disk is: of each disk, 95 of 100 times it was no busier; samples in order of time."""
+    """Return how busy a host's busiest disk is: of each disk, 95 of 100 times it was no busier; samples in order of
+    time.
+    """
     busy: dict[str, list[float]] = defaultdict(list)
     rates: list[float] = []
     for (start, end), disks in disk_intervals(samples).items():
@@ -73,7 +75,9 @@ def _load(samples: Iterable[Sample], busy: Sequence[float], rates: Sequence[floa
 
 
 def disk_intervals(samples: Sequence[Sample]) -> Turns:
-    """Return what a host's disks did between each two samples; a disk whose counters began again, or that is new, is left out."""
+    """Return what a host's disks did between each two samples; a disk whose counters began again, or that is new, is
+    left out.
+    """
     return {(one.at, other.at): turns for one, other in seen_pairs(samples) if (turns := dict(_turns(one, other)))}
 
 
@@ -99,7 +103,9 @@ def _moved(one: Mapping[str, DiskUse] | None, other: Mapping[str, DiskUse] | Non
 
 
 def _part(moved: Mapping[str, int], disks: Mapping[str, DiskInterval]) -> float | None:
-    """Return the part of the time in which disks worked for these bytes; None when they all went where nobody looked."""
+    """Return the part of the time in which disks worked for these bytes; None when they all went where
+    nobody looked.
+    """
     known = {name: size for name, size in moved.items() if name in disks}
     if not any(known.values()):
         return 0.0 if not any(moved.values()) else None

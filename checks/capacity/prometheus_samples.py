@@ -1,4 +1,6 @@
-"""What a Prometheus with node_exporter and cAdvisor recorded, as samples: the queries, and their answers joined by moment. Pure."""
+"""What a Prometheus with node_exporter and cAdvisor recorded, as samples: the queries, and their answers joined by
+moment. Pure.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,18 @@ class Metric(str, Enum):
     HOST_READ = f"max by (instance, device) (node_disk_read_bytes_total{{INSTANCES,{_NO_DISK}}})"
     HOST_WRITTEN = f"max by (instance, device) (node_disk_written_bytes_total{{INSTANCES,{_NO_DISK}}})"
     MEMORY = "max by (instance, name) (container_memory_working_set_bytes{INSTANCES,NAMES})"
-    CPU = "max by (instance, name) (sum by (instance, job, name, id) (container_cpu_usage_seconds_total{INSTANCES,NAMES}))"
-    READ = "max by (instance, name, device) (sum by (instance, job, name, id, device) (container_fs_reads_bytes_total{INSTANCES,NAMES}))"
-    WRITTEN = "max by (instance, name, device) (sum by (instance, job, name, id, device) (container_fs_writes_bytes_total{INSTANCES,NAMES}))"
+    CPU = (
+        "max by (instance, name) (sum by (instance, job, name, id) "
+        "(container_cpu_usage_seconds_total{INSTANCES,NAMES}))"
+    )
+    READ = (
+        "max by (instance, name, device) (sum by (instance, job, name, id, device) "
+        "(container_fs_reads_bytes_total{INSTANCES,NAMES}))"
+    )
+    WRITTEN = (
+        "max by (instance, name, device) (sum by (instance, job, name, id, device) "
+        "(container_fs_writes_bytes_total{INSTANCES,NAMES}))"
+    )
 
 
 OF_HOSTS: Final = (Metric.HOST_MEMORY, Metric.HOST_CPU)
@@ -54,7 +65,9 @@ def query_of(metric: Metric, instances: Iterable[str], containers: Iterable[str]
 
 
 def _selected(label: str, values: Iterable[str]) -> str:
-    """Return a label's selector; what a pattern could read as its own stands in brackets, for a backslash would have to be doubled."""
+    """Return a label's selector; what a pattern could read as its own stands in brackets, for a backslash would have to
+    be doubled.
+    """
     chosen = [re.sub(r"[^A-Za-z0-9_:/-]", lambda found: f"[{found[0]}]", value) for value in values]
     return f'{label}=~"{"|".join(chosen)}"'
 
@@ -71,7 +84,7 @@ class _Moment:
         """Return the disks of which all is told; None: not one."""
         whole = {name: [told[one] for one in needed] for name, told in self.disks.items() if set(needed) <= set(told)}
         return {
-            name: DiskUse(told[0] if len(told) > 2 else None, int(told[-2]), int(told[-1]))
+            name: DiskUse(told[0] if len(told) > 2 else None, int(told[-2]), int(told[-1]))  # noqa: PLR2004
             for name, told in whole.items()
         } or None
 

@@ -14,7 +14,9 @@ SAMPLE: Final = (
 
 @dataclass(frozen=True)
 class SampleSource:
-    """Our own samples (`name` is ""), or those of a named server; `trouble` says why they are not from the one that was wanted."""
+    """Our own samples (`name` is ""), or those of a named server; `trouble` says why they are not from the one that was
+    wanted.
+    """
 
     name: str = ""
     trouble: str = ""

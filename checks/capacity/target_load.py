@@ -1,4 +1,6 @@
-"""Will a target still have room for work once all its moves are done: memory, processors, disk, against the thresholds."""
+"""Will a target still have room for work once all its moves are done: memory, processors, disk, against the
+thresholds.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ class TargetUsage:
 def chosen_load(
     facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now: tuple[Load, Mapping[str, Load]], at_least_h: float
 ) -> TargetUsage:
-    """Return a target's load from samples where the host and all that arrives have enough of them, else from this moment."""
+    """Return a target's load from samples where the host and all that arrives have enough of them, else from this
+    moment.
+    """
     host, services = sampled
     is_enough = host.is_enough(at_least_h) and all(load.is_enough(at_least_h) for load in services.values())
     chosen_host, chosen = sampled if is_enough else now
@@ -67,13 +71,16 @@ def judge_baseline(
     origin: SampleSource = OWN,
     looks: Mapping[str, str] | None = None,
 ) -> Judgement:
-    """Judge whether there are enough samples of a target and of all that comes to it; without them a busy day is not known."""
+    """Judge whether there are enough samples of a target and of all that comes to it; without them a busy day is not
+    known.
+    """
     few = {name: load for name, load in loads.items() if not load.is_enough(at_least_h)}
     if few:
         told = tuple(f"{name}: {load.text if load.samples else 'no samples'}" for name, load in few.items())
         first = (looks or {}).get(next(iter(few)), "")
         return unknown(
-            f"{host}: not enough data of {len(few)} of {len(loads)}: {origin.told(told[0])}. Expected: {at_least_h:g} h of samples of each. Its load "
+            f"{host}: not enough data of {len(few)} of {len(loads)}: {origin.told(told[0])}. Expected: {at_least_h:g} "
+            "h of samples of each. Its load "
             f"after the moves is judged from one measurement only. {origin.advice(first)}",
             tuple(
                 f"{line}; look: {looks[name]}" if looks and name in looks else line
@@ -123,16 +130,21 @@ def judge_processors_after(target: TargetUsage, threshold_percent: float) -> Jud
 
 
 def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_least_h: float) -> Judgement:
-    """Judge whether the target's disks have time left once all is there; one moment tells nothing of that, only samples do."""
+    """Judge whether the target's disks have time left once all is there; one moment tells nothing of that, only samples
+    do.
+    """
     arriving = {one.service: one.load.disk for one in target.arriving}
     parts = {target.facts.host: target.host.disk, **arriving}
     few = [name for name, load in parts.items() if not load.is_enough(at_least_h)]
     told = tuple(f"{name}: {_busy(load)}" for name, load in parts.items())
     if few:
         return unknown(
-            f"{target.facts.host}: not enough data: how busy {', '.join(few)} keeps disks is not known. Expected: {at_least_h:g} h of samples that "
-            f"tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat of the container's control group. "
-            f"{target.origin.told('Seen: ' + few[0] + ': ' + _busy(parts[few[0]]))}. {target.origin.advice(target.disk_looks.get(few[0], ''))}",
+            f"{target.facts.host}: not enough data: how busy {', '.join(few)} keeps disks is not known. Expected: "
+            f"{at_least_h:g} h of samples that "
+            "tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat of the "
+            "container's control group. "
+            f"{target.origin.told('Seen: ' + few[0] + ': ' + _busy(parts[few[0]]))}. "
+            f"{target.origin.advice(target.disk_looks.get(few[0], ''))}",
             told,
         )
     percent = sum(load.busy_percent or 0.0 for load in parts.values())
@@ -147,7 +159,9 @@ def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_lea
 
 
 def judge_disk_after_all(target: HostFacts, needs: Iterable[SpaceNeed], threshold_percent: float) -> Judgement:
-    """Judge whether the target's disks stay below their threshold once all that comes is there, not each move by itself."""
+    """Judge whether the target's disks stay below their threshold once all that comes is there, not each move by
+    itself.
+    """
     needs = tuple(needs)
     answer = judge_disk_after(target, needs, threshold_percent)
     return replace(answer, text=f"{answer.text}; {len(needs)} mounts of all moves together")
@@ -168,13 +182,18 @@ def _judged(
     host, head_room, (seen, parts) = target.facts.host, threshold - percent, told
     if percent > threshold:
         return failed(
-            f"{host}: {what} will be {percent:.0f} % used after all moves ({seen}; from {target.text}). Expected: at most {threshold:g} %. Move "
-            f"something elsewhere in migration_plan.json, or make {host} larger. Look: ssh {host} docker stats --no-stream",
+            f"{host}: {what} will be {percent:.0f} % used after all moves ({seen}; from {target.text}). Expected: at "
+            f"most {threshold:g} %. Move "
+            f"something elsewhere in migration_plan.json, or make {host} larger. Look: ssh {host} docker stats "
+            "--no-stream",
             tuple(parts),
             used_percent=round(percent, 1),
         )
     return passed(
-        f"{host}: {what} {percent:.0f} % used after all moves ({seen}), {head_room:.0f} points below {threshold:g} %; from {target.text}",
+        (
+            f"{host}: {what} {percent:.0f} % used after all moves ({seen}), {head_room:.0f} points below "
+            f"{threshold:g} %; from {target.text}"
+        ),
         tuple(parts),
         used_percent=round(percent, 1),
         head_room_points=round(head_room, 1),
@@ -187,8 +206,10 @@ def _blind(target: TargetUsage, needs: Mapping[str, float | None], host: float |
 
 def _unknown(target: TargetUsage, what: str, blind: Sequence[str]) -> Judgement:
     return unknown(
-        f"{target.facts.host}: not enough data: the {what} that {', '.join(blind)} needs is not known. Expected: a measurement of each. "
-        f"Is it running? Look: docker stats --no-stream on its host. {target.origin.advice(target.looks.get(blind[0], ''))}",
+        f"{target.facts.host}: not enough data: the {what} that {', '.join(blind)} needs is not known. Expected: a "
+        "measurement of each. "
+        "Is it running? Look: docker stats --no-stream on its host. "
+        f"{target.origin.advice(target.looks.get(blind[0], ''))}",
         tuple(blind),
     )
 

@@ -34,12 +34,16 @@ def judge_window_fits(
     seen = f"{len(moves)} moves need about {_minutes(doing_s)}, and {_minutes(undo_s)} to undo the longest"
     if free_s <= 0:
         return failed(
-            f"the window ended at {ends_at:%Y-%m-%d %H:%M %z}. Expected: one that is to come. Agree on another one in migration_plan.json",
+            (
+                f"the window ended at {ends_at:%Y-%m-%d %H:%M %z}. Expected: one that is to come. Agree on "
+                "another one in migration_plan.json"
+            ),
             parts,
         )
     if doing_s + undo_s > free_s:
         return failed(
-            f"{seen}; the window has {_minutes(free_s)} free. Expected: time for all. Agree on a longer window, or move fewer services in it "
+            f"{seen}; the window has {_minutes(free_s)} free. Expected: time for all. Agree on a longer window, or "
+            "move fewer services in it "
             "(--service, --wave)",
             parts,
             needed_s=round(doing_s + undo_s),

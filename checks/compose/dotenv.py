@@ -20,7 +20,9 @@ ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$
 
 
 def parse_dotenv(content: bytes | str, file: str, outer: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables of a .env file; `outer` are those that win over it. Raises NotUnderstoodError with the line."""
+    """Return the variables of a .env file; `outer` are those that win over it. Raises NotUnderstoodError
+    with the line.
+    """
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:

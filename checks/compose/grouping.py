@@ -1,4 +1,6 @@
-"""Which compose files belong together: what `docker compose up` reads in a folder, what containers were started from, the rest."""
+"""Which compose files belong together: what `docker compose up` reads in a folder, what containers were started from,
+the rest.
+"""
 
 from __future__ import annotations
 

@@ -179,7 +179,9 @@ class Loading:
 
 
 def block_at(block: YamlMapping, key: str) -> YamlMapping | None:
-    """Return the mapping at a key, None when the key is absent or empty; raises NotUnderstoodError for anything else."""
+    """Return the mapping at a key, None when the key is absent or empty; raises NotUnderstoodError for
+    anything else.
+    """
     value = block.get(key)
     if value is None or isinstance(value, YamlMapping):
         return value

@@ -1,4 +1,6 @@
-"""Reads a compose project as `docker compose` would: what it publishes, where that stands, and what was not understood."""
+"""Reads a compose project as `docker compose` would: what it publishes, where that stands, and what was not
+understood.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The YAML of a compose file as plain values that know where they stand: anchors, merge keys and Compose's own tags resolved.
+"""The YAML of a compose file as plain values that know where they stand: anchors, merge keys and Compose's own tags
+resolved.
 
-libyaml parses (a file of a thousand characters in a third of a millisecond); scalars are resolved as Compose's own parser
-does, so that `22:22` stays a text. What is not YAML, too deep or too large raises NotUnderstoodError with its line.
+libyaml parses (a file of a thousand characters in a third of a millisecond); scalars are resolved as Compose's own
+parser does, so that `22:22` stays a text. What is not YAML, too deep or too large raises NotUnderstoodError with its
+line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The written list of what may differ between a container and its recreation, each with its reason; shown in docs/.
 
-Two differences stand in the files that people sign instead, and the comparison demands them: mounts with the rule `drop`
-(inventory), and published ports that a move remaps (plan).
+Two differences stand in the files that people sign instead, and the comparison demands them: mounts with the rule
+`drop` (inventory), and published ports that a move remaps (plan).
 """
 
 from __future__ import annotations

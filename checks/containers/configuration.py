@@ -1,4 +1,6 @@
-"""What a container is configured to be, as one digest that people sign, and what it may do on its host beyond an ordinary one."""
+"""What a container is configured to be, as one digest that people sign, and what it may do on its host beyond an
+ordinary one.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,13 @@ LISTS: Final = {
     "VolumesFrom": "mounts of",
 }  # fmt: skip
 MODES: Final = {
-    "PidMode": "process namespace", "IpcMode": "IPC namespace", "UTSMode": "host name namespace", "UsernsMode": "user namespace",
-    "CgroupnsMode": "cgroup namespace", "NetworkMode": "network namespace",
-}  # fmt: skip
+    "PidMode": "process namespace",
+    "IpcMode": "IPC namespace",
+    "UTSMode": "host name namespace",
+    "UsernsMode": "user namespace",
+    "CgroupnsMode": "cgroup namespace",
+    "NetworkMode": "network namespace",
+}
 HARMLESS: Final = frozenset({"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"})
 EMPTIED: Final = {
     "MaskedPaths": "no path of /proc and /sys is masked",
@@ -38,9 +44,11 @@ EMPTIED: Final = {
 
 
 def configuration_digest(container: ContainerFacts) -> str:
-    """Return the SHA-256 over all that a container is configured to be: Config, HostConfig, mounts, networks, image, name.
+    """Return the SHA-256 over all that a container is configured to be: Config, HostConfig, mounts, networks, image,
+    name.
 
-    Its environment may hold secrets: only this one digest over everything together leaves here. The restart policy is left out.
+    Its environment may hold secrets: only this one digest over everything together leaves here. The restart policy is
+    left out.
     """
     raw = container.raw
     content: dict[str, Any] = {
@@ -85,7 +93,9 @@ def _privileges(raw: Mapping[str, Any], host_config: Mapping[str, Any]) -> Itera
     for name, words in LISTS.items():
         yield from (f"{words} {value}" for value in host_config.get(name) or ())
     for device in host_config.get("Devices") or ():
-        yield f"device {device.get('PathOnHost')} as {device.get('PathInContainer')} ({device.get('CgroupPermissions')})"
+        yield (
+            f"device {device.get('PathOnHost')} as {device.get('PathInContainer')} ({device.get('CgroupPermissions')})"
+        )
     for request in host_config.get("DeviceRequests") or ():
         yield f"asks for devices of driver {request.get('Driver') or 'any'}"
     for name, words in MODES.items():
@@ -108,14 +118,19 @@ def _host_paths(raw: Mapping[str, Any], host_config: Mapping[str, Any]) -> Itera
     """Yield each directory or file of the host that it sees: as the engine mounted it, and as it was asked to."""
     for mount in raw.get("Mounts") or ():
         if mount.get("Type") == "bind":
-            yield f"host path {mount.get('Source')} at {mount.get('Destination')}, {'writable' if mount.get('RW', True) else 'read-only'}"
+            yield (
+                f"host path {mount.get('Source')} at {mount.get('Destination')}, "
+                f"{'writable' if mount.get('RW', True) else 'read-only'}"
+            )
     for kind, source, destination, read_only in asked_mounts(host_config):
         if kind == "bind":
             yield f"host path {source} at {destination}, {'read-only' if read_only else 'writable'}"
 
 
 def asked_mounts(host_config: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
-    """Yield what HostConfig itself asks to be mounted: kind, source, destination, whether read-only. A copy is created from these."""
+    """Yield what HostConfig itself asks to be mounted: kind, source, destination, whether read-only. A copy is created
+    from these.
+    """
     for bind in host_config.get("Binds") or ():
         source, _, rest = str(bind).partition(":")
         destination, _, options = rest.partition(":")

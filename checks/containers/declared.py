@@ -24,7 +24,8 @@ def judge_container_as_declared(entry: ServiceEntry, container: ContainerFacts) 
     where = f"{container.host}: {container.name}"
     if differences:
         return failed(
-            f"{where}: {len(differences)} differences to inventory.yaml: {differences[0]}. Expected: the inventory tells the "
+            f"{where}: {len(differences)} differences to inventory.yaml: {differences[0]}. Expected: the inventory "
+            "tells the "
             "truth. Correct inventory.yaml, have the plan approved again",
             tuple(differences),
         )
@@ -52,7 +53,9 @@ def _seen_mounts(container: ContainerFacts) -> set[str]:
 
 
 def _asked(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
-    """Return the mounts that its configuration asks for and the inventory does not declare, whatever the engine lists as mounted."""
+    """Return the mounts that its configuration asks for and the inventory does not declare, whatever the engine lists
+    as mounted.
+    """
     declared = {(mount.path, mount.source if mount.kind != "tmpfs" else "") for mount in entry.mounts}
     asked = [one for one in asked_mounts(container.raw.get("HostConfig") or {}) if one[0] != "tmpfs"]
     return [
@@ -63,7 +66,9 @@ def _asked(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
 
 
 def _is_declared(at: str, source: str, declared: Collection[tuple[str, str]]) -> bool:
-    """Return whether a mount is declared; one without a source of its own is an anonymous volume, declared by where it is."""
+    """Return whether a mount is declared; one without a source of its own is an anonymous volume, declared by where it
+    is.
+    """
     return (at, source) in declared or (source in {"", at} and at in {place for place, _ in declared})
 
 

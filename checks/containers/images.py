@@ -28,7 +28,8 @@ def judge_image_on_target(
         seen = f"another image under this tag: {_short(tagged.id)}" if tagged else "no image with this id"
         return failed(
             f"{target.host}: {seen}. Expected: {container.image_ref} as {_short(container.image_id)} for "
-            f"{container.name}. Ship it: {typed_command('prepare', environment=environment, service=container.name, apply=True)}"
+            f"{container.name}. Ship it: "
+            f"{typed_command('prepare', environment=environment, service=container.name, apply=True)}"
         )
     return compare_images(source.host, here, target.host, there)
 
@@ -54,7 +55,10 @@ def compare_images(source_host: str, source: ImageFacts, target_host: str, targe
             f"Remove it there and ship it again: ssh {target_host} docker image rm {target.id}"
         )
     return passed(
-        f"{target_host}: image {_short(target.id)} with {len(target.layers)} layers ({target.architecture}), same as on {source_host}",
+        (
+            f"{target_host}: image {_short(target.id)} with {len(target.layers)} layers ({target.architecture}), "
+            f"same as on {source_host}"
+        ),
         layers=len(target.layers),
     )
 

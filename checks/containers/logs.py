@@ -18,7 +18,9 @@ LOG_S: Final = 60.0
 LINES_AT_MOST: Final = 20_000
 FIRST: Final = timedelta(minutes=10)
 BEGINNING: Final = 'docker logs --since "$1" --until "$2" "$3" 2>&1 | head -n "$0"'
-"""Without --tail: it counts from the newest line back, before --until is looked at (moby, `daemon/logger/loggerutils/logfile.go`)."""
+"""Without --tail: it counts from the newest line back, before --until is looked at (moby,
+`daemon/logger/loggerutils/logfile.go`).
+"""
 SHOWN: Final = 20
 LINE_LENGTH: Final = 300
 
@@ -35,7 +37,8 @@ def read_since_start(host: Host, container: ContainerFacts) -> LogLines:
     """Return what a container wrote since it was started: its first ten minutes, and the newest lines.
 
     Its start is asked by the host's own clock, the one that dates the lines: another machine's may be ahead.
-    Where a driver keeps a few files only, the oldest lines are gone (docs: "JSON File logging driver", max-size, max-file).
+    Where a driver keeps a few files only, the oldest lines are gone (docs: "JSON File logging driver", max-size,
+    max-file).
     """
     started = str((container.raw.get("State") or {}).get("StartedAt") or "")
     if not started or started.startswith("0001-"):
@@ -69,7 +72,8 @@ def _lines(host: Host, container: str, argv: list[str]) -> tuple[str, ...]:
     result = host.run(argv, timeout_s=LOG_S)
     if result.exit_code != 0:
         raise NotObservedError(
-            f"{host.name}: no log of {container}: {result.error_text}. Expected: docker logs answers (json-file, local or "
+            f"{host.name}: no log of {container}: {result.error_text}. Expected: docker logs answers (json-file, "
+            "local or "
             f"journald). Try: ssh {host.name} docker logs --tail 5 {container}"
         )
     return (*result.text.splitlines(), *result.stderr.decode("utf-8", "backslashreplace").splitlines())
@@ -78,7 +82,8 @@ def _lines(host: Host, container: str, argv: list[str]) -> tuple[str, ...]:
 def judge_logs(
     where: str, lines: Iterable[str], trouble: Sequence[LogPattern], noise: Sequence[LogPattern], cut: str = ""
 ) -> Judgement:
-    """Judge log lines of `where` ("redis on wf001"): trouble that is not noise is FAILED, with pattern and reason; no line is UNKNOWN.
+    """Judge log lines of `where` ("redis on wf001"): trouble that is not noise is FAILED, with pattern and reason; no
+    line is UNKNOWN.
 
     `cut` says what of the log was not read.
     """
@@ -94,7 +99,8 @@ def judge_logs(
     if hits:
         line, pattern = hits[0]
         return failed(
-            f"{where}: {len(hits)} of {seen:,} log lines mean trouble, first: {line} ({pattern.reason}). Expected: none. "
+            f"{where}: {len(hits)} of {seen:,} log lines mean trouble, first: {line} ({pattern.reason}). Expected: "
+            "none. "
             "Read the lines below; add what is harmless to the product's noise with its reason",
             tuple(f"{hit}  [{known.reason}]" for hit, known in hits[:SHOWN]),
             lines=seen,
@@ -102,11 +108,15 @@ def judge_logs(
         )
     if not seen:
         return unknown(
-            f"{where}: 0 log lines since its start. Expected: at least one, to be judged: it may write to a file of its own, or its driver keeps "
+            f"{where}: 0 log lines since its start. Expected: at least one, to be judged: it may write to a file of "
+            "its own, or its driver keeps "
             "nothing. Look: docker logs on the host, and the product's own log files"
         )
     return passed(
-        f"{where}: none of {seen:,} log lines since its start matches {len(trouble)} trouble patterns{f'; {cut}' if cut else ''}",
+        (
+            f"{where}: none of {seen:,} log lines since its start matches {len(trouble)} trouble "
+            f"patterns{f'; {cut}' if cut else ''}"
+        ),
         lines=seen,
         patterns=len(trouble),
     )

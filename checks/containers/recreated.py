@@ -1,4 +1,6 @@
-"""Is the recreated container faithful: every field of `docker inspect` is compared, and only a written list may differ."""
+"""Is the recreated container faithful: every field of `docker inspect` is compared, and only a written list
+may differ.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def judge_fidelity(
     dropped: Iterable[str] = (),
     ports: Mapping[str, int] | None = None,
 ) -> Judgement:
-    """Judge whether the container `where` ("redis on wf001") equals its source but for the written list and the plan's remaps."""
+    """Judge whether the container `where` ("redis on wf001") equals its source but for the written list and the plan's
+    remaps.
+    """
     if not source.get("Config") or not target.get("Config"):
         return unknown(
             f"{where}: no configuration to compare. Expected: docker inspect of both. Record the source again"
@@ -71,7 +75,8 @@ def judge_fidelity(
     compared = len(dict(_flatten(_normal(source, frozenset(dropped)))))
     if differences:
         return failed(
-            f"{where}: {len(differences)} of {compared} fields differ from its source: {differences[0].text()}. Expected: only "
+            f"{where}: {len(differences)} of {compared} fields differ from its source: {differences[0].text()}. "
+            "Expected: only "
             f"the {len(ALLOWED_DIFFERENCES)} written differences. Remove the container there and run the move again",
             tuple(difference.text() for difference in differences[:20]),
             fields_different=len(differences),
@@ -107,7 +112,9 @@ def _remapped(item: Mapping[str, Any], inside: str, ports: Mapping[str, int]) ->
 
 
 def _normal(raw: Mapping[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
-    """Return an inspect answer with lists that have no order keyed by what names their items, and without its own id."""
+    """Return an inspect answer with lists that have no order keyed by what names their items, and without
+    its own id.
+    """
     identity = str(raw.get("Id") or "")[:SHORT_ID]
     normal = dict(raw)
     config = dict(raw.get("Config") or {})
@@ -148,7 +155,9 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _equal(one: Any, other: Any, *, both: bool) -> bool:
-    """Compare two values; not set, empty and absent are one thing, and a zero that only one engine shows is its default."""
+    """Compare two values; not set, empty and absent are one thing, and a zero that only one engine shows is its
+    default.
+    """
     unset: tuple[Any, ...] = (None, "", [], {})
     if one == other and type(one) is type(other):
         return True

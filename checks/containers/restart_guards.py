@@ -1,4 +1,6 @@
-"""Who could start the stopped source again or remove it, or would not survive its stop: Compose, systemd, cron, Swarm, watchtower, prune."""
+"""Who could start the stopped source again or remove it, or would not survive its stop: Compose, systemd, cron, Swarm,
+watchtower, prune.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Guard:
 
 
 def list_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[str]) -> tuple[Guard, ...]:
-    """Return whoever could start the container again, or remove it once it is stopped, as far as labels, containers and files tell."""
+    """Return whoever could start the container again, or remove it once it is stopped, as far as labels, containers and
+    files tell.
+    """
     return (
         *(Guard("prune", path) for path in facts.around.pruning()),
         *_from_labels(container.labels),
@@ -40,8 +44,10 @@ def judge_guards(
     where = f"{container.host}: {container.name}"
     if loose:
         return failed(
-            f"{where}: {len(loose)} of {len(guards)} could start it again after the move, or remove what is kept of it: {_text(loose[0])}. Expected: "
-            "each held, with how it is held written in the inventory (restart_guards:). A revived source is two writers, a pruned one no way back",
+            f"{where}: {len(loose)} of {len(guards)} could start it again after the move, or remove what is kept of "
+            f"it: {_text(loose[0])}. Expected: "
+            "each held, with how it is held written in the inventory (restart_guards:). A revived source is two "
+            "writers, a pruned one no way back",
             tuple(_text(guard) for guard in guards),
             guards_loose=len(loose),
         )

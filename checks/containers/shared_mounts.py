@@ -1,6 +1,8 @@
-"""Is what a service shares with its target really there: the same export, or the same content; an empty place is never taken for it.
+"""Is what a service shares with its target really there: the same export, or the same content; an empty place is never
+taken for it.
 
-The engine makes a volume or a path that is missing, empty, and says nothing: a service that starts on it has lost its data.
+The engine makes a volume or a path that is missing, empty, and says nothing: a service that starts on it has lost its
+data.
 """
 
 from __future__ import annotations
@@ -24,17 +26,19 @@ OF_THE_HOST: Final = frozenset(
 MOST_NAMES: Final = 200
 
 LOOK: Final = r"""
+format='{{.Driver}};{{index .Options "type"}};{{index .Options "device"}};{{index .Options "o"}}'
 for item in "$@"; do
   path=${item#*:}
   if [ "${item%%:*}" = volume ]; then
-    told=$(docker volume inspect -f '{{.Driver}};{{index .Options "type"}};{{index .Options "device"}};{{index .Options "o"}}' "$path" 2>&1) ||
+    told=$(docker volume inspect -f "$format" "$path" 2>&1) ||
       case "$told" in *[Nn]"o such volume"*) told=;; *) echo "$told" >&2; exit 1;; esac
     case "$told" in
       "") path=;;
       "local;;;") path=$(docker volume inspect -f '{{.Mountpoint}}' "$path") || path=;;
       "local;none;/"*bind*) path=${told#local;none;}; path=${path%%;*};;
       *) options=$(printf %s "${told##*;}" | cksum | tr -d ' ')
-         printf 'directory\t%s-volume\t%s options %s\t\t\n' "${told%%;*}" "$(printf %s "${told#*;}" | cut -d ';' -f 1,2 | tr ';\t' '  ')" "$options"
+         printf 'directory\t%s-volume\t%s options %s\t\t\n' "${told%%;*}" \
+           "$(printf %s "${told#*;}" | cut -d ';' -f 1,2 | tr ';\t' '  ')" "$options"
          continue;;
     esac
   fi
@@ -56,7 +60,9 @@ for item in "$@"; do
   printf '%s\t%s\t%s\n' "$kind" "$mount" "$names"
 done
 """
-"""For each volume:NAME or bind:PATH what lies there, on which file system, from where, and the names in it. proc(5), mountinfo"""
+"""For each volume:NAME or bind:PATH what lies there, on which file system, from where, and the names in it. proc(5),
+mountinfo
+"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,9 @@ class Place:
 
     @property
     def is_export(self) -> bool:
-        """Return whether its source names one place for all hosts: a network file system, or a volume that a driver mounts."""
+        """Return whether its source names one place for all hosts: a network file system, or a volume that a driver
+        mounts.
+        """
         return self.file_system in EXPORTS or self.file_system.endswith("-volume")
 
     @property
@@ -94,7 +102,8 @@ def read_places(host: Host, mounts: Iterable[MountFacts]) -> tuple[Place, ...]:
     lines = answer.text.splitlines()
     if answer.exit_code or len(lines) != len(wanted) or any(line.count("\t") != 4 for line in lines):  # noqa: PLR2004 five fields
         raise NotObservedError(
-            f"{host.name}: could not look at {len(wanted)} mounts: {answer.error_text[-200:] or f'{len(lines)} answers'}. "
+            f"{host.name}: could not look at {len(wanted)} mounts: "
+            f"{answer.error_text[-200:] or f'{len(lines)} answers'}. "
             f"Try: ssh {host.name} ls -ld {wanted[0].partition(':')[2]}"
         )
     return tuple(_place(line) for line in lines)
@@ -106,12 +115,15 @@ def _place(line: str) -> Place:
 
 
 def judge_there(host: str, mounts: Iterable[MountFacts], places: Iterable[Place]) -> Judgement:
-    """Judge whether every source of a mount is there before a container is made: the engine makes what is missing, empty."""
+    """Judge whether every source of a mount is there before a container is made: the engine makes what is missing,
+    empty.
+    """
     pairs = list(zip(mounts, places, strict=True))
     missing = [f"{mount.kind} {mount.source}" for mount, place in pairs if place.kind == "missing"]
     if missing:
         return failed(
-            f"{host}: {missing[0]} is not there ({len(missing)} of {len(pairs)} mounts). Expected: there, for the engine would make an empty one. "
+            f"{host}: {missing[0]} is not there ({len(missing)} of {len(pairs)} mounts). Expected: there, for the "
+            "engine would make an empty one. "
             f"Mount or make it: ssh {host} ls -ld {missing[0].partition(' ')[2]}",
             tuple(missing),
         )
@@ -126,8 +138,9 @@ def judge_shared(
 ) -> Judgement:
     """Judge whether each mount with rule same_on_target is on the target what it is on the source.
 
-    `hosts` and `places` are those of source and target. `listings` returns by host a digest over names, kinds and sizes of all that lies at a
-    mount; without it (the service still runs and writes) the names in it must be there. No content is compared.
+    `hosts` and `places` are those of source and target. `listings` returns by host a digest over names, kinds and sizes
+    of all that lies at a mount; without it (the service still runs and writes) the names in it must be there. No
+    content is compared.
     """
     triples = list(zip(mounts, *places, strict=True))
     answers = [(mount, _wrong(hosts, mount, here, there, listings)) for mount, here, there in triples]
@@ -135,7 +148,8 @@ def judge_shared(
     source, target = hosts
     if wrong:
         return failed(
-            f"{target}: {wrong[0]} ({len(wrong)} of {len(triples)} mounts with rule same_on_target). Expected: what {source} has there. "
+            f"{target}: {wrong[0]} ({len(wrong)} of {len(triples)} mounts with rule same_on_target). Expected: what "
+            f"{source} has there. "
             f"Mount or copy it on {target} first, or state rule copy in inventory.yaml",
             tuple(wrong),
             mounts_wrong=len(wrong),
@@ -143,7 +157,10 @@ def judge_shared(
     if not triples:
         return passed(f"{source}: no mount has rule same_on_target")
     return passed(
-        f"{target}: {len(triples)} mounts with rule same_on_target were looked at on both hosts, their content was not compared",
+        (
+            f"{target}: {len(triples)} mounts with rule same_on_target were looked at on both hosts, their "
+            "content was not compared"
+        ),
         tuple(
             f"{mount.kind} {mount.source}: {_seen(here, listed=listings is not None and _is_own(mount, here))}"
             for mount, here, _ in triples

@@ -46,7 +46,8 @@ def changes_of(answer: Iterable[Mapping[str, Any]] | None) -> tuple[Change, ...]
 class Outside:
     """What a product says of paths outside its mounts, each by fnmatch patterns.
 
-    `noise` holds no state; `doubts` are exceptions to it, which somebody must have looked at; `state` is state for sure.
+    `noise` holds no state; `doubts` are exceptions to it, which somebody must have looked at; `state` is state for
+    sure.
     """
 
     noise: Collection[str] = ()
@@ -71,7 +72,8 @@ def judge_writable_layer(
     lost = [change for change in leaves if change.kind != "D" and _is_noise(change.path, said.state)]
     if lost:
         return failed(
-            f"{where}: {lost[0].path} is state of its product and lies outside its mounts ({len(lost)} such paths): it would be lost, "
+            f"{where}: {lost[0].path} is state of its product and lies outside its mounts ({len(lost)} such paths): "
+            "it would be lost, "
             "whatever ignore_writable_layer_because says. Expected: none. Put it on a mount",
             tuple(f"{change.kind} {change.path}" for change in lost[:SHOWN]),
             paths_at_risk=len(lost),
@@ -89,7 +91,8 @@ def judge_writable_layer(
     if left:
         return failed(
             f"{where}: {len(left)} of {len(changes)} changed paths lie outside its mounts and would be lost, first "
-            f'{left[0].path}. Expected: none. Put them on a mount, or state ignore_writable_layer_because: "ignore: <reason>" in '
+            f'{left[0].path}. Expected: none. Put them on a mount, or state ignore_writable_layer_because: "ignore: '
+            '<reason>" in '
             "inventory.yaml",
             details,
             paths_at_risk=len(left),
@@ -123,12 +126,14 @@ def judge_state_paths(container: ContainerFacts, state_paths: Collection[str]) -
     in_memory, bare = ([path for path, kind in kinds.items() if kind == wanted] for wanted in ("tmpfs", ""))
     if in_memory:
         return failed(
-            f"{where}: {', '.join(in_memory)} lies in memory (tmpfs). Expected: every state path on a volume or bind mount. "
+            f"{where}: {', '.join(in_memory)} lies in memory (tmpfs). Expected: every state path on a volume or bind "
+            "mount. "
             "The stop of a move empties it: put it on a volume first"
         )
     if bare:
         return failed(
-            f"{where}: {', '.join(bare)} lies on none of its {len(container.mounts)} mounts. Expected: every state path "
+            f"{where}: {', '.join(bare)} lies on none of its {len(container.mounts)} mounts. Expected: every state "
+            "path "
             "on a mount. What is there would be lost: put it on a volume first"
         )
     others = [
@@ -157,7 +162,8 @@ def judge_anonymous_volumes(container: ContainerFacts, rules: Mapping[str, str])
     bare = [mount.destination for mount in anonymous if mount.destination not in rules]
     if bare:
         return failed(
-            f"{container.host}: {container.name}: anonymous volume at {', '.join(bare)}. Expected: named, or with a rule. "
+            f"{container.host}: {container.name}: anonymous volume at {', '.join(bare)}. Expected: named, or with a "
+            "rule. "
             "State a rule for it under mounts: in inventory.yaml"
         )
     return passed(f"{container.host}: {container.name}: {len(anonymous)} anonymous volumes, each with a rule")
@@ -188,8 +194,8 @@ def judge_shared_volumes(
 ) -> Judgement:
     """Judge whether no other container can write to what will be copied: it would go on writing to the old one.
 
-    Places are compared by where they lie on the host: a volume's mount point, a folder above or below, `..` and `//` made plain.
-    `held` says of a container ("writer NAME") why it does not write there.
+    Places are compared by where they lie on the host: a volume's mount point, a folder above or below, `..` and `//`
+    made plain. `held` says of a container ("writer NAME") why it does not write there.
     """
     copied = {
         mount.source: path
@@ -209,7 +215,8 @@ def judge_shared_volumes(
     if sharers:
         return failed(
             f"{container.host}: {container.name}: {sharers[0]}. Expected: only its own container writes to its data. "
-            "Move both in one go by hand, or stop the other for good first; one that can, but does not, is told in inventory.yaml: "
+            "Move both in one go by hand, or stop the other for good first; one that can, but does not, is told in "
+            "inventory.yaml: "
             'restart_guards: {"writer NAME": "<why it does not write there>"}',
             tuple(sharers),
         )
@@ -219,7 +226,9 @@ def judge_shared_volumes(
 
 
 def _place_of(facts: HostFacts, mount: MountFacts) -> str:
-    """Return where a mount lies on its host, empty for one in memory; a volume lies at its own mount point, or at its device's."""
+    """Return where a mount lies on its host, empty for one in memory; a volume lies at its own mount point, or at its
+    device's.
+    """
     if mount.kind != "volume":
         return posixpath.normpath(mount.source) if mount.source and mount.kind == "bind" else ""
     volume = facts.volume(mount.source)

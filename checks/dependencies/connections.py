@@ -16,7 +16,9 @@ OURS_OR_THEIRS = frozenset({None, "service"})
 
 
 def connections_to(facts: HostFacts, container: str, address: str, port: int) -> int:
-    """Count a container's connections to an address and port; raises CouldNotLookError when its connections are not known."""
+    """Count a container's connections to an address and port; raises CouldNotLookError when its connections are not
+    known.
+    """
     facts.around.need("namespaces")
     found = facts.container(container)
     return (
@@ -25,7 +27,8 @@ def connections_to(facts: HostFacts, container: str, address: str, port: int) ->
 
 
 def users_of(facts: HostFacts, relays: Collection[tuple[str, str, int]]) -> tuple[str, ...]:
-    """Return the containers of a host that are connected to a relay of ours now, each with what it uses; relays are (network, alias, port).
+    """Return the containers of a host that are connected to a relay of ours now, each with what it uses; relays are
+    (network, alias, port).
 
     Raises CouldNotLookError when the connections are not known.
     """

@@ -10,7 +10,9 @@ from engine.contracts.container import ContainerFacts
 
 
 def draft_links(containers: Iterable[ContainerFacts], services: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a link for each `name:port`, and each pair of …HOST and …PORT, in a container's environment that names another's."""
+    """Yield a link for each `name:port`, and each pair of …HOST and …PORT, in a container's environment that names
+    another's.
+    """
     by_name = {entry["container"]: name for name, entry in services.items()}
     seen: set[tuple[str, str, int]] = set()
     for container in containers:

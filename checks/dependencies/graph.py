@@ -60,7 +60,9 @@ class DependencyGraph:
         return replace(self, blind={**self.blind, **hosts})
 
     def graph(self, where: Mapping[str, str]) -> Graph:
-        """Return the edges as a graph; `where` tells the host of each service, other containers carry theirs in their names."""
+        """Return the edges as a graph; `where` tells the host of each service, other containers carry theirs in their
+        names.
+        """
         names = sorted({end for edge in self.edges for end in (edge.from_, edge.to)})
         nodes = [Node(name, where.get(name) or name.rpartition("@")[2]) for name in names]
         lines = [Line(edge.from_, edge.to, f"{edge.port}, {self._kind(edge)}", self._kind(edge)) for edge in self.edges]
@@ -121,7 +123,9 @@ def read_references(
 
 
 def merge_references(looks: Iterable[DependencyGraph]) -> DependencyGraph:
-    """Return what was seen in any of several looks at the same hosts; of connections the most that were open at once."""
+    """Return what was seen in any of several looks at the same hosts; of connections the most that were
+    open at once.
+    """
     seen: dict[Dependency, dict[str, None]] = defaultdict(dict)
     outside: dict[tuple[str, str, int], int] = {}
     blind: dict[str, str] = {}
@@ -143,7 +147,8 @@ def _most(how: Iterable[str]) -> tuple[str, ...]:
 
 
 def judge_links_declared(references: DependencyGraph, service: str, host: str) -> Judgement:
-    """Judge whether every connection of a service with another container is a link of the inventory: only those are tested and kept.
+    """Judge whether every connection of a service with another container is a link of the inventory: only those are
+    tested and kept.
 
     `host` is where the service is: without an answer about its connections nothing is proven.
     """
@@ -153,19 +158,25 @@ def judge_links_declared(references: DependencyGraph, service: str, host: str) -
         details = tuple(f"{edge.text()} ({'; '.join(references.seen[edge])})" for edge in undeclared)
         first = undeclared[0]
         return failed(
-            f"{service}: {len(undeclared)} of {len(mine)} connections are not declared: {details[0]}. Expected: a link for each, or it breaks "
-            f"with the move. Add under links: in inventory.yaml: {{from: {first.from_}, to: {first.to}, name: {first.to}, port: {first.port}}}",
+            f"{service}: {len(undeclared)} of {len(mine)} connections are not declared: {details[0]}. Expected: a "
+            "link for each, or it breaks "
+            f"with the move. Add under links: in inventory.yaml: {{from: {first.from_}, to: {first.to}, name: "
+            f"{first.to}, port: {first.port}}}",
             details,
             undeclared=len(undeclared),
         )
     if host in references.blind:
         return unknown(
-            f"{service}: its connections on {host} are not known ({references.blind[host]}). Expected: an answer. Try: ssh {host} true, and "
+            f"{service}: its connections on {host} are not known ({references.blind[host]}). Expected: an answer. "
+            f"Try: ssh {host} true, and "
             "as root there: cat /proc/net/tcp"
         )
     silent = tuple(f"{edge.text()}: declared, not seen at this moment" for edge in mine if edge not in references.seen)
     blind = "; ".join(f"connections on {host} are not known ({reason})" for host, reason in references.blind.items())
-    told = f"{service}: all {len(mine)} connections with other containers are declared, {len(mine) - len(silent)} of them seen"
+    told = (
+        f"{service}: all {len(mine)} connections with other containers are declared, {len(mine) - len(silent)} of "
+        "them seen"
+    )
     return passed(f"{told}{f'; {blind}' if blind else ''}", silent, links=len(mine))
 
 
@@ -224,7 +235,9 @@ def _by_settings(facts: HostFacts, places: _Places) -> Iterator[tuple[Dependency
 def _by_connections(
     facts: HostFacts, places: _Places, outside: dict[tuple[str, str, int], int]
 ) -> dict[Dependency, int]:
-    """Count the connections that containers of a host opened, by where they lead; one at a port that it listens on was opened by the other end."""
+    """Count the connections that containers of a host opened, by where they lead; one at a port that it listens on was
+    opened by the other end.
+    """
     counted: dict[Dependency, int] = defaultdict(int)
     for container in facts.containers:
         sockets = facts.around.container_sockets.get((container.raw.get("State") or {}).get("Pid") or 0)

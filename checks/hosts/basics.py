@@ -29,7 +29,8 @@ def judge_docker(facts: HostFacts) -> Judgement:
     if not facts.docker_version:
         seen = facts.docker_error or "no answer"
         return unknown(
-            f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {facts.host} docker version"
+            f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {facts.host} "
+            "docker version"
         )
     return passed(f"{facts.host}: Docker {facts.docker_version} answers, {len(facts.containers)} containers")
 
@@ -37,7 +38,9 @@ def judge_docker(facts: HostFacts) -> Judgement:
 def judge_versions(
     facts: HostFacts, architectures: Mapping[str, str], minimum: tuple[int, int] = MINIMUM_DOCKER
 ) -> Judgement:
-    """Judge whether the engine is new enough and all hosts have one architecture; `architectures` maps hosts to theirs."""
+    """Judge whether the engine is new enough and all hosts have one architecture; `architectures` maps
+    hosts to theirs.
+    """
     engine = _judge_engine(facts, minimum)
     if not engine.passed:
         return engine
@@ -47,7 +50,8 @@ def judge_versions(
     if others:
         seen = ", ".join(f"{host} {architecture or 'not known'}" for host, architecture in sorted(others.items()))
         return failed(
-            f"{facts.host}: architecture {facts.architecture}, but {seen}. Expected: one on all {len(architectures)} hosts, "
+            f"{facts.host}: architecture {facts.architecture}, but {seen}. Expected: one on all {len(architectures)} "
+            "hosts, "
             "images are moved unchanged. Choose another target in migration_plan.json"
         )
     return passed(
@@ -65,7 +69,10 @@ def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
         )
     if (int(match[1]), int(match[2])) < minimum:
         return failed(
-            f"{facts.host}: Docker {facts.docker_version}. Expected: {wanted} or newer. Upgrade the engine on this host before the window",
+            (
+                f"{facts.host}: Docker {facts.docker_version}. Expected: {wanted} or newer. Upgrade the engine on "
+                "this host before the window"
+            ),
             docker_version=facts.docker_version,
         )
     return passed(
@@ -74,12 +81,15 @@ def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
 
 
 def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
-    """Judge whether the host's clock agrees with this machine's, in seconds; UNKNOWN when the measurement is too coarse to tell."""
+    """Judge whether the host's clock agrees with this machine's, in seconds; UNKNOWN when the measurement is too coarse
+    to tell.
+    """
     offset_s, give_or_take_s = facts.clock_offset_s, facts.clock_uncertainty_s
     look = f"Try: ssh {facts.host} timedatectl status"
     if offset_s is None:
         return unknown(
-            f"{facts.host}: its clock could not be read. Expected: a time from date +%s. Try: ssh {facts.host} date +%s.%N"
+            f"{facts.host}: its clock could not be read. Expected: a time from date +%s. Try: ssh "
+            f"{facts.host} date +%s.%N"
         )
     seen = f"{offset_s:+.2f} s ± {give_or_take_s:.2f} s"
     words, judge = f"{facts.host}: clock within {limit_s:g} s of this machine's ({seen})", passed
@@ -89,6 +99,9 @@ def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
             failed,
         )
     elif abs(offset_s) + give_or_take_s > limit_s:
-        words = f"{facts.host}: clock is {seen} off this machine's: too coarse to tell. Expected: within {limit_s:g} s for sure. {look}"
+        words = (
+            f"{facts.host}: clock is {seen} off this machine's: too coarse to tell. Expected: within {limit_s:g} "
+            f"s for sure. {look}"
+        )
         judge = unknown
     return judge(words, clock_offset_s=offset_s, clock_uncertainty_s=give_or_take_s)

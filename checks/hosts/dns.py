@@ -25,7 +25,8 @@ def read_addresses(host: Host, names: Iterable[str]) -> dict[str, tuple[str, ...
     lines = [line.partition("\t") for line in result.text.splitlines()]
     if result.exit_code or [name for name, _, _ in lines] != wanted:
         raise NotObservedError(
-            f"{host.name}: could not resolve {len(wanted)} names: exit {result.exit_code}. Try: ssh {host.name} getent ahosts {wanted[0]}"
+            f"{host.name}: could not resolve {len(wanted)} names: exit {result.exit_code}. Try: ssh "
+            f"{host.name} getent ahosts {wanted[0]}"
         )
     return {name: tuple(addresses.split()) for name, _, addresses in lines}
 
@@ -33,7 +34,8 @@ def read_addresses(host: Host, names: Iterable[str]) -> dict[str, tuple[str, ...
 def judge_public_names(
     seen: Mapping[str, Mapping[str, tuple[str, ...]]], target: str, wanted: frozenset[str], source: str
 ) -> Judgement:
-    """Judge whether every name leads to the target's addresses only, on every host that was asked; until then it waits for a person.
+    """Judge whether every name leads to the target's addresses only, on every host that was asked; until then it waits
+    for a person.
 
     `seen`: by host, by name, the addresses.
     """

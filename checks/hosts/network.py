@@ -1,4 +1,5 @@
-"""Can each host reach what it will need on the others: every port of a copy, a relay or a link, tried from the host that will use it.
+"""Can each host reach what it will need on the others: every port of a copy, a relay or a link, tried from the host
+that will use it.
 
 A port on which nothing listens yet refuses, and that shows only that packets pass both ways; so does a firewall that
 rejects. Which of the two it is, is said by what listens there and by the firewall's rules.
@@ -92,7 +93,9 @@ class Line:
 
     @property
     def reason(self) -> str:
-        """Return what the try said, "" where it came through or nothing listens yet; a shell says it twice, with its own words around."""
+        """Return what the try said, "" where it came through or nothing listens yet; a shell says it twice, with its
+        own words around.
+        """
         if self.tried.outcome is Outcome.OPEN or self.waits:
             return ""
         return self.tried.words.rpartition(": ")[2][:120]
@@ -124,14 +127,21 @@ class Matrix:
         return [line for line in self.lines if line.need.host == host]
 
     def table(self) -> Table:
-        """Return the network's requirements, one row for each need: who must reach whom, for what, and how it stands."""
+        """Return the network's requirements, one row for each need: who must reach whom, for what, and how
+        it stands.
+        """
         rows = [
             (
-                line.need.host, f"{line.need.to} ({line.need.address})", f"{line.need.port}/tcp", "; ".join(line.need.why), line.text,
-                "–" if line.tried.milliseconds is None else f"{line.tried.milliseconds:.1f} ms", line.rule or line.reason or "–",
+                line.need.host,
+                f"{line.need.to} ({line.need.address})",
+                f"{line.need.port}/tcp",
+                "; ".join(line.need.why),
+                line.text,
+                "–" if line.tried.milliseconds is None else f"{line.tried.milliseconds:.1f} ms",
+                line.rule or line.reason or "–",
             )
             for line in sorted(self.lines, key=lambda one: one.need)
-        ]  # fmt: skip
+        ]
         rows += [(host, "–", "–", "–", "UNKNOWN", "–", reason) for host, reason in sorted(self.blind.items())]
         return Table(
             term("Network requirements"), ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows)
@@ -206,7 +216,9 @@ def _rule(
 
 
 def judge_reachable(matrix: Matrix, host: str) -> Judgement:
-    """Judge whether nothing keeps a host from what it will need: each port answers, or packets pass and nothing listens yet."""
+    """Judge whether nothing keeps a host from what it will need: each port answers, or packets pass and nothing listens
+    yet.
+    """
     if host in matrix.blind:
         return unknown(matrix.blind[host])
     lines = matrix.of(host)
@@ -216,14 +228,16 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
     untried = [line for line in lines if line.undecided]
     if wrong:
         return failed(
-            f"{host}: {len(wrong)} of {len(lines)} ways are blocked: {wrong[0]}. Expected: each open. Let the network team open it; the table "
+            f"{host}: {len(wrong)} of {len(lines)} ways are blocked: {wrong[0]}. Expected: each open. Let the network "
+            "team open it; the table "
             f"Network requirements lists all. Look: ssh {host} nc -zv ADDRESS PORT",
             tuple(wrong),
             blocked=len(wrong),
         )
     if untried:
         return unknown(
-            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided}). Expected: an answer of "
+            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} "
+            f"({untried[0].undecided}). Expected: an answer of "
             f"both hosts, and bash or nc on {host}. Mend that, then run this again",
             tuple(f"{line.need.text()}: {line.undecided}" for line in untried),
         )
@@ -235,10 +249,13 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
 
 
 def _holes(matrix: Matrix, host: str) -> list[str]:
-    """Return the paths that swallow large packets without a word: a connection opens, and hangs with the first full packet."""
+    """Return the paths that swallow large packets without a word: a connection opens, and hangs with the first full
+    packet.
+    """
     silent = {address: path for (here, address), path in matrix.paths.items() if here == host and path.is_silent}
     return [
-        f"{host} → {matrix.names.get(address, address)}: packets above {path.packet_bytes or SMALLEST_TRIED} bytes vanish without a word (MTU black "
+        f"{host} → {matrix.names.get(address, address)}: packets above {path.packet_bytes or SMALLEST_TRIED} bytes "
+        "vanish without a word (MTU black "
         'hole); let ICMP "fragmentation needed" through, or lower the MTU of the interface'
         for address, path in silent.items()
     ]
@@ -252,13 +269,16 @@ def judge_proven(matrix: Matrix, host: str, environment: str = ANY) -> Judgement
     untried = [line for line in lines if line.undecided]
     if untried:
         return unknown(
-            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided})"
+            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} "
+            f"({untried[0].undecided})"
         )
     waiting = [line for line in lines if line.waits and not line.proven]
     if waiting:
         return unknown(
-            f"{host}: nothing listens yet at {len(waiting)} of {len(lines)} ports: {waiting[0].need.text()} ({waiting[0].need.why[0]}). Expected: "
-            "each tried with something that listens there. Packets pass both ways, and no known firewall rule stops them. "
+            f"{host}: nothing listens yet at {len(waiting)} of {len(lines)} ports: {waiting[0].need.text()} "
+            f"({waiting[0].need.why[0]}). Expected: "
+            "each tried with something that listens there. Packets pass both ways, and no known firewall rule stops "
+            "them. "
             f"Run: {typed_command('prepare', environment=environment, apply=True)}",
             tuple(line.need.text() for line in waiting),
             waiting=len(waiting),
@@ -267,7 +287,9 @@ def judge_proven(matrix: Matrix, host: str, environment: str = ANY) -> Judgement
 
 
 def judge_paths(matrix: Matrix, host: str) -> Judgement:
-    """Judge the paths from a host: how large packets may be and how long a connection takes; one that was not measured is UNKNOWN."""
+    """Judge the paths from a host: how large packets may be and how long a connection takes; one that was not measured
+    is UNKNOWN.
+    """
     if host in matrix.blind:
         return unknown(matrix.blind[host])
     paths = {matrix.names.get(address, address): path for (here, address), path in matrix.paths.items() if here == host}
@@ -277,14 +299,16 @@ def judge_paths(matrix: Matrix, host: str) -> Judgement:
     if blind:
         name, reason = next(iter(blind.items()))
         return unknown(
-            f"{host}: the largest packet to {len(blind)} of {len(paths)} hosts was not measured ({name}: {reason}); {slowest}. Expected: ping "
+            f"{host}: the largest packet to {len(blind)} of {len(paths)} hosts was not measured ({name}: {reason}); "
+            f"{slowest}. Expected: ping "
             f"with -M do. Install iputils-ping on {host}, or let ICMP through"
         )
     small = {name: path.packet_bytes for name, path in paths.items() if (path.packet_bytes or 0) < SMALLEST_BYTES}
     if small:
         name, size = next(iter(small.items()))
         return failed(
-            f"{host}: packets to {name} may have {size} bytes at most. Expected: {SMALLEST_BYTES} or more. Look: ssh {host} ip link; tracepath {name}"
+            f"{host}: packets to {name} may have {size} bytes at most. Expected: {SMALLEST_BYTES} or more. "
+            f"Look: ssh {host} ip link; tracepath {name}"
         )
     rates = {name: matrix.rates[host, name] for name in paths if (host, name) in matrix.rates}
     sizes = tuple(

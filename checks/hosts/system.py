@@ -1,4 +1,6 @@
-"""Is a host set up as its containers need it: clock kept, engine of an ordinary kind, kernel, users, disks that can be written."""
+"""Is a host set up as its containers need it: clock kept, engine of an ordinary kind, kernel, users, disks that can be
+written.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,15 @@ def judge_synchronised(facts: HostFacts) -> Judgement:
     around = facts.around
     if "synchronised" in around.errors or around.is_synchronised is None:
         return unknown(
-            f"{facts.host}: nothing tells whether its clock is kept ({around.errors.get('synchronised', 'no answer')}). Expected: timedatectl, "
-            f"chronyc or ntpq. Try: ssh {facts.host} timedatectl status; where the host of a virtual machine keeps its clock, waive this step"
+            f"{facts.host}: nothing tells whether its clock is kept "
+            f"({around.errors.get('synchronised', 'no answer')}). Expected: timedatectl, "
+            f"chronyc or ntpq. Try: ssh {facts.host} timedatectl status; where the host of a virtual machine keeps "
+            "its clock, waive this step"
         )
     if not around.is_synchronised:
         return failed(
-            f"{facts.host}: {around.time_source} says that its clock is not synchronised. Expected: kept by a time server. "
+            f"{facts.host}: {around.time_source} says that its clock is not synchronised. Expected: kept by a time "
+            "server. "
             f"Try: ssh {facts.host} sudo timedatectl set-ntp true"
         )
     return passed(f"{facts.host}: its clock is synchronised, says {around.time_source}")
@@ -42,8 +47,10 @@ def judge_engine(facts: HostFacts, others: Iterable[HostFacts]) -> Judgement:
     wrong = [kind for kind, is_so in kinds.items() if is_so]
     if wrong:
         return failed(
-            f"{facts.host}: its Docker Engine is {' and '.join(wrong)}. Expected: an ordinary one: owners of files would not be what they are "
-            f"in the containers. Such an engine can't be moved to or from. Look: ssh {facts.host} docker info -f '{{{{.SecurityOptions}}}}'"
+            f"{facts.host}: its Docker Engine is {' and '.join(wrong)}. Expected: an ordinary one: owners of files "
+            "would not be what they are "
+            f"in the containers. Such an engine can't be moved to or from. Look: ssh {facts.host} docker info -f "
+            f"'{{{{.SecurityOptions}}}}'"
         )
     mine = _kind(facts)
     different = tuple(
@@ -67,7 +74,8 @@ def judge_writable(target: HostFacts, paths: Iterable[str]) -> Judgement:
     lost = [path for path, disk in holding.items() if disk is None]
     if lost:
         return unknown(
-            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh {target.host} df -P {lost[0]}"
+            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh "
+            f"{target.host} df -P {lost[0]}"
         )
     locked = [
         f"{path} (on {disk.mount})"
@@ -76,7 +84,8 @@ def judge_writable(target: HostFacts, paths: Iterable[str]) -> Judgement:
     ]
     if locked:
         return failed(
-            f"{target.host}: {len(locked)} of {len(wanted)} places lie on a read-only mount: {locked[0]}. Expected: a file system that can be "
+            f"{target.host}: {len(locked)} of {len(wanted)} places lie on a read-only mount: {locked[0]}. Expected: a "
+            "file system that can be "
             f"written; a disk that fails is made read-only by the kernel. Look: ssh {target.host} sudo dmesg | tail",
             tuple(locked),
         )
@@ -84,7 +93,9 @@ def judge_writable(target: HostFacts, paths: Iterable[str]) -> Judgement:
 
 
 def judge_inodes(target: HostFacts, paths: Iterable[str], limit_percent: float = INODES_PERCENT) -> Judgement:
-    """Judge whether the file systems that will hold these paths have files left to make; those that make them as needed have no limit."""
+    """Judge whether the file systems that will hold these paths have files left to make; those that make them as needed
+    have no limit.
+    """
     found: dict[str, FileSystem] = {disk.mount: disk for path in paths if (disk := target.file_system_of(path))}
     limited = {mount: disk for mount, disk in found.items() if disk.inodes}
     shares = {mount: 100.0 * (disk.inodes - disk.inodes_free) / disk.inodes for mount, disk in limited.items()}
@@ -92,8 +103,10 @@ def judge_inodes(target: HostFacts, paths: Iterable[str], limit_percent: float =
     if full:
         mount, share = max(full.items(), key=lambda item: item[1])
         return failed(
-            f"{target.host}: {share:.0f} % of the inodes of {mount} are used, {limited[mount].inodes_free:,} free, whatever bytes are. "
-            f"Expected: at most {limit_percent:g} %. Find what made so many files: ssh {target.host} sudo du --inodes -xS {mount} | sort -n | tail",
+            f"{target.host}: {share:.0f} % of the inodes of {mount} are used, {limited[mount].inodes_free:,} free, "
+            "whatever bytes are. "
+            f"Expected: at most {limit_percent:g} %. Find what made so many files: ssh {target.host} sudo du --inodes "
+            f"-xS {mount} | sort -n | tail",
             inodes_percent=round(share, 1),
         )
     highest = max(shares.values(), default=0.0)
@@ -106,7 +119,9 @@ def judge_inodes(target: HostFacts, paths: Iterable[str], limit_percent: float =
 def judge_kernel(
     source: HostFacts, target: HostFacts, container: ContainerFacts, needs: Iterable[KernelNeed]
 ) -> Judgement:
-    """Judge whether the target's kernel is set as the product needs it, and gives no less than the source's; open files too."""
+    """Judge whether the target's kernel is set as the product needs it, and gives no less than the source's; open files
+    too.
+    """
     for facts in (source, target):
         facts.around.need("settings")
     ours, theirs = source.around.settings, target.around.settings
@@ -123,22 +138,28 @@ def judge_kernel(
     wrong = [*dict.fromkeys(wrong), *_open_files(source, target, container)]
     if wrong:
         return failed(
-            f"{target.host}: {len(wrong)} kernel settings are not as {container.name} needs them: {wrong[0]}. Expected: as the product asks, "
-            f"and no less than on {source.host}. Set them there: ssh {target.host} sudo sysctl -w NAME=VALUE, and in /etc/sysctl.d",
+            f"{target.host}: {len(wrong)} kernel settings are not as {container.name} needs them: {wrong[0]}. "
+            "Expected: as the product asks, "
+            f"and no less than on {source.host}. Set them there: ssh {target.host} sudo sysctl -w NAME=VALUE, and in "
+            "/etc/sysctl.d",
             tuple(wrong),
             settings_wrong=len(wrong),
         )
     both = set(ours) & set(theirs)
     if not both:
         return unknown(
-            f"{target.host}: no kernel setting is known on both hosts. Expected: some. Try: ssh {target.host} sysctl vm.max_map_count"
+            f"{target.host}: no kernel setting is known on both hosts. Expected: some. Try: ssh {target.host} "
+            "sysctl vm.max_map_count"
         )
     shared = tuple(
         f"{need.setting}: on neither host what {need.reason} asks"
         for need in needed
         if _unmet_on_both(need, ours, theirs)
     )
-    told = f"{len(both)} kernel settings are no less than on {source.host}, {len(needed)} that {container.name} needs among them"
+    told = (
+        f"{len(both)} kernel settings are no less than on {source.host}, {len(needed)} that {container.name} "
+        "needs among them"
+    )
     return passed(f"{target.host}: {told}", shared, settings=len(both))
 
 
@@ -175,7 +196,9 @@ def _open_files(source: HostFacts, target: HostFacts, container: ContainerFacts)
 def judge_owners(
     source: HostFacts, target: HostFacts, container: ContainerFacts, rules: Mapping[str, str]
 ) -> Judgement:
-    """Judge whether what is copied from bind mounts would not belong to another person on the target: users are numbers there."""
+    """Judge whether what is copied from bind mounts would not belong to another person on the target: users are numbers
+    there.
+    """
     for facts in (source, target):
         facts.around.need("users")
     source.around.need("owners")
@@ -186,19 +209,25 @@ def judge_owners(
     unseen = [path for path in binds if path not in found]
     if unseen:
         return unknown(
-            f"{source.host}: owner not known of {', '.join(unseen)}. Expected: one. Try: ssh {source.host} stat {unseen[0]}"
+            f"{source.host}: owner not known of {', '.join(unseen)}. Expected: one. Try: ssh {source.host} "
+            f"stat {unseen[0]}"
         )
     numbers = {user: path for path, (user, _) in found.items()}
     numbers |= {user: "the container's own user" for user in _own_user(container) if binds}
     wrong = [text for user, what in numbers.items() if (text := _collision(user, what, source, target))]
     if wrong:
         return failed(
-            f"{target.host}: {len(wrong)} user IDs that own {container.name}'s files belong to other users there: {wrong[0]}. "
-            f"Expected: the same user name, or an unused ID. To see the user: ssh {target.host} getent passwd ID; then change one of the two IDs",
+            f"{target.host}: {len(wrong)} user IDs that own {container.name}'s files belong to other users there: "
+            f"{wrong[0]}. "
+            f"Expected: the same user name, or an unused ID. To see the user: ssh {target.host} getent passwd ID; "
+            "then change one of the two IDs",
             tuple(wrong),
         )
     return passed(
-        f"{target.host}: the {len(numbers)} users that own {container.name}'s {len(binds)} bind mounts do not belong to other users there",
+        (
+            f"{target.host}: the {len(numbers)} users that own {container.name}'s {len(binds)} bind mounts do not "
+            "belong to other users there"
+        ),
         users=len(numbers),
     )
 

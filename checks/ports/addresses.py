@@ -1,4 +1,6 @@
-"""When two addresses of one host can't be listened on together: a wildcard takes every specific one, v4 and v6 are apart."""
+"""When two addresses of one host can't be listened on together: a wildcard takes every specific one, v4 and v6 are
+apart.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ Bound = tuple[str, str]
 def bound_of(address: str, *, of_socket: bool = False) -> Bound:
     """Return what listening on an address takes.
 
-    A published port without an address takes both families. `::` takes IPv4 too where an engine binds one socket for both,
-    so a published port counts as taking both; of a socket the kernel tells it apart: `*` is both, `[::]` is IPv6 only (ss).
+    A published port without an address takes both families. `::` takes IPv4 too where an engine binds one socket for
+    both, so a published port counts as taking both; of a socket the kernel tells it apart: `*` is both, `[::]` is IPv6
+    only (ss).
     """
     bare = address.strip("[]")
     if bare in ANY_FAMILY:

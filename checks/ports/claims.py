@@ -1,4 +1,6 @@
-"""Who wants which port of a host: containers, processes, compose files, moves and relays, as claims that can be compared."""
+"""Who wants which port of a host: containers, processes, compose files, moves and relays, as claims that can be
+compared.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ class Conflict:
 
 
 def conflicts_among(claims: Iterable[Claim]) -> list[Conflict]:
-    """Return the conflicts of some claims; what listens now side by side is none, and one thing has none with itself."""
+    """Return the conflicts of some claims; what listens now side by side is none, and one thing has none
+    with itself.
+    """
     apart: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for claim in claims:
         apart[claim.host, claim.protocol].append(claim)

@@ -1,4 +1,5 @@
-"""Who reaches a port that is remapped, by the links of the inventory and by the settings that are known, and what must change there.
+"""Who reaches a port that is remapped, by the links of the inventory and by the settings that are known, and what must
+change there.
 
 Only `name:port` is ever taken from a setting: the texts around it may be secrets.
 """
@@ -64,7 +65,9 @@ def list_consumers(
     after: Mapping[str, str],
     addresses: Mapping[str, str],
 ) -> tuple[Consumer, ...]:
-    """Return all consumers of remapped ports; `after` is where each service is in the end, `addresses` are the hosts'."""
+    """Return all consumers of remapped ports; `after` is where each service is in the end, `addresses` are
+    the hosts'.
+    """
     links, settings = tuple(links), tuple(settings)
     found: set[Consumer] = set()
     for remap in remaps:
@@ -91,9 +94,8 @@ def _by_settings(remap: Remap, settings: Iterable[Setting], addresses: Mapping[s
             for name, target in _names(remap, addresses).items()
             if name not in FROM_INSIDE or setting.host == remap.source
         }
-        pattern = re.compile(
-            rf"(?<![\w.-])(?P<name>{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})[\"']?:{remap.port.port}(?!\d)"
-        )
+        longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+        pattern = re.compile(rf"(?<![\w.-])(?P<name>{longest_first})[\"']?:{remap.port.port}(?!\d)")
         for number, line in enumerate(setting.text.splitlines(), start=1):
             for match in pattern.finditer(line):
                 place = f"{setting.host}:{setting.place}" + (f":{number}" if setting.is_file else "")
@@ -116,7 +118,9 @@ def paired_variables(host: str, container: str, env: Mapping[str, str], product:
 
 
 def _names(remap: Remap, addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return how the service may be called by a published port, each with the name by which its target is called then."""
+    """Return how the service may be called by a published port, each with the name by which its target is
+    called then.
+    """
     names = {}
     for host in (remap.source, remap.target):
         names[host] = remap.target

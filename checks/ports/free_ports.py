@@ -25,7 +25,8 @@ class PortNeed:
 def judge_ports_free(target: HostFacts, needs: Iterable[PortNeed], move_label: str = "") -> Judgement:
     """Judge whether nothing else listens on the wanted ports; what carries `move_label` is this move's own.
 
-    Raises CouldNotLookError when the target's Docker Engine or its sockets were not seen: a port not looked at is not free.
+    Raises CouldNotLookError when the target's Docker Engine or its sockets were not seen: a port not looked at is not
+    free.
     """
     needs = tuple(needs)
     if needs:

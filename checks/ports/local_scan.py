@@ -17,7 +17,9 @@ NOT_ENTERED: Final = frozenset({".git", "node_modules", "site-packages", "__pyca
 
 
 def scan_paths(paths: Iterable[Path]) -> HostScan:
-    """Return the projects of the compose files at and below some paths; raises InputError for a path that is not there."""
+    """Return the projects of the compose files at and below some paths; raises InputError for a path that
+    is not there.
+    """
     paths = [path.resolve() for path in paths]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:

@@ -26,7 +26,9 @@ class PublishedPort:
 
 @dataclass(frozen=True)
 class PlannedPorts:
-    """One planned move as far as ports go; `identity` is what its container is called among the claims of its source."""
+    """One planned move as far as ports go; `identity` is what its container is called among the claims of
+    its source.
+    """
 
     service: str
     source: str

@@ -1,7 +1,8 @@
 """The smallest set of remaps after which no move wants a port that somebody else has: exact, and the same each time.
 
-A port that something which stays has must be remapped. Of moves that want one port of one target as few as possible give
-way: first those whose published port is neither the product's own nor a well-known one, then the later ones of the plan.
+A port that something which stays has must be remapped. Of moves that want one port of one target as few as possible
+give way: first those whose published port is neither the product's own nor a well-known one, then the later ones of the
+plan.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class Remap:
 
     def text(self) -> str:
         """Return it as one line."""
-        return f"{self.service} on {self.target}: {self.key} becomes {self.to}/{self.port.protocol}, because {self.because} has it"
+        return (
+            f"{self.service} on {self.target}: {self.key} becomes {self.to}/{self.port.protocol}, because "
+            f"{self.because} has it"
+        )
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class _PortRequest:
 
     @property
     def cost(self) -> tuple[int, int]:
-        """Return how bad it is to remap: the product's own port first, then a well-known number, then the earlier move."""
+        """Return how bad it is to remap: the product's own port first, then a well-known number, then the
+        earlier move.
+        """
         own, known = self.port.port == self.port.container, self.claim.first < WELL_KNOWN
         return 2 * own + known, -self.position
 
@@ -64,7 +70,8 @@ def plan_remaps(
     ephemeral: Iterable[tuple[int, int]],
     declared: Iterable[int] = (),
 ) -> list[Remap]:
-    """Return the smallest set of remaps; `ephemeral` are the hosts' ranges for connections, `declared` ports to keep clear of too.
+    """Return the smallest set of remaps; `ephemeral` are the hosts' ranges for connections, `declared` ports to keep
+    clear of too.
 
     Remaps that the plan has already stay as they are, unless they collide themselves.
     """
@@ -159,7 +166,9 @@ def _smallest(part: set[int], rivals: Mapping[int, set[int]], wishes: list[_Port
 
 
 def _taken(claims: Iterable[Claim], declared: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the stretches of ports that are taken anywhere, whatever the protocol: a new number shall mean one thing."""
+    """Return the stretches of ports that are taken anywhere, whatever the protocol: a new number shall mean
+    one thing.
+    """
     return [*((claim.first, claim.last) for claim in claims), *((port, port) for port in declared)]
 
 
@@ -171,7 +180,9 @@ class _Numbers:
     ephemeral: tuple[tuple[int, int], ...]
 
     def choose(self, port: int) -> int:
-        """Return a number for a port and remember it as taken: the same with 1 or 2 before it, else the next free one."""
+        """Return a number for a port and remember it as taken: the same with 1 or 2 before it, else the
+        next free one.
+        """
         wanted = [port + step for step in (FIRST_STEP, 2 * FIRST_STEP)]
         following = [*range(LOWEST + port % FIRST_STEP, HIGHEST + 1), *range(LOWEST, LOWEST + port % FIRST_STEP)]
         number = next((number for number in (*wanted, *following) if self._is_free(number)), port)

@@ -1,4 +1,6 @@
-"""Everything that is known about the ports of some hosts, joined: declared, held, in conflict, remapped, and who must know."""
+"""Everything that is known about the ports of some hosts, joined: declared, held, in conflict, remapped, and who must
+know.
+"""
 
 from __future__ import annotations
 
@@ -120,13 +122,23 @@ def _scan(scan: HostScan, unseen: str) -> dict[str, Any]:
         "not_seen": unseen or scan.error,
         "projects": [
             {
-                "name": project.name, "folder": project.folder, "files": list(project.files), "default": project.is_default,
+                "name": project.name,
+                "folder": project.folder,
+                "files": list(project.files),
+                "default": project.is_default,
                 "unset_variables": list(project.unset),
-                "not_understood": [{"file": one.file, "line": one.line, "reason": one.reason} for one in project.troubles],
+                "not_understood": [
+                    {"file": one.file, "line": one.line, "reason": one.reason} for one in project.troubles
+                ],
                 "services": {
                     service.name: {
-                        "active": service.is_active, "profiles": list(service.profiles), "network_mode": service.network_mode,
-                        "ports": [{"port": port.published.text(), "file": port.place.file, "line": port.place.line} for port in service.ports],
+                        "active": service.is_active,
+                        "profiles": list(service.profiles),
+                        "network_mode": service.network_mode,
+                        "ports": [
+                            {"port": port.published.text(), "file": port.place.file, "line": port.place.line}
+                            for port in service.ports
+                        ],
                         "exposed": [port.published.text() for port in service.exposed],
                     }
                     for service in project.services
@@ -134,7 +146,7 @@ def _scan(scan: HostScan, unseen: str) -> dict[str, Any]:
             }
             for project in scan.projects
         ],
-    }  # fmt: skip
+    }
 
 
 def _claim(claim: Claim) -> dict[str, Any]:

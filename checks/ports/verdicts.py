@@ -17,7 +17,8 @@ def judge_compose_understood(scan: HostScan) -> Judgement:
     troubles = [trouble.text() for project in scan.projects for trouble in project.troubles]
     if troubles:
         return failed(
-            f"{scan.host}: {len(troubles)} places in {len(files)} compose files not understood: {troubles[0]}. Expected: what docker compose "
+            f"{scan.host}: {len(troubles)} places in {len(files)} compose files not understood: {troubles[0]}. "
+            "Expected: what docker compose "
             f"reads. Try: ssh {scan.host} docker compose -f FILE config",
             tuple(troubles),
             places=len(troubles),
@@ -27,14 +28,19 @@ def judge_compose_understood(scan: HostScan) -> Judgement:
     unset = sorted({name for project in scan.projects for name in project.unset})
     told = f"; without a value: {', '.join(unset)}" if unset else ""
     return passed(
-        f"{scan.host}: {len(files)} compose files of {len(scan.projects)} projects understood, {ports} port entries{told}",
+        (
+            f"{scan.host}: {len(files)} compose files of {len(scan.projects)} projects understood, {ports} port "
+            f"entries{told}"
+        ),
         files=len(files),
         ports=ports,
     )
 
 
 def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts, environment: str = ANY) -> Judgement:
-    """Judge whether a service has its ports on its target, and its relays theirs on its source, once all moves are done."""
+    """Judge whether a service has its ports on its target, and its relays theirs on its source, once all moves are
+    done.
+    """
     unseen = [report.unseen[host] for host in (arrival.target, arrival.source) if host in report.unseen]
     if unseen:
         return unknown(f"{arrival.service}: {unseen[0]}")
@@ -53,13 +59,19 @@ def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts, environme
         )
         details = (*(conflict.text() for conflict in sure), *possible)
         return failed(
-            f"{arrival.service}: {len(sure)} port conflicts after all moves: {sure[0].text()}. Expected: one for each port. {way_out}",
+            (
+                f"{arrival.service}: {len(sure)} port conflicts after all moves: {sure[0].text()}. Expected: one "
+                f"for each port. {way_out}"
+            ),
             details,
             conflicts=len(sure),
         )
     remapped = "".join(f"; {key} is {number} there" for key, number in sorted(arrival.remaps.items()))
     return passed(
-        f"{arrival.service}: its {len(arrival.ports)} ports are wanted by nobody else on {arrival.target} after all moves{remapped}",
+        (
+            f"{arrival.service}: its {len(arrival.ports)} ports are wanted by nobody else on {arrival.target} "
+            f"after all moves{remapped}"
+        ),
         possible,
         ports=len(arrival.ports),
     )

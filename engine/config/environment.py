@@ -62,7 +62,9 @@ Instance = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/\[\]-]+$")]
 
 
 class PrometheusPlace(Strict):
-    """A Prometheus that has scraped node_exporter and cAdvisor of the hosts for days: capacity is judged by what it recorded."""
+    """A Prometheus that has scraped node_exporter and cAdvisor of the hosts for days: capacity is judged by what it
+    recorded.
+    """
 
     url: Annotated[str, AfterValidator(_url)] = Field(
         description="as the operator's machine reaches it", examples=["https://prometheus.example.org:9090"]
@@ -142,7 +144,10 @@ def played(entry: ServiceEntry, given: dict[str, Any]) -> ServiceEntry:
 def override_problems(environment: Environment, services: dict[str, ServiceEntry]) -> Iterator[str]:
     """Yield what is wrong with the entries that are others here: outside a lab there is none."""
     if environment.overrides and not all(identity.lab for identity in environment.hosts.values()):
-        yield "overrides: hosts that are no lab hosts; expected the services as the inventory has them. Correct the inventory"
+        yield (
+            "overrides: hosts that are no lab hosts; expected the services as the inventory has them. Correct the "
+            "inventory"
+        )
     for name, given in environment.overrides.items():
         for key in sorted(FIXED & set(given)):
             yield f"overrides/{name}/{key}: is what the service is; expected it to stay that of the inventory"
@@ -190,7 +195,10 @@ def _host_key_problems(environment: Environment) -> Iterator[str]:
             base64.b64decode(key_material(identity.ssh_host_key), validate=True)
         except binascii.Error as error:
             again = typed_command("pin", host, environment=environment.environment)
-            yield f"hosts/{host}/ssh_host_key: is no key ({error}); expected kind and key as known_hosts has them. Try: {again}"
+            yield (
+                f"hosts/{host}/ssh_host_key: is no key ({error}); expected kind and key as known_hosts has them. "
+                f"Try: {again}"
+            )
 
 
 def _key_problems(approvers: Mapping[str, Approver]) -> Iterator[str]:
@@ -209,7 +217,9 @@ def _prometheus_problems(place: PrometheusPlace, hosts: Collection[str] | None) 
             yield unknown_name(f"prometheus/instances/{host}", "host", host, hosts)
         for instance in instances:
             if seen.setdefault(instance, host) != host:
-                yield f"prometheus/instances/{host}: {instance} is {seen[instance]}'s too; expected each to be one host's"
+                yield (
+                    f"prometheus/instances/{host}: {instance} is {seen[instance]}'s too; expected each to be one host's"
+                )
     if bool(place.user) != (place.password is not None):
         yield "prometheus: one of user and password; expected both, or none"
     if place.token is not None and place.password is not None:
@@ -217,7 +227,9 @@ def _prometheus_problems(place: PrometheusPlace, hosts: Collection[str] | None) 
 
 
 def write_environment(path: Path, environment: Environment) -> None:
-    """Write an environment, readable by its owner only, whole or not at all: a run never meets half a list of machines."""
+    """Write an environment, readable by its owner only, whole or not at all: a run never meets half a list
+    of machines.
+    """
     yaml = YAML()
     yaml.width = 4096
     content = environment.model_dump(mode="json", by_alias=True, exclude_defaults=True)

@@ -29,7 +29,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 def _reference(value: str) -> str:
     if not REFERENCE.fullmatch(value):
-        # The value may be a real password: pydantic's message must not carry it, so the text says only what is expected.
+        # The value may be a real password: pydantic's message must not carry it, so the text says only what is
+        # expected.
         raise ValueError(
             "expected a reference: env:NAME, file:PATH, command:ARGV or container-env:NAME, never the secret itself"
         )
@@ -51,7 +52,9 @@ def _name(value: str) -> str:
 
 
 KeyName = Annotated[str, AfterValidator(_name)]
-"""A name as the key of a mapping; its field has KEYS, because a pattern at the key would switch off an editor's check of the others."""
+"""A name as the key of a mapping; its field has KEYS, because a pattern at the key would switch off an editor's check
+of the others.
+"""
 Name = Annotated[KeyName, Field(json_schema_extra={"pattern": NAME.pattern})]
 SecretReference = Annotated[
     str, AfterValidator(_reference), Field(json_schema_extra={"format": SECRET_FORMAT, "pattern": REFERENCE.pattern})
@@ -175,7 +178,10 @@ class ServiceEntry(Strict):
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
     restart_guards: dict[str, str] = Field(
         default_factory=dict,
-        description="who else could start it, and how that is held: compose, systemd, …; `writer NAME`: why a container beside it does not write",
+        description=(
+            "who else could start it, and how that is held: compose, systemd, …; `writer NAME`: why a container "
+            "beside it does not write"
+        ),
     )
     notes: str = Field("", description="what a person should know")
 
@@ -212,7 +218,9 @@ class Inventory(Strict):
 
 @dataclass(frozen=True)
 class Known:
-    """The names that other places may use; None: where they should stand is no mapping, so no name can be called unknown."""
+    """The names that other places may use; None: where they should stand is no mapping, so no name can be called
+    unknown.
+    """
 
     hosts: tuple[str, ...] | None
     services: tuple[str, ...] | None
@@ -285,7 +293,10 @@ def _shared_containers(services: Mapping[str, ServiceEntry]) -> Iterator[str]:
     for name, entry in services.items():
         other = seen.setdefault((entry.host, entry.container), name)
         if other != name:
-            yield f"services/{name}/container: {entry.container} on {entry.host} is that of {other}; expected one service per container"
+            yield (
+                f"services/{name}/container: {entry.container} on {entry.host} is that of {other}; expected one "
+                "service per container"
+            )
 
 
 def port_clashes(services: Mapping[str, ServiceEntry], where: Mapping[str, str], path: str) -> Iterator[str]:
@@ -293,11 +304,16 @@ def port_clashes(services: Mapping[str, ServiceEntry], where: Mapping[str, str],
     for (one, entry), (other, other_entry) in combinations(services.items(), 2):
         if where[one] == where[other]:
             for port in _shared_ports(entry, other_entry):
-                yield f"{path}/{other}/ports: {port} on {where[other]} is published by {one} too; expected one service per port"
+                yield (
+                    f"{path}/{other}/ports: {port} on {where[other]} is published by {one} too; expected one "
+                    "service per port"
+                )
 
 
 def taken_by(entry: ServiceEntry, newcomer: ServiceEntry, *, ports: bool = True) -> Iterator[str]:
-    """Yield what a newcomer wants and a service on the same host has: published ports (unless left out), the container's name."""
+    """Yield what a newcomer wants and a service on the same host has: published ports (unless left out), the
+    container's name.
+    """
     for port in _shared_ports(entry, newcomer) if ports else ():
         yield f"port {port}"
     if entry.container == newcomer.container:
@@ -330,7 +346,10 @@ def _circles(links: tuple[Link, ...]) -> Iterator[str]:
         circle = _circle_from(start, needs)
         if circle and frozenset(circle) not in told:
             told.add(frozenset(circle))
-            yield f"links: a circle: {' → '.join(circle)}; mark the link that is not needed at start with needed_at_start: false"
+            yield (
+                f"links: a circle: {' → '.join(circle)}; mark the link that is not needed at start with "
+                "needed_at_start: false"
+            )
 
 
 def _circle_from(start: str, needs: Mapping[str, list[str]]) -> list[str]:

@@ -108,7 +108,10 @@ def _service_problems(environment: Environment, drafts: _Drafts, added: tuple[st
         yield from known.unknown_service(f"services/{position}", service)
     for name, entry in environment.extra.services.items():
         if name in (services or ()):
-            yield f"extra/services/{name}: the inventory has it too; expected a name of its own, an environment changes no service of the inventory"
+            yield (
+                f"extra/services/{name}: the inventory has it too; expected a name of its own, an environment "
+                "changes no service of the inventory"
+            )
         yield from inventories.service_problems(f"extra/services/{name}", entry, known)
     yield from inventories.link_problems("extra/links", environment.extra.links, known)
     for name, entry in environment.extra.services.items():
@@ -124,9 +127,15 @@ def _backup_problems(environment: Environment, plan: Plan) -> Iterator[str]:
     if backup is None:
         return
     if backup.host in {move.source for move in plan.moves}:
-        yield f"backup/host: {backup.host} is a source of the plan; expected a host that outlives the migration, apart from the data that it saves"
+        yield (
+            f"backup/host: {backup.host} is a source of the plan; expected a host that outlives the migration, "
+            "apart from the data that it saves"
+        )
     elif backup.host in {move.target for move in plan.moves} and not backup.reason.strip():
-        yield f"backup/reason: missing; {backup.host} is a target of the plan; expected another host, or why the backup may lie beside the moved data"
+        yield (
+            f"backup/reason: missing; {backup.host} is a target of the plan; expected another host, or why the "
+            "backup may lie beside the moved data"
+        )
 
 
 def _added_arrivals(
@@ -140,4 +149,7 @@ def _added_arrivals(
                     entry, plans.landed(services[move.service], move.ports), ports=ports_taken
                 ):
                     place = f"(plan, moves/{position})"
-                    yield f"extra/services/{name}: {taken} on {move.target} is in the way of {move.service} {place}; expected it free"
+                    yield (
+                        f"extra/services/{name}: {taken} on {move.target} is in the way of {move.service} "
+                        f"{place}; expected it free"
+                    )

@@ -1,4 +1,5 @@
-"""A file as far as it can be judged: its shape's problems, and a model of what is left when the wrong parts are cut out.
+"""A file as far as it can be judged: its shape's problems, and a model of what is left when the wrong parts are cut
+out.
 
 A person mends all problems at once, so a wrong type must not hide an unknown name elsewhere in the file.
 """
@@ -33,7 +34,9 @@ class PartialModel(Generic[Model]):
     kept: Mapping[Place, list[int]] = field(default_factory=dict)
 
     def names(self, *place: str) -> tuple[str, ...] | None:
-        """Return the keys written at a place, right or wrong; None when no mapping stands there, so nothing is known about names."""
+        """Return the keys written at a place, right or wrong; None when no mapping stands there, so nothing is known
+        about names.
+        """
         here = self.data
         for part in place:
             here = here.get(part, {}) if isinstance(here, Mapping) else None
@@ -53,7 +56,9 @@ class PartialModel(Generic[Model]):
         ]
 
     def _numbered(self, problem: str) -> str:
-        """Return a problem with the positions that its list has in the file: wrong items were cut out before it was judged."""
+        """Return a problem with the positions that its list has in the file: wrong items were cut out before it was
+        judged.
+        """
         path, colon, text = problem.partition(":")
         for place, numbers in self.kept.items():
             prefix = "/".join(map(str, place)) + "/"

@@ -46,11 +46,13 @@ def read_data(path: Path) -> tuple[Any, list[str]]:
         content = _parse_json(path, text) if path.suffix == ".json" else _parse_yaml(path, text)
     except RecursionError:
         raise InputError(
-            f"{path}: 1 problem\n  too many lists or mappings in each other; expected a few levels. Look for brackets that nobody closed"
+            f"{path}: 1 problem\n  too many lists or mappings in each other; expected a few levels. Look for "
+            "brackets that nobody closed"
         ) from None
     except ValueError:  # Python's own int and float; their texts quote the file
         raise InputError(
-            f"{path}: 1 problem\n  a number that can't be read; expected at most 16 digits. Put it in quotes if it is a text"
+            f"{path}: 1 problem\n  a number that can't be read; expected at most 16 digits. Put it in quotes "
+            "if it is a text"
         ) from None
     problems: list[str] = []
     return _plain(content, (), problems, ()), problems
@@ -63,7 +65,8 @@ def _parse_yaml(path: Path, text: str) -> Any:
             return YAML(typ="safe", pure=True).load(text)
     except ReusedAnchorWarning:
         raise InputError(
-            f"{path}: 1 problem\n  an anchor (&name) is defined twice; expected once. Put a text that begins with & in quotes"
+            f"{path}: 1 problem\n  an anchor (&name) is defined twice; expected once. Put a text that begins "
+            "with & in quotes"
         ) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark
@@ -73,7 +76,8 @@ def _parse_yaml(path: Path, text: str) -> Any:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(
-            f"{path}: 1 problem\n  line {line}: a control character, number {error.character!r}; expected text. Show it with: cat -A {path}"
+            f"{path}: 1 problem\n  line {line}: a control character, number {error.character!r}; expected "
+            f"text. Show it with: cat -A {path}"
         ) from None
 
 
@@ -99,7 +103,9 @@ def _parse_json(path: Path, text: str) -> Any:
 
 
 def _plain(value: Any, place: tuple[str, ...], problems: list[str], around: tuple[int, ...]) -> Any:
-    """Return a value made of texts, numbers, lists and mappings; what is none is left out and told, never shown: it may be a secret."""
+    """Return a value made of texts, numbers, lists and mappings; what is none is left out and told, never shown: it may
+    be a secret.
+    """
     if isinstance(value, date):
         return value.isoformat()  # YAML makes dates of texts that look like one
     if isinstance(value, dict | list):
@@ -131,7 +137,9 @@ def _is_key(key: Any, place: tuple[str, ...], problems: list[str]) -> bool:
 
 
 def _wrong_scalar(value: Any) -> str:
-    """Return what is wrong with a single value: JSON, in which the plan is signed, knows only such numbers as others read alike."""
+    """Return what is wrong with a single value: JSON, in which the plan is signed, knows only such numbers as others
+    read alike.
+    """
     if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
         return f"a number beyond {LARGEST_NUMBER}; expected a smaller one. Put it in quotes if it is a text"
     if isinstance(value, float) and not math.isfinite(value):

@@ -63,7 +63,8 @@ class PlannedMove(Strict):
     wave: Wave = Field(description="group of moves")
     strategy: Strategy = Field(
         "precopy",
-        description="how its data travels: precopy (copied while it runs, finished once it is stopped), stop_copy (all once it is stopped), "
+        description="how its data travels: precopy (copied while it runs, finished once it is stopped), stop_copy "
+        "(all once it is stopped), "
         "replicate (by the product's own replication: postgres, redis; where its conditions do not hold: precopy)",
     )
     verify: Literal["metadata", "sampled", "full"] = Field(
@@ -74,7 +75,10 @@ class PlannedMove(Strict):
     )
     ports: dict[PublishedPort, Port] = Field(
         default_factory=dict,
-        description="published ports that become others on the target: port and protocol on the source, and the port on the target",
+        description=(
+            "published ports that become others on the target: port and protocol on the source, and the port on "
+            "the target"
+        ),
         examples=[{"5432/tcp": 15432}],
         json_schema_extra=PUBLISHED_KEYS,
     )
@@ -192,7 +196,10 @@ def window_problems(path: str, window: Window) -> list[str]:
     if window.ends_at > window.starts_at:
         return []
     return [
-        f"{path}: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()}); expected the end after the start"
+        (
+            f"{path}: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()}); "
+            "expected the end after the start"
+        )
     ]
 
 
@@ -211,9 +218,15 @@ def _length_problems(plan: Plan) -> Iterator[str]:
 
 def _relay_problems(relays: Relays) -> Iterator[str]:
     if not relays.encrypt and not relays.reason.strip():
-        yield "relays/reason: empty, and encrypt is false; expected why passwords and data may cross between hosts in clear text"
+        yield (
+            "relays/reason: empty, and encrypt is false; expected why passwords and data may cross between hosts "
+            "in clear text"
+        )
     if relays.first_port + relays.ports - 1 > LAST_PORT:
-        yield f"relays/ports: {relays.ports} from {relays.first_port} on go beyond {LAST_PORT}; expected fewer, or a lower first_port"
+        yield (
+            f"relays/ports: {relays.ports} from {relays.first_port} on go beyond {LAST_PORT}; expected fewer, or "
+            "a lower first_port"
+        )
 
 
 def _order_problems(plan: Plan) -> Iterator[str]:
@@ -249,7 +262,10 @@ def _remap_problems(path: str, move: PlannedMove, entry: ServiceEntry) -> Iterat
         number = landed_port(one, move.ports)
         before = seen.setdefault((one.address, number, one.protocol), one.host)
         if before != one.host:
-            yield f"{path}/ports: {before} and {one.host} both become {number}/{one.protocol} on {move.target}; expected two ports"
+            yield (
+                f"{path}/ports: {before} and {one.host} both become {number}/{one.protocol} on {move.target}; "
+                "expected two ports"
+            )
 
 
 def landed_port(port: PortEntry, remaps: Mapping[str, int]) -> int:

@@ -54,7 +54,9 @@ def _in_json(text: str, remaps: Remaps) -> str:
 
 
 def _insertion(text: str, start: int, end: int, member: str) -> tuple[int, int, str]:
-    """Return where a new last member of an object goes, and its text: on a line of its own where the others have one."""
+    """Return where a new last member of an object goes, and its text: on a line of its own where the others
+    have one.
+    """
     inside = text[start + 1 : end - 1]
     after = start + 1 + len(inside.rstrip())
     indent = re.match(r"[ \t]*\n(?P<indent>[ \t]*)\S", inside)

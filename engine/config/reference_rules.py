@@ -1,4 +1,6 @@
-"""How a reference to a moved service is rewritten for good, as the inventory says it of a link; and what is wrong with such an entry."""
+"""How a reference to a moved service is rewritten for good, as the inventory says it of a link; and what is wrong with
+such an entry.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,9 @@ class Scope:
 
     @property
     def known_hosts(self) -> tuple[str, ...]:
-        """Return the hosts of this run, and the inventory's others that have an identity here: some questions are about all."""
+        """Return the hosts of this run, and the inventory's others that have an identity here: some questions are about
+        all.
+        """
         return tuple(
             dict.fromkeys((*self.hosts, *(host for host in self.inventory.hosts if host in self.environment.hosts)))
         )
@@ -73,8 +75,9 @@ class Scope:
         """Return each file's share in what people approve, as the text that is digested, by the file's name.
 
         Resolved: the moved services and those linked to them (the environment's own too), their links, the limits and
-        identities of the hosts, the backup's place, who may approve. RFC 8785 JSON of the values: comments, order of keys,
-        hosts of others and the selection of one run don't count. Nor does where a password is read from, unless a command gives it.
+        identities of the hosts, the backup's place, who may approve. RFC 8785 JSON of the values: comments, order of
+        keys, hosts of others and the selection of one run don't count. Nor does where a password is read from, unless a
+        command gives it.
         """
         moves = [move for move in self.plan.moves if move.service in self.services]
         moved = {move.service for move in moves}
@@ -124,7 +127,9 @@ class Scope:
 
 
 def commands_of(environment: Environment) -> dict[str, str]:
-    """Return the programs that an environment runs on the operator's machine for a secret, by what they are asked for."""
+    """Return the programs that an environment runs on the operator's machine for a secret, by what they are
+    asked for.
+    """
     places = {"backup": environment.backup, "prometheus": environment.prometheus}
     references = {
         f"{name}/{field}": str(value)
@@ -148,7 +153,9 @@ def build_scope(
     services: Iterable[str] = (),
     waves: Iterable[str] = (),
 ) -> Scope:
-    """Return the scope of a run; raises InputError for selections that are not in the plan and hosts without identity."""
+    """Return the scope of a run; raises InputError for selections that are not in the plan and hosts
+    without identity.
+    """
     chosen = _chosen(plan, tuple(services), tuple(waves))
     here = set(environment.services) if environment.services is not None else None
     moves = tuple(move for move in chosen if here is None or move.service in here)
@@ -221,6 +228,7 @@ def _chosen(plan: Plan, services: tuple[str, ...], waves: tuple[str, ...]) -> tu
     if not chosen:
         found = ", ".join(f"{move.service} in wave {move.wave}" for move in plan.moves if move.service in services)
         raise InputError(
-            f"--service with --wave {', '.join(waves)}: nothing to do: the plan has {found}; expected a service of that wave. Leave out one flag"
+            f"--service with --wave {', '.join(waves)}: nothing to do: the plan has {found}; expected a "
+            "service of that wave. Leave out one flag"
         )
     return chosen

@@ -68,7 +68,9 @@ def printable(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a wrong value as a message may show it: a collection only by its size, since a part of it may be a secret."""
+    """Return a wrong value as a message may show it: a collection only by its size, since a part of it may
+    be a secret.
+    """
     if isinstance(value, Mapping):
         return f"a mapping of {len(value)}"
     if isinstance(value, list | tuple):
@@ -82,7 +84,9 @@ def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _may_hold_secret(model: type[BaseModel], place: tuple[Any, ...]) -> bool:
-    """Return whether a secret's reference belongs at a place or below it: what was written there may be the secret itself."""
+    """Return whether a secret's reference belongs at a place or below it: what was written there may be the secret
+    itself.
+    """
     schema = _schema_of(model)
     return _mentions_secret(schema, _schema_at(schema, place), set())
 

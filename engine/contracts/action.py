@@ -38,7 +38,8 @@ class Action(Protocol):
         """Ask the hosts whether it is done; never changes anything."""
 
     def undo(self, note: Note) -> None:
-        """Put back what `do` changed, by what the hosts show now; raise NeedsPersonError with the commands left when that can't be done.
+        """Put back what `do` changed, by what the hosts show now; raise NeedsPersonError with the commands left when
+        that can't be done.
 
         The note of a run that was killed may be empty: the hosts decide, never the note alone.
         """

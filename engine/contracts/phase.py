@@ -1,7 +1,8 @@
 """The phases of a migration, in order: one table from which everything that depends on a phase's nature is derived.
 
-Derived are: nox sessions, `./longshore --help`, pytest markers, each phase's help and flags, the title and the headline of its evidence,
-the next command, notifications, and which phases may be sharded or waived. docs/new-phase.md shows how a phase is added.
+Derived are: nox sessions, `./longshore --help`, pytest markers, each phase's help and flags, the title and the headline
+of its evidence, the next command, notifications, and which phases may be sharded or waived. docs/new-phase.md shows how
+a phase is added.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Notifies(str, Enum):
 class Phase:
     """One phase. What is optional here is what a read-only phase does not need.
 
-    `help` is the line of the menu, `title` and `headline` name the phase in its evidence, and `next` is the phase that follows a pass.
-    `flags` are those that only some phases take; the others follow from `writes`.
+    `help` is the line of the menu, `title` and `headline` name the phase in its evidence, and `next` is the phase that
+    follows a pass. `flags` are those that only some phases take; the others follow from `writes`.
     """
 
     name: str
@@ -59,15 +60,27 @@ class Phase:
 
 
 COMMON_FLAGS: Final = (
-    "--environment", "--lab", "--service", "--wave", "--inventory", "--plan", "--ssh-config", "--lang", "--waivers", "--state", "--project",
-)  # fmt: skip
+    "--environment",
+    "--lab",
+    "--service",
+    "--wave",
+    "--inventory",
+    "--plan",
+    "--ssh-config",
+    "--lang",
+    "--waivers",
+    "--state",
+    "--project",
+)
 WRITING_FLAGS: Final = ("--apply", "--outside-window", "--break-lock")
 READING_FLAGS: Final = ("--shard", "--run-name")
 
 TABLE: Final = (
     Phase(
         "prepare",
-        help="Before the window: copy toolbox and images to the hosts, take backups, test-restore them (--apply does it)",
+        help=(
+            "Before the window: copy toolbox and images to the hosts, take backups, test-restore them (--apply does it)"
+        ),
         title=term("preparation"),
         headline=terms("Preparation of {number} service", "Preparation of {number} services"),
         writes=True,
@@ -105,7 +118,10 @@ TABLE: Final = (
     ),
     Phase(
         "repoint",
-        help="Write the new addresses into dependent services, so that relays can be removed (--apply does it; --revert reverts it)",
+        help=(
+            "Write the new addresses into dependent services, so that relays can be removed (--apply does it; "
+            "--revert reverts it)"
+        ),
         title=term("re-pointing"),
         headline=terms("Re-pointing to {number} service", "Re-pointing to {number} services"),
         writes=True,
@@ -117,7 +133,10 @@ TABLE: Final = (
     ),
     Phase(
         "rollback",
-        help="Bring services back to their source (--apply does it; without it: print what would be lost or brought back)",
+        help=(
+            "Bring services back to their source (--apply does it; without it: print what would be lost or "
+            "brought back)"
+        ),
         title=term("rollback"),
         headline=terms("Rollback of {number} service", "Rollback of {number} services"),
         writes=True,

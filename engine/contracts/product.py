@@ -43,9 +43,9 @@ class ServiceInstance:
     `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
     `at_port` returns the endpoint of another of its container's ports, for a product that has several.
     `inside` runs a command that only reads inside its container and returns what it answered.
-    `sealed` returns how a name of data (a key, a person, an object) is called in fingerprints and messages: never by itself.
-    `names` is told what such digests stand for, once a reading, for the run's private folder.
-    `recorded` returns what is on record of the service from its last reading, None when there is nothing, or this is its source.
+    `sealed` returns how a name of data (a key, a person, an object) is called in fingerprints and messages: never by
+    itself. `names` is told what such digests stand for, once a reading, for the run's private folder. `recorded`
+    returns what is on record of the service from its last reading, None when there is nothing, or this is its source.
     """
 
     service: str
@@ -76,7 +76,9 @@ class LogPattern:
 
 @dataclass(frozen=True)
 class KernelNeed:
-    """A setting of the host's kernel that a product needs: a number of at least `at_least`, or one of `words`; and who asks for it."""
+    """A setting of the host's kernel that a product needs: a number of at least `at_least`, or one of `words`; and who
+    asks for it.
+    """
 
     setting: str  # "vm.overcommit_memory", "transparent_hugepage"
     reason: str
@@ -97,10 +99,11 @@ class KernelNeed:
 class RestoreCommand:
     """How one logical export comes back, as data: argv reads the export from standard input, `argv` holds no secret.
 
-    `export` is the `saves_as` of the export; `replaces` the container path of the mount that it makes anew, empty before.
-    `before_start`: argv runs in the toolbox, with that mount at the same path; else inside the started container.
-    A line of its output that matches `trouble` and none of `tolerated` (regular expressions) is a failure, as is a non-zero exit.
-    `not_kept` names the parts of the fingerprint that an export never holds, each by a pattern (fnmatch).
+    `export` is the `saves_as` of the export; `replaces` the container path of the mount that it makes anew, empty
+    before. `before_start`: argv runs in the toolbox, with that mount at the same path; else inside the started
+    container. A line of its output that matches `trouble` and none of `tolerated` (regular expressions) is a failure,
+    as is a non-zero exit. `not_kept` names the parts of the fingerprint that an export never holds, each by a pattern
+    (fnmatch).
     """
 
     export: str
@@ -141,7 +144,8 @@ class Product(Protocol):
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no drill.
+    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no
+    drill.
 
     One that can't be proven alone, since what it holds is elsewhere, says so in `why_not_drilled` instead.
     """
@@ -152,15 +156,21 @@ class Restorable(Protocol):
 
 @runtime_checkable
 class SavesFirst(Protocol):
-    """A product that can write out what it holds in memory while it still serves, so that its stop is short and loses nothing. Optional."""
+    """A product that can write out what it holds in memory while it still serves, so that its stop is short and loses
+    nothing. Optional.
+    """
 
     def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
-        """Return the commands that run inside the container right before its stop, in order; each ends with 0 once all is saved."""
+        """Return the commands that run inside the container right before its stop, in order; each ends with 0 once all
+        is saved.
+        """
 
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """A deed of a product as data: one request to its own API, sent by actions; `headers` may hold a credential, and stand in no message."""
+    """A deed of a product as data: one request to its own API, sent by actions; `headers` may hold a credential, and
+    stand in no message.
+    """
 
     method: str
     path: str
@@ -170,10 +180,14 @@ class ApiRequest:
 
 @runtime_checkable
 class Repointable(Protocol):
-    """A product that holds addresses of other services in its own store, and tells how one is changed through its API. Optional."""
+    """A product that holds addresses of other services in its own store, and tells how one is changed through its API.
+    Optional.
+    """
 
     def read_address(self, at: ServiceInstance, name: str) -> str:
-        """Return the address that the named thing has; raises AssertionError when there is no such thing, or it can't be changed."""
+        """Return the address that the named thing has; raises AssertionError when there is no such thing, or it can't
+        be changed.
+        """
 
     def address_request(self, at: ServiceInstance, name: str, value: str) -> ApiRequest:
         """Return the request that gives the named thing another address and changes nothing else of it."""
@@ -191,7 +205,9 @@ class MayForget(Protocol):
     """A product that can run in a way in which a stop loses what it holds. Optional."""
 
     def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
-        """Return what a stop would lose, each with the settings that say so; empty when it keeps all. Raises CouldNotLookError."""
+        """Return what a stop would lose, each with the settings that say so; empty when it keeps all. Raises
+        CouldNotLookError.
+        """
 
 
 @runtime_checkable
@@ -204,7 +220,9 @@ class PlacesItsState(Protocol):
 
 @runtime_checkable
 class KnowsItsLayer(Protocol):
-    """A product that writes state outside its mounts in some versions or settings. Optional; all are fnmatch patterns of paths."""
+    """A product that writes state outside its mounts in some versions or settings. Optional; all are fnmatch patterns
+    of paths.
+    """
 
     layer_state: tuple[str, ...]  # state for sure: a move refuses, whatever reason is written to ignore it
 
@@ -226,9 +244,11 @@ class DurableNote(dict[str, Any]):
 
 
 def keep(note: Note) -> None:
-    """Have a note on record, in the journal and on the hosts, before the next change of a host; for facts found in the middle of `do`.
+    """Have a note on record, in the journal and on the hosts, before the next change of a host; for facts found in the
+    middle of `do`.
 
-    A plain dict, as a test hands over, has no record. Raises what keeps an action from going on, as the record of an intent does.
+    A plain dict, as a test hands over, has no record. Raises what keeps an action from going on, as the record of an
+    intent does.
     """
     if isinstance(note, DurableNote):
         note.keep()
@@ -241,8 +261,9 @@ class Observing(Protocol):
     def observe(self, note: Note) -> None:
         """Look at the hosts and put into `note` what undo, verify or a resume will need; changes nothing.
 
-        Called before the intent is recorded, so that the record is complete before a host is changed. What an earlier run of
-        this attempt observed stays: the saga keeps the first value of each key. Raises CouldNotLookError when there is no answer.
+        Called before the intent is recorded, so that the record is complete before a host is changed. What an earlier
+        run of this attempt observed stays: the saga keeps the first value of each key. Raises CouldNotLookError when
+        there is no answer.
         """
 
 
@@ -251,7 +272,8 @@ class Committing(Protocol):
     """An action that commits, and can look on the hosts whether it did. Optional."""
 
     def why_committed(self) -> str:
-        """Return what shows that it happened, or may have; empty when the hosts show that it did not, so that all before it may be undone.
+        """Return what shows that it happened, or may have; empty when the hosts show that it did not, so that all
+        before it may be undone.
 
         Raises NeedsPersonError when both sides ran since, so that each may hold writes that the other lacks.
         """

@@ -16,7 +16,9 @@ def clock(moment: datetime, language: Language = ENGLISH) -> str:
 
 
 def local(moment: datetime, offset_s: int | None, language: Language = ENGLISH) -> str:
-    """Return a moment as the operator's clock showed it, with that clock's distance from UTC; nothing when it was not recorded."""
+    """Return a moment as the operator's clock showed it, with that clock's distance from UTC; nothing when it was not
+    recorded.
+    """
     if offset_s is None:
         return ""
     here = moment.astimezone(timezone(timedelta(seconds=offset_s)))

@@ -53,7 +53,9 @@ def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *
 
 
 def following_command(about: Mapping[str, Any], verdict: str) -> str:
-    """Return the command that follows a run as a whole: the deed after its dry run, the next phase after a pass, else ""."""
+    """Return the command that follows a run as a whole: the deed after its dry run, the next phase after a pass, else
+    "".
+    """
     command = str(about["command"])
     if verdict == Verdict.PLANNED.value:
         return command_line(about, command, apply=True)
@@ -62,7 +64,9 @@ def following_command(about: Mapping[str, Any], verdict: str) -> str:
 
 
 def command_line(about: Mapping[str, Any], command: str, service: str | None = None, *, apply: bool = False) -> str:
-    """Return a command in the environment of a run and with its files; for one service, or for those that the run chose."""
+    """Return a command in the environment of a run and with its files; for one service, or for those that the run
+    chose.
+    """
     argv = [str(argument) for argument in about.get("argv") or ()]
     chosen = ["--service", service] if service else _kept(argv, SELECTION)
     words = [

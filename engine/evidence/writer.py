@@ -1,4 +1,6 @@
-"""A run's folder: the page, JUnit XML, the run's records, a summary, plan and approvals; drawn from the journal, then sealed."""
+"""A run's folder: the page, JUnit XML, the run's records, a summary, plan and approvals; drawn from the journal, then
+sealed.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ class Paths:
 def write_evidence(
     journal: Journal, run_id: str, folder: Path, signer: Signer | None = None, language: Language | None = None
 ) -> Paths:
-    """Draw a run's evidence into `folder` (0700), in `language` or the run's own, and seal it; `latest-<command>` leads to the newest one.
+    """Draw a run's evidence into `folder` (0700), in `language` or the run's own, and seal it; `latest-<command>` leads
+    to the newest one.
 
     An altered run that was drawn before goes beside it, into `…-altered`: the older files are what it is compared with.
     Raises InputError when a file that is not drawn anew was changed after it was sealed.
@@ -73,13 +76,16 @@ def _refuse_changed(folder: Path, drawn: Sequence[str]) -> None:
     changed = changed_since_sealed(folder, drawn)
     if changed:
         raise InputError(
-            f"{folder}: {', '.join(changed)} is not what was sealed in {SUMS}. Expected: unchanged; sealing it again would hide the change. "
+            f"{folder}: {', '.join(changed)} is not what was sealed in {SUMS}. Expected: unchanged; sealing it again "
+            "would hide the change. "
             "Move it away, or put back what it was, then draw again"
         )
 
 
 def _plan_files(journal: Journal, records: Sequence[Record]) -> dict[str, str]:
-    """Return the plan's files as they were digested, each kept once per journal; one that the redactor had to change is left out."""
+    """Return the plan's files as they were digested, each kept once per journal; one that the redactor had to change is
+    left out.
+    """
     parts: dict[str, str] = next(
         (dict(record.body["parts"]) for record in records if record.kind == RecordKind.PLAN), {}
     )
@@ -91,12 +97,16 @@ def _plan_files(journal: Journal, records: Sequence[Record]) -> dict[str, str]:
 
 
 def folder_name(run: Record) -> str:
-    """Return the name of a run's folder, from its first record: its start, its command, and what tells two of one second apart."""
+    """Return the name of a run's folder, from its first record: its start, its command, and what tells two of one
+    second apart.
+    """
     return f"{datetime.fromisoformat(run.at).strftime('%Y%m%dT%H%M%SZ')}-{run.body['command']}-{run.run_id[:8]}"
 
 
 def _point_latest(journal: Journal, run_id: str, folder: Path, command: str) -> None:
-    """Point `latest-<command>` at the newest run whose page is there: drawing an old run again does not turn it back."""
+    """Point `latest-<command>` at the newest run whose page is there: drawing an old run again does not
+    turn it back.
+    """
     runs = [run for run in journal.records(kind=RecordKind.RUN_STARTED) if run.body.get("command") == command]
     place = next(position for position, run in enumerate(runs) if run.run_id == run_id)
     newer = [folder_name(run) for run in runs[place + 1 :]]

@@ -1,7 +1,8 @@
-"""Languages: everything is written in English; a catalogue gives it to people in another, Babel gives numbers and times as they write them.
+"""Languages: everything is written in English; a catalogue gives it to people in another, Babel gives numbers and times
+as they write them.
 
-A text is translated where it is shown, never where it is recorded: the journal is in English, so a run can be drawn in any language.
-What hosts answered, error messages and commands stay as they are.
+A text is translated where it is shown, never where it is recorded: the journal is in English, so a run can be drawn in
+any language. What hosts answered, error messages and commands stay as they are.
 """
 
 from __future__ import annotations

@@ -11,3 +11,8 @@ def term(text: str) -> str:
 def terms(one: str, many: str) -> tuple[str, str]:
     """Return the singular and the plural of a text, translated where they are shown."""
     return one, many
+
+
+def summary_of(docstring: str | None) -> str:
+    """Return the first paragraph of a docstring as one line, "" where there is none."""
+    return " ".join((docstring or "").strip().partition("\n\n")[0].split())

@@ -1,7 +1,7 @@
 """The journal's tables in their database: opened, brought to this version, refused when they are another program's.
 
-The schema is made by Alembic's migrations in `engine/journal/migrations`, alike on SQLite and PostgreSQL. A database that is at
-this version is only read: Alembic is slow to import and not needed then.
+The schema is made by Alembic's migrations in `engine/journal/migrations`, alike on SQLite and PostgreSQL. A database
+that is at this version is only read: Alembic is slow to import and not needed then.
 """
 
 from __future__ import annotations
@@ -85,17 +85,21 @@ SALTS: Final = Table("salts", METADATA, Column("name", Text, primary_key=True), 
 OURS: Final = frozenset({"records", "samples", "salts", "written", "schema_version", "alembic_version"})
 SQLITE: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
 KEPT_ALIVE: Final = {
-    "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
     "application_name": "longshore",
-}  # fmt: skip
+}
 """A server that vanished is noticed within seconds, not after the kernel's two hours. https://www.postgresql.org/docs/17/libpq-connect.html"""
 
 
 def open_store(place: JournalLocation) -> Engine:
     """Return the engine of a place, its tables there and at this version.
 
-    Raises InputError, before anything is changed, for a newer journal or another program's database, and UnreachableError
-    when the server does not answer.
+    Raises InputError, before anything is changed, for a newer journal or another program's database, and
+    UnreachableError when the server does not answer.
     """
     engine = _postgresql(place) if place.schema else _sqlite(place)
     try:
@@ -121,10 +125,11 @@ def unreachable(where: str, error: DatabaseError) -> UnreachableError:
 
 
 def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
-    """Insert one record durably and return its number in the journal; a server that was away for a moment is asked again.
+    """Insert one record durably and return its number in the journal; a server that was away for a moment is asked
+    again.
 
-    On PostgreSQL one writer at a time, so that numbers become visible in their order. After a lost connection nobody knows
-    whether the commit was done: the record's hash tells. Raises what the database raised.
+    On PostgreSQL one writer at a time, so that numbers become visible in their order. After a lost connection nobody
+    knows whether the commit was done: the record's hash tells. Raises what the database raised.
     """
     if engine.dialect.name != "postgresql":
         with engine.begin() as connection:
@@ -193,7 +198,8 @@ def _postgresql(place: JournalLocation) -> Engine:
 
 
 def parameters_of(place: JournalLocation) -> dict[str, Any]:
-    """Return the parameters of a connection beside its URL: what the URL does not say is libpq's default, whatever the operator's shell says.
+    """Return the parameters of a connection beside its URL: what the URL does not say is libpq's default, whatever the
+    operator's shell says.
 
     A password that the URL does not hold may stand in ~/.pgpass; no variable names another file.
     """
@@ -239,11 +245,13 @@ def _upgrade(connection: Connection, place: JournalLocation) -> None:
         return
     if current and current not in REVISIONS:
         raise InputError(
-            f"{place.text}: journal of version {current}. Expected: {REVISIONS[-1]} or older. Use the longshore that wrote it"
+            f"{place.text}: journal of version {current}. Expected: {REVISIONS[-1]} or older. Use the "
+            "longshore that wrote it"
         )
     if there - OURS:
         raise InputError(
-            f"{place.text}: is not a journal: a database with tables {', '.join(sorted(there))}. Expected: a journal. Move it away and try again"
+            f"{place.text}: is not a journal: a database with tables {', '.join(sorted(there))}. Expected: a "
+            "journal. Move it away and try again"
         )
     with MIGRATING:
         _migrate(connection, current)

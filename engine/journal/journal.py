@@ -1,8 +1,9 @@
-"""The journal: an append-only, hash-chained record of what was intended, done and seen. Everything else is drawn from it.
+"""The journal: an append-only, hash-chained record of what was intended, done and seen. Everything else is drawn from
+it.
 
 One SQLite file per environment (WAL, synchronous=FULL), or one PostgreSQL schema, through SQLAlchemy Core. Each run and
-writer is a chain: a record's hash is the SHA-256 over its RFC 8785 JSON and the hash before it, so a changed, dropped or
-moved record shows.
+writer is a chain: a record's hash is the SHA-256 over its RFC 8785 JSON and the hash before it, so a changed, dropped
+or moved record shows.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Journal:
     ) -> Journal:
         """Open or create the journal of a place (a path: a SQLite file); its password becomes a secret everywhere.
 
-        Raises InputError for what is no journal, or a newer one, and UnreachableError for a server that does not answer.
+        Raises InputError for what is no journal, or a newer one, and UnreachableError for a server that does not
+        answer.
         """
         place = file_place(place) if isinstance(place, Path) else place
         for secret in place.secrets():
@@ -68,8 +70,8 @@ class Journal:
     def start_run(self, *, run_id: str | None = None, **about: Any) -> Run:
         """Start a run; `about` is the body of its first record (command, environment, plan_digest, operator, …).
 
-        A run that changes hosts (`apply`) has room kept on the disk for what it records when that is full otherwise; raises
-        JournalError when there is none, TakenError when a run of that id was started before.
+        A run that changes hosts (`apply`) has room kept on the disk for what it records when that is full otherwise;
+        raises JournalError when there is none, TakenError when a run of that id was started before.
         """
         if about.get("apply") and self.reserve:
             self.reserve.keep()
@@ -98,7 +100,8 @@ class Journal:
     def lost_records(self) -> str:
         """Return what shows that records were taken out since they were written, "" when nothing does.
 
-        Each run knows how many records there were when it started, and which was the last; the database how many there ever were.
+        Each run knows how many records there were when it started, and which was the last; the database how many there
+        ever were.
         """
         try:
             with self.engine.connect() as connection:
@@ -117,7 +120,10 @@ class Journal:
             before = run.body.get("before") or {"records": 0, "head": FIRST_PREVIOUS}
             there = before["head"] == FIRST_PREVIOUS or self._count(RECORDS.c.hash == before["head"])
             if not there or self._count(RECORDS.c.seq < run.seq) < before["records"]:
-                return f"what stood before the run of {run.at[:16]} is not all there: {before['records']} records, the last {before['head'][:12]}"
+                return (
+                    f"what stood before the run of {run.at[:16]} is not all there: {before['records']} records, "
+                    f"the last {before['head'][:12]}"
+                )
         return ""
 
     def records(
@@ -128,7 +134,9 @@ class Journal:
         service: str | None = None,
         until: int | None = None,
     ) -> list[Record]:
-        """Return records, of one kind or several, in the order in which they were written; `until` is the seq of the last that counts."""
+        """Return records, of one kind or several, in the order in which they were written; `until` is the seq of the
+        last that counts.
+        """
         return self._select(_query(run_id=run_id, kind=kind, service=service, until=until).order_by(RECORDS.c.seq))
 
     def last(
@@ -148,7 +156,9 @@ class Journal:
             raise unreachable(self.where, error) from error
 
     def heads(self, run_id: str) -> dict[str, dict[str, Any]]:
-        """Return the head of each writer's chain in a run, with its number of records: what a cut tail shows against."""
+        """Return the head of each writer's chain in a run, with its number of records: what a cut tail
+        shows against.
+        """
         newest = select(func.max(RECORDS.c.seq)).where(RECORDS.c.run_id == run_id).group_by(RECORDS.c.writer)
         found = self._select(select(RECORDS).where(RECORDS.c.seq.in_(newest)).order_by(RECORDS.c.writer))
         return {record.writer: {"records": record.number, "hash": record.hash} for record in found}
@@ -202,10 +212,12 @@ class Run:
         body: Mapping[str, Any],
         at: datetime | None = None,
     ) -> Record:
-        """Append one record and have it on disk before returning; `at` is for what happened earlier and is written down now.
+        """Append one record and have it on disk before returning; `at` is for what happened earlier and is written down
+        now.
 
-        Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError for a number that JSON lacks.
-        After that no intent is taken any more; what is undone or seen still is, in the room that was kept for it.
+        Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError for a
+        number that JSON lacks. After that no intent is taken any more; what is undone or seen still is, in the room
+        that was kept for it.
         """
         with self._one:
             record = self.draft(kind, service=service, key=key, body=body, at=at)
@@ -231,10 +243,16 @@ class Run:
         """
         kind, service, key, clean = self.journal.redactor.value(exact([RecordKind(kind).value, service, key, body]))
         content = {
-            "run_id": self.id, "number": self.count + 1, "at": (at or self.journal.clock()).isoformat(timespec="microseconds"),
-            "kind": kind, "service": _column(service), "key": _column(key), "body": clean, "previous": self.head,
+            "run_id": self.id,
+            "number": self.count + 1,
+            "at": (at or self.journal.clock()).isoformat(timespec="microseconds"),
+            "kind": kind,
+            "service": _column(service),
+            "key": _column(key),
+            "body": clean,
+            "previous": self.head,
             **({"writer": self.writer} if self.writer else {}),
-        }  # fmt: skip
+        }
         return Record(seq=0, hash=hash_of(content), **content)
 
     def _append(self, record: Record) -> Record:
@@ -250,10 +268,13 @@ class Run:
         return insert_record(self.journal.engine, {**record.as_json(), "body": text, "hash": record.hash})
 
     def _insert_into_reserve(self, record: Record, error: DatabaseError) -> int:
-        """Write into the room that was kept for it what must not be lost when the disk is full; no intent: nothing more is begun."""
+        """Write into the room that was kept for it what must not be lost when the disk is full; no intent: nothing more
+        is begun.
+        """
         told = (
             f"{self.journal.where}: record {record.number} ({record.kind}) can't be written: {error.orig}. "
-            "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again."
+            "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the "
+            "same command again."
         )
         if isinstance(error, IntegrityError):
             raise ChainConflictError(told) from error
@@ -265,7 +286,9 @@ class Run:
         raise JournalError(told) from error
 
     def finish(self, verdict_counts: Mapping[str, int], exit_code: ExitCode, *, redacted: int | None = None) -> None:
-        """Record the end of the run, with the heads of all its chains so far and how much was redacted (by others too: `redacted`)."""
+        """Record the end of the run, with the heads of all its chains so far and how much was redacted (by others too:
+        `redacted`).
+        """
         removed = self.journal.redactor.removed if redacted is None else redacted
         self.record(
             RecordKind.RUN_ENDED,

@@ -22,10 +22,11 @@ An empty `require_auth` allows nothing; SSPI is of Windows."""
 
 
 def unset_parameters() -> dict[str, str]:
-    """Return every parameter of libpq that an environment variable or a file could set, at the default that libpq was built with.
+    """Return every parameter of libpq that an environment variable or a file could set, at the default that libpq was
+    built with.
 
-    https://www.postgresql.org/docs/17/libpq-envars.html: a variable counts only for a parameter that is not given; so does
-    ~/.pgpass for a password that is not given, and ~/.postgresql for certificates.
+    https://www.postgresql.org/docs/17/libpq-envars.html: a variable counts only for a parameter that is not given; so
+    does ~/.pgpass for a password that is not given, and ~/.postgresql for certificates.
     """
     known = {
         option.keyword.decode(): (option.compiled or b"").decode()

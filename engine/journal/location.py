@@ -23,7 +23,9 @@ SECRET_WORDS: Final = frozenset({"password", "sslpassword"})
 
 @dataclass(frozen=True)
 class JournalLocation:
-    """One environment's journal; `schema` is where it lies in PostgreSQL. The URL may hold a password: show `text` only."""
+    """One environment's journal; `schema` is where it lies in PostgreSQL. The URL may hold a password: show `text`
+    only.
+    """
 
     url: URL = field(repr=False)
     schema: str = ""

@@ -1,7 +1,7 @@
 """Names of data as they may be written down: keyed digests, and the key beside the journal, in no record.
 
-A key of Redis may be a session, an object's name may be a customer's. Records, messages and evidence carry only the digests;
-what they stand for is in the run's `private/` folder, which is never sealed nor packed.
+A key of Redis may be a session, an object's name may be a customer's. Records, messages and evidence carry only the
+digests; what they stand for is in the run's `private/` folder, which is never sealed nor packed.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def hash_of(content: Mapping[str, Any]) -> str:
 
 
 def exact(value: Any) -> Any:
-    """Return a value as JSON carries it exactly: large integers as text, NaN refused, half a surrogate pair as its escape.
+    """Return a value as JSON carries it exactly: large integers as text, NaN refused, half a surrogate pair as its
+    escape.
 
     A file name that is not UTF-8 reaches us with such halves (PEP 383); RFC 8785 has no form for them.
     """
@@ -73,7 +74,11 @@ def exact(value: Any) -> Any:
 
 
 def _paired(text: str) -> str:
-    return text if type(text) is str and text.isascii() else SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
+    return (
+        text
+        if type(text) is str and text.isascii()
+        else SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
+    )
 
 
 def chain_problems(records: Sequence[Record]) -> list[str]:
@@ -110,7 +115,10 @@ def _missing_tails(records: Sequence[Record], chains: Mapping[str, Sequence[Reco
     for writer, head in heads.items():
         chain = chains.get(writer, ())
         if len(chain) < head["records"] or chain[head["records"] - 1].hash != head["hash"]:
-            yield f'run {records[0].run_id}: the chain of writer "{writer}" lacks its end: expected {head["records"]} records, seen {len(chain)}'
+            yield (
+                f'run {records[0].run_id}: the chain of writer "{writer}" lacks its end: expected '
+                f"{head['records']} records, seen {len(chain)}"
+            )
 
 
 def fits(record: Record) -> bool:

@@ -40,7 +40,8 @@ class Reserve:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise JournalError(
-                f"{self.file}: {SIZE_BYTES >> 20} MiB can't be kept for the journal: {error}. Expected: room for the records of an undo. "
+                f"{self.file}: {SIZE_BYTES >> 20} MiB can't be kept for the journal: {error}. Expected: room for the "
+                "records of an undo. "
                 f"Make room first: df -h {self.journal.parent}"
             ) from error
 

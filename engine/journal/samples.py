@@ -1,4 +1,6 @@
-"""Samples of what hosts and containers need, kept in the environment's database beside the journal: they prove nothing, and chain nothing."""
+"""Samples of what hosts and containers need, kept in the environment's database beside the journal: they prove nothing,
+and chain nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ OTHER_DISKS: Final = ""
 
 @dataclass(frozen=True)
 class DiskUse:
-    """What one disk did since its counters began: seconds in which it was busy (not known of a container's part), bytes."""
+    """What one disk did since its counters began: seconds in which it was busy (not known of a container's part),
+    bytes.
+    """
 
     busy_s: float | None
     read_bytes: int
@@ -39,7 +43,8 @@ class DiskUse:
 class Sample:
     """What one container, or a host as a whole, used at one moment; `cpu_s` are processor seconds since it was started.
 
-    `disks` are by name, and None where they could not be read, or were not yet: a container's has what it read and wrote itself.
+    `disks` are by name, and None where they could not be read, or were not yet: a container's has what it read and
+    wrote itself.
     """
 
     at: datetime

@@ -1,4 +1,6 @@
-"""Where `docker inspect` tells secrets: environment, labels, command lines, health checks, options of logs and mounts."""
+"""Where `docker inspect` tells secrets: environment, labels, command lines, health checks, options of logs
+and mounts.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ SHORT: Final = {
     "mongosh": "-p",
     "ldapsearch": "-w",
 }
-"""Programs whose short flag is followed by a password (https://redis.io/docs/latest/develop/tools/cli/, man curl, man mysql)."""
+"""Programs whose short flag is followed by a password (https://redis.io/docs/latest/develop/tools/cli/, man curl, man
+mysql).
+"""
 
 NOT_VALUES: Final = frozenset({"true", "false", "yes", "no", "none"})
 REFERS: Final = re.compile(r"\$|/run/secrets/|/etc/|/var/|/usr/")
@@ -41,7 +45,9 @@ REFERS: Final = re.compile(r"\$|/run/secrets/|/etc/|/var/|/usr/")
 
 
 def secrets_of(inspect: Mapping[str, Any], marked: Collection[str] = ()) -> Iterator[str]:
-    """Yield the values in an inspect answer that are secrets; `marked` are names of variables and labels whose values count as such."""
+    """Yield the values in an inspect answer that are secrets; `marked` are names of variables and labels whose values
+    count as such.
+    """
     config, host = inspect.get("Config") or {}, inspect.get("HostConfig") or {}
     variables = [tuple(line.partition("=")[::2]) for line in config.get("Env") or ()]
     labels = (config.get("Labels") or {}).items()
@@ -81,7 +87,9 @@ def _command_lines(inspect: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
 
 
 def secrets_of_argv(argv: Iterable[str]) -> Iterator[str]:
-    """Yield the secrets of a command line: values of telling flags, of short flags of known programs, and those in scripts."""
+    """Yield the secrets of a command line: values of telling flags, of short flags of known programs, and those in
+    scripts.
+    """
     words = [word for part in argv for word in (part, *part.split())]
     short = {flag for word in words for program, flag in SHORT.items() if word.rpartition("/")[2] == program}
     for word, following in pairwise([*words, ""]):

@@ -1,7 +1,8 @@
-"""The console's own border: whatever is printed, tracebacks too, passes the run's redactor, and no host's text moves the cursor.
+"""The console's own border: whatever is printed, tracebacks too, passes the run's redactor, and no host's text moves
+the cursor.
 
-Text of a host may hold what a terminal obeys: colours that turn FAILED into PASSED, the clipboard, the title, lines that are erased. It is
-shown as escapes, everywhere. Only rich's own styles pass, through `open_screen`.
+Text of a host may hold what a terminal obeys: colours that turn FAILED into PASSED, the clipboard, the title, lines
+that are erased. It is shown as escapes, everywhere. Only rich's own styles pass, through `open_screen`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from engine.redaction.visible_text import visible
 class GuardedStream:
     """A text stream that writes without secrets and without control characters; everything else is the stream's own.
 
-    `styled`: rich writes here, whose text was made visible before it was styled. Any other writer is told that this is no terminal.
+    `styled`: rich writes here, whose text was made visible before it was styled. Any other writer is told that this is
+    no terminal.
     """
 
     def __init__(self, stream: TextIO, redactor: Redactor, *, styled: bool = False) -> None:
@@ -100,5 +102,7 @@ def guarded_console(redactor: Redactor) -> Iterator[None]:
 
 
 def console_redactor() -> Redactor:
-    """Return the redactor that guards the console now, so that it learns what a run learns; a new one when there is no guard."""
+    """Return the redactor that guards the console now, so that it learns what a run learns; a new one when there is no
+    guard.
+    """
     return sys.stdout.redactor if isinstance(sys.stdout, GuardedStream) else Redactor()

@@ -37,7 +37,9 @@ URL_ALPHABET: Final = str.maketrans("+/", "-_")
 NAMED: Final = re.compile(
     r"(?i)(passw|passphrase|secret|token|credential|private_?key|api_?key|access_?key|encryption_?key)"
 )
-"""Names in a record whose text is a secret; fewer than of a container's environment, where nothing else than values stands beside them."""
+"""Names in a record whose text is a secret; fewer than of a container's environment, where nothing else than values
+stands beside them.
+"""
 
 REFERENCE: Final = re.compile(r"(env|file|command|container-env):.+")
 BETWEEN: Final = "\n\0\n"
@@ -111,7 +113,9 @@ class Redactor:
         return secret
 
     def register_environment(self, env: Mapping[str, str], marked: Collection[str] = ()) -> None:
-        """Remember the values of a container's environment whose names tell that they are secret, or are among `marked`."""
+        """Remember the values of a container's environment whose names tell that they are secret, or are among
+        `marked`.
+        """
         for name, value in env.items():
             if name in marked or is_secret(name, value):
                 self.register(Secret(value))
@@ -119,12 +123,16 @@ class Redactor:
                 self.register(Secret(match["password"]))
 
     def register_container(self, inspect: Mapping[str, Any], marked: Collection[str] = ()) -> None:
-        """Remember the secrets in what `docker inspect` tells of a container: environment, labels, command lines, options."""
+        """Remember the secrets in what `docker inspect` tells of a container: environment, labels, command lines,
+        options.
+        """
         for value in secrets_of(inspect, marked):
             self.register(Secret(value))
 
     def publish(self, *names: str) -> None:
-        """Take names of the plan and of steps for public: a password that is part of one can't be hidden, and records are found by them."""
+        """Take names of the plan and of steps for public: a password that is part of one can't be hidden, and records
+        are found by them.
+        """
         self._public.update(names)
 
     @property
@@ -197,7 +205,9 @@ class Redactor:
         return value
 
     def _named(self, name: str, item: Any) -> Any:
-        """Return the value of a name: a text under a name that tells is a secret, unless it is a digest or says where one is kept."""
+        """Return the value of a name: a text under a name that tells is a secret, unless it is a digest or says where
+        one is kept.
+        """
         if (
             not isinstance(item, str)
             or not item
@@ -282,6 +292,8 @@ def _as_go_writes(text: str) -> str:
 
 
 def _base64_inside(raw: bytes, before: int) -> str:
-    """Return the characters of base64 that depend on `raw` alone when `before` (modulo 3) bytes stand before it and any after it."""
+    """Return the characters of base64 that depend on `raw` alone when `before` (modulo 3) bytes stand before it and any
+    after it.
+    """
     text = base64.b64encode(bytes(before) + raw).decode()
     return text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]

@@ -1,6 +1,8 @@
-"""What looks like a secret: names that tell, values that look random, and the tokens that detect-secrets knows by their form.
+"""What looks like a secret: names that tell, values that look random, and the tokens that detect-secrets knows by their
+form.
 
-Pure functions over text. What they find is replaced; what they miss must have been registered (engine/redaction/redactor.py).
+Pure functions over text. What they find is replaced; what they miss must have been registered
+(engine/redaction/redactor.py).
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ SETTING: Final = re.compile(
     r"(?i)(?:^|[^a-z])(method|type|mode|enabled?|active|provider|role|host|port|pool|timeout|size|limit|org|file|path|ttl|expir\w*|length|"
     r"lifetime|url|uri|endpoint|realm|issuer|algorithm|scheme|header|name|user|username)$"
 )
-"""How a setting about secrets ends (POSTGRES_HOST_AUTH_METHOD, PASSWORD_FILE): hiding "scram-sha-256" wherever it stands would hide what matters."""
+"""How a setting about secrets ends (POSTGRES_HOST_AUTH_METHOD, PASSWORD_FILE): hiding "scram-sha-256" wherever it
+stands would hide what matters.
+"""
 
 URL_PASSWORD: Final = re.compile(
     r"(?P<head>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,200}:)(?P<password>[^\s@/]{1,500})@", re.IGNORECASE
@@ -34,7 +38,10 @@ URL_PASSWORD: Final = re.compile(
 PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL
 )
-NAMES: Final = r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|(?:api|access|private|encryption|account|signing)[_-]?key)"
+NAMES: Final = (
+    r"(?:password|passwd|passphrase|pwd|secret|token|credentials?"
+    r"|(?:api|access|private|encryption|account|signing)[_-]?key)"
+)
 ASSIGNMENT: Final = re.compile(
     rf"(?i)(?P<head>(?<![/\w-])(?<!env:)[\w-]{{0,80}}?{NAMES}[\w-]{{0,80}}(?:\\?['\"])?\s*(?:=>|[=:])\s*(?:\\?['\"])?)(?P<value>(?!\*\*\*)[^\s'\",;&\\]{{3,}})"
 )
@@ -44,7 +51,8 @@ FLAG: Final = re.compile(
 """As in a command line: `--requirepass s3cret`; a word in capitals is a placeholder of a help text."""
 
 SENTENCE: Final = re.compile(
-    r"""(?ix) (?P<head> \b (?: (?:password|identified\s+by|encrypted\s+password) \s+ ' | (?:requirepass|masterauth) \s+ ["']? ))
+    r"""(?ix) (?P<head> \b (?: (?:password|identified\s+by|encrypted\s+password) \s+ '
+        | (?:requirepass|masterauth) \s+ ["']? ))
     (?P<value> (?!\*\*\*) [^\s'"]{3,} )"""
 )
 """SQL (`ALTER ROLE x PASSWORD '…'`) and redis.conf."""
@@ -103,7 +111,9 @@ DIGEST: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha256:.*|SH
 """Of files, images and public keys: what fingerprints and host keys are told by."""
 
 OWN: Final = frozenset({"Basic Auth Credentials", "Private Key", "JSON Web Token", "Public IP (ipv4)"})
-"""Our own patterns do these: theirs take any @ of a URL for a password's end, leave a key's body or a JWT's signature; addresses are no secrets."""
+"""Our own patterns do these: theirs take any @ of a URL for a password's end, leave a key's body or a JWT's signature;
+addresses are no secrets.
+"""
 
 JWT: Final = re.compile(r"(?<![\w-])eyJ[\w=-]+\.[\w=-]+(?:\.[\w.+/=-]*)?")
 
@@ -114,7 +124,9 @@ EDGES: Final = " \t\n=:'\","
 
 
 def is_high_entropy(value: str) -> bool:
-    """Return whether a value looks as if it had been drawn: long, of many different characters, letters and digits in turn."""
+    """Return whether a value looks as if it had been drawn: long, of many different characters, letters and digits in
+    turn.
+    """
     if len(value) < RANDOM_LENGTH or DIGEST.fullmatch(value) or bits_of(value) < RANDOM_BITS:
         return False
     kinds = ["d" if one.isdigit() else "u" if one.isupper() else "l" if one.islower() else "" for one in value]
@@ -131,7 +143,9 @@ def bits_of(value: str) -> float:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return whether a named value is a secret: by its name, or by a name that may tell beside a value that looks random."""
+    """Return whether a named value is a secret: by its name, or by a name that may tell beside a value that looks
+    random.
+    """
     if TELLING_NAME.search(name):
         return not SETTING.search(name) or is_high_entropy(value) or "?" in value or "@" in value
     return is_weak_secret(name, value)
@@ -219,7 +233,9 @@ def tokens_in(text: str) -> Iterator[str]:
 
 @cache
 def token_patterns() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
-    """Return the patterns of tokens of one form (AWS, GitHub, GitLab, Slack, Stripe, JWT and more), each with the words that it needs."""
+    """Return the patterns of tokens of one form (AWS, GitHub, GitLab, Slack, Stripe, JWT and more), each with the words
+    that it needs.
+    """
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class  # noqa: PLC0415 half a second that most commands don't need
     from detect_secrets.plugins.base import RegexBasedDetector  # noqa: PLC0415 the same
 

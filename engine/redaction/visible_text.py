@@ -9,7 +9,8 @@ CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def visible(text: object) -> str:
-    """Return text with control, bidirectional, unpaired and non-characters written as escapes; line breaks and tabs stay.
+    """Return text with control, bidirectional, unpaired and non-characters written as escapes; line breaks and tabs
+    stay.
 
     What is left may stand in XML 1.0, whose Char leaves out most controls, surrogates, U+FFFE and U+FFFF.
     """

@@ -1,4 +1,6 @@
-"""Which options of pytest a phase may be started with: none that leaves out a step, or loads other code, without a word in the evidence."""
+"""Which options of pytest a phase may be started with: none that leaves out a step, or loads other code, without a word
+in the evidence.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +24,56 @@ SHORT: Final = re.compile(r"-[qvsxl]+|-r[A-Za-z]*")
 
 PLAIN: Final = frozenset(
     {
-        "--quiet", "--verbose", "--exitfirst", "--no-header", "--no-summary", "--collect-only", "--co", "--setup-only", "--setup-show",
-        "--setup-plan", "--showlocals", "--strict-markers", "--strict-config", "--strict", "--full-trace", "--disable-warnings",
+        "--quiet",
+        "--verbose",
+        "--exitfirst",
+        "--no-header",
+        "--no-summary",
+        "--collect-only",
+        "--co",
+        "--setup-only",
+        "--setup-show",
+        "--setup-plan",
+        "--showlocals",
+        "--strict-markers",
+        "--strict-config",
+        "--strict",
+        "--full-trace",
+        "--disable-warnings",
         "--self-contained-html",
     }
-)  # fmt: skip
+)
 VALUED: Final = frozenset(
     {
-        "--tb", "--rootdir", "--confcutdir", "--import-mode", "--basetemp", "--color", "--code-highlight", "--capture", "--show-capture",
-        "--maxfail", "--durations", "--durations-min", "--verbosity", "--junitxml", "--junit-xml", "--html", "-W", "--pythonwarnings",
-        "--log-level", "--log-cli-level", "--log-file", "--log-file-level", "-n", "--numprocesses", "--tx", "--dist", "--maxprocesses",
+        "--tb",
+        "--rootdir",
+        "--confcutdir",
+        "--import-mode",
+        "--basetemp",
+        "--color",
+        "--code-highlight",
+        "--capture",
+        "--show-capture",
+        "--maxfail",
+        "--durations",
+        "--durations-min",
+        "--verbosity",
+        "--junitxml",
+        "--junit-xml",
+        "--html",
+        "-W",
+        "--pythonwarnings",
+        "--log-level",
+        "--log-cli-level",
+        "--log-file",
+        "--log-file-level",
+        "-n",
+        "--numprocesses",
+        "--tx",
+        "--dist",
+        "--maxprocesses",
     }
-)  # fmt: skip
+)
 CHOOSING: Final = frozenset({"-k", "-m", "--lf", "--last-failed", "--ff", "--failed-first", "--deselect", "--reruns"})
 """Refused with a reason of their own where a phase opens a gate or changes hosts."""
 
@@ -63,15 +103,24 @@ def refused_options(config: pytest.Config) -> Iterator[str]:
     if is_worker(config):
         return  # the process that started it was asked
     for argument in _unknown(list(map(str, config.invocation_params.args))):
-        yield f"{argument}: not an option that a phase takes: it could leave out steps or load other code. Choose with --service or --wave"
+        yield (
+            f"{argument}: not an option that a phase takes: it could leave out steps or load other code. Choose "
+            "with --service or --wave"
+        )
     for argument in _unknown(shlex.split(os.environ.get(ADDED, ""))):
-        yield f"{ADDED}: {argument}: could leave out steps or load other code. Expected: nothing of the kind. Try: unset {ADDED}"
+        yield (
+            f"{ADDED}: {argument}: could leave out steps or load other code. Expected: nothing of the kind. Try: "
+            f"unset {ADDED}"
+        )
     if os.environ.get(LOADED):
         yield f"{LOADED}: {os.environ[LOADED]}: loads other code into a phase. Expected: not set. Try: unset {LOADED}"
     for name, expected in COLLECTED.items():
         if list(config.getini(name)) != expected:
             seen = " ".join(config.getini(name))
-            yield f"{name}: is {seen}. Expected: {' '.join(expected)}, so that every step is collected. Look: {config.inipath}"
+            yield (
+                f"{name}: is {seen}. Expected: {' '.join(expected)}, so that every step is collected. Look: "
+                f"{config.inipath}"
+            )
 
 
 def _unknown(arguments: Sequence[str]) -> Iterator[str]:

@@ -54,7 +54,10 @@ FLAGS: Final = (
     Flag(
         "--target-lost",
         "store",
-        "declare the target host lost and start the source without confirming that the target is stopped; REASON is recorded",
+        (
+            "declare the target host lost and start the source without confirming that the target is stopped; "
+            "REASON is recorded"
+        ),
         metavar="REASON",
     ),
     Flag("--outside-window", "store", "change hosts outside the window; REASON is recorded", metavar="REASON"),
@@ -79,7 +82,10 @@ FLAGS: Final = (
     Flag(
         PROJECT,
         "store",
-        f"directory of your own files, also as {PROJECT_VARIABLE}; other paths are relative to it; default: the checkout",
+        (
+            f"directory of your own files, also as {PROJECT_VARIABLE}; other paths are relative to it; default: "
+            "the checkout"
+        ),
         metavar="DIRECTORY",
     ),
     Flag(

@@ -1,8 +1,8 @@
 """The pytest code: options, order, verdicts and rows. It knows neither hosts nor products.
 
 A runbook's step is a test function marked with `step(key)`, one phase and one effect. Its verdict comes from what it
-handed to `judge` and from how it ended; see `engine.saga.saga.judgement_of_error`. The composition root (runbooks/conftest.py)
-puts a `Book` into the config's stash: where rows go.
+handed to `judge` and from how it ended; see `engine.saga.saga.judgement_of_error`. The composition root
+(runbooks/conftest.py) puts a `Book` into the config's stash: where rows go.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import pytest
 from engine.contracts.phase import ORDERED_PHASES, PHASES, TABLE, WRITING_PHASES
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, LongshoreError
+from engine.i18n.marking import summary_of
 from engine.redaction.visible_text import visible
 from engine.run.admitted_options import refused_options
 from engine.run.xdist_scheduler import ByHost, is_spread, is_worker
 from engine.run.xdist_worker import WorkerRecorder
-from engine.saga.saga import judgement_of_error
+from engine.saga.outcomes import judgement_of_error
 from engine.signoff.waiver import Waivers
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
 
@@ -59,7 +60,9 @@ class Book(Protocol):
         """Show a row that could not be recorded."""
 
     def tell_stand(self, why: str) -> None:
-        """Tell where each move that was begun stands, and the commands that go on, when the run could not be ended as it should."""
+        """Tell where each move that was begun stands, and the commands that go on, when the run could not be ended as
+        it should.
+        """
 
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End the run and draw its evidence."""
@@ -84,7 +87,9 @@ ELSEWHERE: Final = pytest.StashKey[int]()
 """How many rows the other shards ask."""
 Endings = Callable[[pytest.CallInfo[None]], Judgement]
 OWN: Final = pytest.StashKey[Endings]()
-"""How the end of a project's own check is judged: it is an ordinary test, which hands nothing to `judge` unless it wants to."""
+"""How the end of a project's own check is judged: it is an ordinary test, which hands nothing to `judge` unless it
+wants to.
+"""
 ALL: Final = "all"
 VERDICT: Final = pytest.StashKey[Verdict]()
 UNWRITTEN: Final = pytest.StashKey[list[str]]()
@@ -233,7 +238,10 @@ def _breaks_order(config: pytest.Config, *, writes: bool) -> Iterable[str]:
     }
     for flag, used in flags.items():
         if used:
-            yield f"{flag}: a phase that changes hosts, or opens the gate to one, runs all its steps in order. Choose with --service or --wave"
+            yield (
+                f"{flag}: a phase that changes hosts, or opens the gate to one, runs all its steps in order. "
+                "Choose with --service or --wave"
+            )
 
 
 def _turn(item: pytest.Item, subjects: tuple[str, ...]) -> int:
@@ -247,8 +255,7 @@ def _param(item: pytest.Item, name: str) -> str | None:
 
 
 def _sentence(item: pytest.Item) -> str:
-    doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
-    return doc.strip().splitlines()[0].strip() if doc.strip() else ""
+    return summary_of(getattr(getattr(item, "function", None), "__doc__", None))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -294,7 +301,9 @@ def pytest_make_collect_report(
 
 
 def _without_secrets(report: Report, book: Book) -> Report:
-    """Return a report of what is no step's end (a fixture's teardown, a module): its traceback passes the redactor, captured text goes."""
+    """Return a report of what is no step's end (a fixture's teardown, a module): its traceback passes the redactor,
+    captured text goes.
+    """
     if report.longrepr and report.failed:
         report.longrepr = visible(book.redact(str(report.longrepr)))
     report.sections = []
@@ -346,7 +355,9 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> StepResu
 
 
 def _severity(marker: pytest.Mark | None, judgement: Judgement) -> Severity:
-    """Return how much a row counts; `severity("warning", unless_failed=True)`: that it could not be seen is a warning, that it is wrong is not."""
+    """Return how much a row counts; `severity("warning", unless_failed=True)`: that it could not be seen is a warning,
+    that it is wrong is not.
+    """
     if marker is None or (marker.kwargs.get("unless_failed") and judgement.verdict is Verdict.FAILED):
         return Severity.BLOCKER
     return Severity(marker.args[0])
@@ -373,7 +384,9 @@ def exit_code(rows: list[StepResult]) -> ExitCode:
 
 
 def _add(config: pytest.Config, book: Book, row: StepResult) -> None:
-    """Record a row and show it; one that the journal does not take is shown, and the run is not whole: a hook must not end it half-way."""
+    """Record a row and show it; one that the journal does not take is shown, and the run is not whole: a hook must not
+    end it half-way.
+    """
     try:
         book.add(row)
     except LongshoreError as error:
@@ -392,7 +405,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def _close(session: pytest.Session, book: Book, ended: int) -> ExitCode:
     """End the run and return its exit status: whatever goes wrong here, people are told where each move stands.
 
-    When the tool itself broke, what it had begun stays as it is, so a person must look; pytest's own status for that is our "refused".
+    When the tool itself broke, what it had begun stays as it is, so a person must look; pytest's own status for that is
+    our "refused".
     """
     config, interrupted, broke = (
         session.config,

@@ -21,7 +21,9 @@ from engine.redaction.guarded_console import GuardedStream, console_redactor, is
 
 
 def open_console() -> Console:
-    """Return the console of a run: on a terminal one of its own, so that the foot line goes on while steps are captured; guarded as any."""
+    """Return the console of a run: on a terminal one of its own, so that the foot line goes on while steps are
+    captured; guarded as any.
+    """
     if is_terminal():
         terminal = GuardedStream(os.fdopen(os.dup(sys.stdout.fileno()), "w"), console_redactor(), styled=True)
         return open_screen(file=terminal, soft_wrap=True)
@@ -100,7 +102,9 @@ class Progress:
         return grid
 
     def text(self) -> str:
-        """Return the foot line's words: the place, how long it has taken, whose turn it is, what is done and until when."""
+        """Return the foot line's words: the place, how long it has taken, whose turn it is, what is done and until
+        when.
+        """
         say, (number, total) = self.language.say, self._place
         move = self.subjects.index(self._subject) + 1 if self._subject in self.subjects else 0
         words = [say("service {number} of {total}", number=move, total=len(self.subjects))] if move else []

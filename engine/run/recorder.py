@@ -1,4 +1,6 @@
-"""The book of a run: takes rows of evidence, writes them into the journal, shows them and draws the evidence at the end."""
+"""The book of a run: takes rows of evidence, writes them into the journal, shows them and draws the evidence at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +159,9 @@ class RunRecorder:
         return verdict.value if self.language == ENGLISH else self.language.say(BADGES[verdict.value])
 
     def tell_stand(self, why: str) -> None:
-        """Print why the run could not be ended as it should, where each move that was begun stands, and the commands that go on."""
+        """Print why the run could not be ended as it should, where each move that was begun stands, and the commands
+        that go on.
+        """
         if self.progress:
             self.progress.end()
         self._say(Text(f"\n{self.redact(why)}", style="bold red"))
@@ -171,7 +175,8 @@ class RunRecorder:
         )
 
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
-        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError or JournalError.
+        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError or
+        JournalError.
 
         That is for an altered journal, one that can't be written, and for evidence that could not be written.
         """
@@ -193,7 +198,8 @@ class RunRecorder:
             self._say(line)
         if paths.altered:
             raise NotObservedError(
-                f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}"
+                f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this "
+                f"run: {BACKUP}"
             )
 
     def _draw(self) -> Paths:

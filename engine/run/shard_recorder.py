@@ -1,4 +1,6 @@
-"""The book of a shard: it ends its shard, not the run, and leaves the evidence to `report`, which draws one page for all."""
+"""The book of a shard: it ends its shard, not the run, and leaves the evidence to `report`, which draws one page for
+all.
+"""
 
 from __future__ import annotations
 

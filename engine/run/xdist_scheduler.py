@@ -24,7 +24,9 @@ def is_spread(config: pytest.Config) -> bool:
 
 
 class ByHost(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
-    """xdist's scheduling by scope, a scope being a host. Its own `loadgroup` writes what pytest 9 does not read any more."""
+    """xdist's scheduling by scope, a scope being a host. Its own `loadgroup` writes what pytest 9 does not read any
+    more.
+    """
 
     def __init__(self, config: pytest.Config, log: Any, rest: str, groups: Mapping[str, str]) -> None:
         """Know the group of each step, and that of all others."""
@@ -35,7 +37,9 @@ class ByHost(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
         return self.groups.get(nodeid, self.rest)
 
     def remove_node(self, node: Any) -> str | None:
-        """Return the step in which a worker died, and give the rest of its host to another: what killed one would kill the next too."""
+        """Return the step in which a worker died, and give the rest of its host to another: what killed one would kill
+        the next too.
+        """
         units = self.assigned_work.get(node, {}).values()
         died = next(((unit, str(name)) for unit in units for name, done in unit.items() if not done), None)
         if died:

@@ -1,4 +1,5 @@
-"""A phase spread over processes of this machine (pytest-xdist): workers look, the process that started them alone writes.
+"""A phase spread over processes of this machine (pytest-xdist): workers look, the process that started them alone
+writes.
 
 A worker hands over each row, and what was recorded on the way to it, with pytest's report of the step; secrets are
 removed in the worker, which knows them.

@@ -1,4 +1,6 @@
-"""Asking again: who gets no answer waits for one, for a stated time, with growing pauses. No answer is never taken for a wrong one."""
+"""Asking again: who gets no answer waits for one, for a stated time, with growing pauses. No answer is never taken for
+a wrong one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from engine.errors import HostLostError, LongshoreError, NotObservedError
 from engine.verdict import Judgement, Verdict, unknown
 
 LOOK_AGAIN_S: Final = 60.0
-"""So long a host that does not answer is asked again before the line stops: a reboot of a network switch, a restart of an engine."""
+"""So long a host that does not answer is asked again before the line stops: a reboot of a network switch, a restart of
+an engine.
+"""
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 2.0
 
@@ -58,7 +62,9 @@ class Patience:
             before_again()
 
     def repeat(self, act: Callable[[], T]) -> T:
-        """Do what may be done any number of times until it had an answer; raise its last error when the time is over."""
+        """Do what may be done any number of times until it had an answer; raise its last error when the
+        time is over.
+        """
         begun, pause_s = self.clock(), FIRST_PAUSE_S
         while True:
             try:
@@ -77,7 +83,9 @@ class Patience:
 
 
 def had_no_answer(error: BaseException | None) -> bool:
-    """Return whether an error says that somebody did not answer, or was raised because of that; not for a host that is declared lost."""
+    """Return whether an error says that somebody did not answer, or was raised because of that; not for a host that is
+    declared lost.
+    """
     if isinstance(error, HostLostError) or error is None:
         return False
     return isinstance(error, NotObservedError) or (isinstance(error, LongshoreError) and had_no_answer(error.__cause__))

@@ -7,137 +7,50 @@ can tell what was done. The saga runs Protocol objects: it knows no host and no 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
 
 from engine.contracts.action import Action, Note
-from engine.contracts.move_state import MoveState
-from engine.contracts.product import Committing, DurableNote, Observing
+from engine.contracts.product import DurableNote, Observing
 from engine.errors import (
     ActionError,
     ChainConflictError,
-    HostLostError,
-    JournalError,
     LockLostError,
     LongshoreError,
     ManualInterventionError,
     NotObservedError,
 )
 from engine.journal.kinds import RecordKind
-from engine.saga.patience import Patience, had_no_answer
-from engine.saga.state import FORWARD, AttemptState, Stages
+from engine.saga.outcomes import NotRun, PlannedOnly, judgement_of_error, shortened
+from engine.saga.patience import had_no_answer
+from engine.saga.undo import UndoableMove
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
-
-SHORT: Final = 160
-"""So much of a reason is repeated in the steps that did not run because of it."""
-NOT_UNDONE: Final = "Nothing was undone"
-"""How the text begins where a move stays half-way: nobody could look, or clients may be on the target already."""
-LEFT: Final = "Left to undo, in this order"
-
-
-class PlannedOnly(LongshoreError):
-    """A dry run reached an action: the text says what would be done; becomes PLANNED."""
-
-
-class NotRun(LongshoreError):
-    """A step was not run because of another one: the text names it; becomes NOT_RUN."""
-
-
-class Recorder(Protocol):
-    """The part of a journal's run that the saga writes to."""
-
-    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> Any:
-        """Append one record durably."""
 
 
 @dataclass
-class RunningMove:
+class RunningMove(UndoableMove):
     """One move while it is performed, step by step.
 
     `apply=False` is the dry run: read-only actions before the first deed are performed, all others are described.
     `on_change` is called after each deed (facts about hosts are then out of date), `before_undo` with the reason
-    before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve again?
-    `prove_done` is asked when the journal says that the move is done: then nothing is done again.
-    `may_start` tells why a deed must not start now, given those begun (no time left), else nothing; not asked after commit.
-    `repeatable` are deeds that may be done again at any time; another one that was done and is no longer so, while later
-    deeds rest on it, is told and not done again: it could write over what happened since. `served_by` names the deed with which
-    one has served its purpose: it is not looked at any more then.
-    `measures` are actions that only measure: none of them keeps a move from its end. `later` are actions after the commit that
-    can be made up for: the line goes on without them, the move is not done until they are. `kept` is what an undo leaves on purpose.
-    `patience` is how long a host without an answer is asked again. `where` are the flags of the commands that are told.
+    before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve
+    again? `prove_done` is asked when the journal says that the move is done: then nothing is done again. `may_start`
+    tells why a deed must not start now, given those begun (no time left), else nothing; not asked after commit.
+    `repeatable` are deeds that may be done again at any time; another one that was done and is no longer so, while
+    later deeds rest on it, is told and not done again: it could write over what happened since. `served_by` names the
+    deed with which one has served its purpose: it is not looked at any more then. `measures` are actions that only
+    measure: none of them keeps a move from its end. `later` are actions after the commit that can be made up for: the
+    line goes on without them, the move is not done until they are. `kept` is what an undo leaves on purpose. `patience`
+    is how long a host without an answer is asked again. `where` are the flags of the commands that are told.
     `tracks_state=False` is for deeds before a move (prepare), which have no state of their own.
     """
-
-    service: str
-    recipe: tuple[Action, ...]
-    journal: Recorder
-    apply: bool
-    past: AttemptState = field(default_factory=AttemptState)
-    stages: Stages = FORWARD
-    on_change: Callable[[], None] = lambda: None
-    before_undo: Callable[[str], None] = lambda _reason: None
-    prove_source: Callable[[], Judgement] | None = None
-    prove_done: Callable[[], Judgement] | None = None
-    tracks_state: bool = True
-    repeatable: frozenset[str] = frozenset()
-    superseded_by: Mapping[str, str] = field(default_factory=dict)
-    measures: frozenset[str] = frozenset()
-    later: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
-    patience: Patience = field(default_factory=Patience)
-    where: str = ""
-    may_start: Callable[[Action, tuple[Action, ...]], str] = lambda _action, _begun: ""
-    stopped_because: str | None = None
-    lost_lock: bool = field(default=False, init=False)
-    proof: Judgement | None = field(default=None, init=False)
-    """What was seen after the undo: whether the service serves where it was."""
-    unwritten: str = field(default="", init=False)
-    """Why the journal did not take what was undone, where it did not."""
-    _done: list[Action] = field(default_factory=list, init=False)
-    _begun_here: set[str] = field(default_factory=set, init=False)
-    _left: list[str] = field(default_factory=list, init=False)
-    _notes: dict[str, Note] = field(default_factory=dict, init=False)
-    _state: MoveState = field(default=MoveState.PLANNED, init=False)
-    _switched: bool = field(default=False, init=False)
-    _drifted: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        """Continue where the journal says that the move stands."""
-        self._state = self.past.state
-        self._notes = {key: dict(note) for key, note in self.past.notes.items()}
-
-    @property
-    def state(self) -> MoveState:
-        """Return where the move stands."""
-        return self._state
-
-    @property
-    def committed(self) -> bool:
-        """Return True once the target serves: nothing is undone automatically any more."""
-        return self._switched or self._state in {self.stages.committed, self.stages.done}
-
-    @property
-    def retry(self) -> str:
-        """Return the command that goes on."""
-        return self.stages.retry(self.service, self.where)
-
-    @property
-    def go_back(self) -> str:
-        """Return the command that takes the move back, or goes on with that."""
-        return self.stages.go_back(self.service, self.where)
-
-    def note(self, key: str) -> Note:
-        """Return what the action `key` noted, empty when it did not run."""
-        return self._notes.get(key, {})
 
     def perform(self, key: str) -> Judgement:
         """Perform the next action and return its judgement; on a failure before the commit everything is undone first.
 
-        Where it can't be seen whether an action failed, nothing is undone: the line stops. Raises PlannedOnly in a dry run,
-        NotRun after an earlier failure.
+        Where it can't be seen whether an action failed, nothing is undone: the line stops. Raises PlannedOnly in a dry
+        run, NotRun after an earlier failure.
         """
         action = self._next(key)
         if self.past.state is self.stages.done and self.tracks_state:
@@ -157,7 +70,7 @@ class RunningMove:
             proof = self.patience.ask(self.prove_done, before_again=self.on_change) if self.prove_done else nobody
             if proof.verdict is Verdict.UNKNOWN:
                 self.stopped_because = (
-                    f"the journal says done, whether it still holds could not be seen: {_short(proof.text)}"
+                    f"the journal says done, whether it still holds could not be seen: {shortened(proof.text)}"
                 )
                 return Judgement(
                     proof.verdict,
@@ -165,7 +78,7 @@ class RunningMove:
                     details=proof.details,
                 )
             if not proof.passed:
-                self.stopped_because = f"the journal says done, the hosts say: {_short(proof.text)}"
+                self.stopped_because = f"the journal says done, the hosts say: {shortened(proof.text)}"
                 return Judgement(proof.verdict, f"drift since the move was done: {proof.text}", details=proof.details)
         self._done.append(action)
         return passed(f"done earlier: {self.past.texts.get(action.key, action.describe())}")
@@ -219,13 +132,17 @@ class RunningMove:
         return replace(judgement, text=f"{judgement.text}{told}")
 
     def _goes_on_without(self, action: Action, judgement: Judgement) -> bool:
-        """Return whether an action that did not pass does not stop the line: a lost measurement, or after the commit what can be made up for."""
+        """Return whether an action that did not pass does not stop the line: a lost measurement, or after the commit
+        what can be made up for.
+        """
         if self._only_measures(action):
             return judgement.verdict is Verdict.UNKNOWN
         return self.committed and action.key in self.later
 
     def _only_measures(self, action: Action) -> bool:
-        """Return whether the move goes on without this measurement: one that comes first may still keep a move from beginning."""
+        """Return whether the move goes on without this measurement: one that comes first may still keep a move from
+        beginning.
+        """
         return action.key in self.measures and (self.committed or self.stages.must_end or self._rested_on(action))
 
     def _attempt(self, action: Action) -> Judgement:
@@ -344,7 +261,9 @@ class RunningMove:
         return judgement if judgement.passed else replace(judgement, text=f"not begun: {judgement.text}")
 
     def _act(self, action: Action, note: Note) -> str:
-        """Do it; return why there was no answer, "" when there was one: whether it is done is then for its question to say."""
+        """Do it; return why there was no answer, "" when there was one: whether it is done is then for its question to
+        say.
+        """
         try:
             action.do(note)
         except NotObservedError as error:
@@ -352,12 +271,16 @@ class RunningMove:
         return ""
 
     def _ask(self, action: Action, *, until_passed: bool = False) -> Judgement:
-        """Ask whether an action is done, again for a while where there is no answer; a measurement is not waited for."""
+        """Ask whether an action is done, again for a while where there is no answer; a measurement is not
+        waited for.
+        """
         patience = replace(self.patience, seconds=0.0) if action.key in self.measures else self.patience
         return patience.ask(lambda: self._verify(action), until_passed=until_passed, before_again=self.on_change)
 
     def _verify(self, action: Action) -> Judgement:
-        """Ask once; what an action says that it can't find is wrong, unless somebody did not answer; a defect of ours is no answer."""
+        """Ask once; what an action says that it can't find is wrong, unless somebody did not answer; a defect of ours
+        is no answer.
+        """
         try:
             return action.verify(self._notes.setdefault(action.key, {}))
         except ManualInterventionError:
@@ -373,8 +296,8 @@ class RunningMove:
     def _stop_on_failure(self, action: Action) -> Iterator[None]:
         """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then continue.
 
-        Where there was no answer nothing is undone. When somebody else holds the lock now, or writes the journal, nothing is
-        undone and nothing recorded: the move is theirs.
+        Where there was no answer nothing is undone. When somebody else holds the lock now, or writes the journal,
+        nothing is undone and nothing recorded: the move is theirs.
         """
         try:
             yield
@@ -390,216 +313,6 @@ class RunningMove:
                 )
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
-
-    def undo_attempt(self, reason: str) -> str:
-        """Undo all that this attempt has begun, as after a failure, and return what a person should know now."""
-        return self._undo_attempt(reason)
-
-    def _fail(self, action: Action, reason: str) -> str:
-        """Stop this move; undo what was done unless it is committed; return what a person should know now."""
-        self.stopped_because = f'"{action.key}" did not pass ({_short(reason)})'
-        return self._undo_attempt(reason)
-
-    def _stop(self, action: Action, reason: str) -> str:
-        """Stop this move where it is: nobody could look, and an undo follows only a failure that was seen."""
-        if self.stages.ends_clean or not self._to_undo() or self.committed:
-            return self._fail(action, reason)
-        self.stopped_because = f'"{action.key}" could not be seen ({_short(reason)})'
-        return f"{NOT_UNDONE}: it could not be seen, and what can't be seen is not taken for wrong. {self._ways_on()}"
-
-    def _ways_on(self) -> str:
-        back = "" if self.go_back == self.retry else f". To take it back: {self.go_back}"
-        return f"The move is partly done. To resume: {self.retry}{back}"
-
-    def _undo_attempt(self, reason: str) -> str:
-        try:
-            begun = self._may_have_committed()
-        except ManualInterventionError as error:
-            self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return (
-                f"{NOT_UNDONE}. {error} Then: {self.go_back} {self.stages.admitting}".rstrip() + self._told_unwritten()
-            )
-        if self.committed:
-            return f"{self.stages.serves}: nothing is undone after commit. {self._after_commit()}"
-        if begun:
-            return f"{NOT_UNDONE}: {', '.join(begun)} was begun, so clients may be there already. {self._ways_on()}"
-        if not self.stages.undoes:
-            return f"To go on with it: {self.retry}"
-        try:
-            return self._undo_and_prove(reason)
-        except (LockLostError, ChainConflictError) as error:
-            self.stopped_because, self.lost_lock = str(error), True
-            error.add_note(f"Nothing more is undone. What failed first: {reason}")
-            raise
-
-    def _may_have_committed(self) -> list[str]:
-        """Return the actions that commit, were begun, and were not seen on the hosts to have done nothing; no answer counts as done."""
-        begun = []
-        for action in self.recipe:
-            if action.key not in self.past.committing and not (action.commits and self.committed):
-                continue
-            if not isinstance(action, Committing) or self._why_committed(action) or self.committed:
-                begun.append(action.key)
-        return begun
-
-    def _why_committed(self, action: Committing) -> str:
-        try:
-            return self.patience.repeat(action.why_committed)
-        except ManualInterventionError:
-            raise
-        except (NotObservedError, ActionError) as error:
-            return str(error)
-
-    def _after_commit(self) -> str:
-        """Return what a person does about a failure after the commit; a deed that is not done again is not mended by a retry alone."""
-        if not self._drifted:
-            return f"Retry: {self.retry}"
-        back = "" if self.go_back == self.retry else f". Or take the move back, with what was written: {self.go_back}"
-        return f"A retry alone does not mend a drift: look at what is named above and put it right. Then: {self.retry}{back}"
-
-    def _undo_and_prove(self, reason: str) -> str:
-        logs = self._collect(reason)
-        try:
-            undone = self._undo(self._to_undo())
-        except ManualInterventionError as error:
-            self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return f"The undo could not finish. {error} To go on with it: {self.go_back}{logs}{self._told_unwritten()}"
-        put_back = [key for key in undone if key not in self.kept]
-        left = [action.key for action in reversed(self._done) if action.key in self.kept]
-        told = f"Undone ({', '.join(put_back) or 'nothing had been changed'})"
-        proof = self._prove() if put_back else None
-        if proof is not None and proof.verdict not in {Verdict.PASSED, Verdict.UNKNOWN}:
-            self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return f"{told}, but it does not serve again: {proof.text}. Once it does: {self.go_back}{logs}{self._told_unwritten()}"
-        self._set_state_down(self.stages.undone)
-        if proof is not None and not proof.passed:
-            told += f", but whether it serves again could not be seen: {proof.text}"
-        elif proof is not None:
-            told += f"; {proof.text}"
-        told += f". Kept: {', '.join(left)}" if left else ""
-        return f"{told}. Retry: {self.retry}{logs}{self._told_unwritten()}"
-
-    def _collect(self, reason: str) -> str:
-        """Collect the logs of both sides; that they can't be had stands in the way of no undo."""
-        try:
-            self.before_undo(reason)
-        except (LockLostError, ChainConflictError):
-            raise
-        except Exception as error:  # noqa: BLE001 whatever it is, what was begun must be undone
-            return f" (the logs of both sides could not be kept: {error})"
-        return ""
-
-    def _prove(self) -> Judgement | None:
-        """Ask whether the service serves where it was; a question that breaks is told to a person."""
-        if self.prove_source is None:
-            return None
-        try:
-            proof = self.patience.ask(self.prove_source, before_again=self.on_change)
-        except (LockLostError, ChainConflictError):
-            raise
-        except Exception as error:  # noqa: BLE001 whatever it is, the move was undone and that must be on record
-            proof = failed(f"the question whether it does broke ({type(error).__name__}: {error}). Look at it yourself")
-        self.proof = proof
-        self._note_down(
-            RecordKind.SOURCE_VERIFIED, None, {"ok": proof.passed, "verdict": proof.verdict.value, "text": proof.text}
-        )
-        return proof
-
-    def _to_undo(self) -> list[Action]:
-        """Return all deeds of this attempt that were begun, in this run or an earlier one, the last first."""
-        keys = {action.key for action in self._done} | self._begun_here | self.past.touched
-        return [
-            action for action in reversed(self.recipe) if action.effect is not Effect.READ_ONLY and action.key in keys
-        ]
-
-    def _undo(self, deeds: list[Action]) -> list[str]:
-        for position, action in enumerate(deeds):
-            try:
-                self._undo_one(action)
-            except (LockLostError, ChainConflictError):
-                raise
-            except Exception as error:
-                raise ManualInterventionError(_left_to_undo(error, deeds[position:])) from error
-        return [action.key for action in deeds]
-
-    def _undo_one(self, action: Action) -> None:
-        """Undo one deed, again for a while where there is no answer; what was to be undone on a dead host is not waited for."""
-        told = ""
-        self._note_down(RecordKind.UNDO_INTENT, action, {})
-        try:
-            self.patience.repeat(partial(action.undo, self._notes.get(action.key, {})))
-        except (LockLostError, ChainConflictError):
-            raise
-        except HostLostError as error:
-            told = str(error)
-        except Exception as error:
-            self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": False, "text": str(error) or type(error).__name__})
-            raise
-        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, "text": told})
-        self._changed(action)
-
-    def _changed(self, action: Action) -> None:
-        if action.effect is not Effect.READ_ONLY:
-            self.on_change()
-
-    def _set_state(self, state: MoveState) -> None:
-        if self.tracks_state and state is not self._state:
-            self._state = state
-            self.journal.record(RecordKind.MOVE_STATE, service=self.service, body={"state": state.value})
-
-    def _set_state_down(self, state: MoveState) -> None:
-        """Note a state that the move is in whether it can be recorded or not."""
-        if self.tracks_state and state is not self._state:
-            self._state = state
-            self._note_down(RecordKind.MOVE_STATE, None, {"state": state.value})
-
-    def _record(self, kind: str, action: Action, body: dict[str, Any]) -> None:
-        self.journal.record(kind, service=self.service, key=action.key, body=body)
-
-    def _note_down(self, kind: str, action: Action | None, body: dict[str, Any]) -> None:
-        """Record what is put back; a journal that takes nothing more does not stand in the way of it: the hosts' audit logs have it."""
-        key = {"key": action.key} if action else {}
-        try:
-            self.journal.record(kind, service=self.service, body=body, **key)
-        except ChainConflictError:
-            raise
-        except JournalError as error:
-            self.unwritten = str(error)
-
-    def _told_unwritten(self) -> str:
-        if not self.unwritten:
-            return ""
-        compare = f"nox -s adopt -- --compare {self.where}".rstrip()
-        return (
-            f" (the journal did not take all of this: {self.unwritten}. The audit logs of the hosts have it: {compare})"
-        )
-
-
-def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
-    """Return what a person should know of an undo that did not end: what was seen, and what is left."""
-    told = (
-        str(error) if isinstance(error, LongshoreError) else f"the tool itself failed ({type(error).__name__}): {error}"
-    )
-    return f"{deeds[0].key}: {told.rstrip('.')}. {LEFT}: {', '.join(action.key for action in deeds)}."
-
-
-def judgement_of_error(error: BaseException) -> Judgement:
-    """Return the judgement that an exception stands for: only an AssertionError is FAILED, the rest is UNKNOWN."""
-    text = "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
-    if isinstance(error, PlannedOnly):
-        return Judgement(Verdict.PLANNED, text)
-    if isinstance(error, NotRun):
-        return Judgement(Verdict.NOT_RUN, text)
-    if isinstance(error, AssertionError):
-        return failed(text)
-    if isinstance(error, LongshoreError):
-        return unknown(text)
-    return unknown(f"the tool itself failed ({type(error).__name__}): {text}")
-
-
-def _short(text: str) -> str:
-    first = text.splitlines()[0] if text else "no reason given"
-    return first if len(first) <= SHORT else first[: SHORT - 3] + "…"
 
 
 def _with_estimate(action: Action) -> str:

@@ -16,7 +16,8 @@ class Stages:
     `again` is the command that retries it, `back` the one that goes on with its undo, each without the service's name.
     `ends_clean`: what was begun is put away also when it could not be seen how it ended; nothing serves from it.
     `undoes` is False where the action is an undo itself: a second start goes on with it.
-    `must_end`: no measurement keeps it from its end. `admitting` are the flags with which a person goes on who has compared both sides.
+    `must_end`: no measurement keeps it from its end. `admitting` are the flags with which a person goes on who has
+    compared both sides.
     """
 
     begun: MoveState
@@ -106,7 +107,9 @@ class AttemptState:
 
     @property
     def may_have_committed(self) -> bool:
-        """Return whether an action that commits was begun and not undone: it counts as committed until the hosts were inspected."""
+        """Return whether an action that commits was begun and not undone: it counts as committed until the hosts were
+        inspected.
+        """
         return bool(self.committing)
 
     @property

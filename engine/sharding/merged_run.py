@@ -1,7 +1,8 @@
-"""One run written by many shards: joined by its name, closed by the last of them, and counted only by what each did last.
+"""One run written by many shards: joined by its name, closed by the last of them, and counted only by what each did
+last.
 
-Each attempt of a shard is a writer with a chain of its own in the run's journal; the run's own chain begins it, and ends it
-whenever all shards have ended. A shard that is run again replaces its earlier attempts; these stay on record.
+Each attempt of a shard is a writer with a chain of its own in the run's journal; the run's own chain begins it, and
+ends it whenever all shards have ended. A shard that is run again replaces its earlier attempts; these stay on record.
 """
 
 from __future__ import annotations
@@ -79,7 +80,10 @@ class Joined:
         one = self.attempts.get(number)
         if one is None:
             return f"shard {number}/{self.of} never began"
-        return f"shard {number}/{self.of} never ended: it last wrote at {one.last_at[:19].replace('T', ' ')} UTC, after {one.rows} rows"
+        return (
+            f"shard {number}/{self.of} never ended: it last wrote at {one.last_at[:19].replace('T', ' ')} UTC, "
+            f"after {one.rows} rows"
+        )
 
 
 def is_joined(records: Sequence[Record]) -> bool:
@@ -119,7 +123,8 @@ def join_run(journal: Journal, shard: Shard, about: Mapping[str, Any]) -> Run:
     joined = joined_of(records)
     if _end_of(records, joined) and exit_code(records) is ExitCode.OK:
         raise InputError(
-            f"--run-name {shard.run_name}: run of {records[0].at[:16].replace('T', ' ')} UTC is whole: all {shard.of} shards ended, and it passed. "
+            f"--run-name {shard.run_name}: run of {records[0].at[:16].replace('T', ' ')} UTC is whole: all {shard.of} "
+            "shards ended, and it passed. "
             "Expected: another name for another run"
         )
     attempt = joined.attempts[shard.number].number + 1 if shard.number in joined.attempts else 1
@@ -151,7 +156,8 @@ def _refuse_other(first: Record, shard: Shard, about: Mapping[str, Any]) -> None
         other.append(f"{first.body.get('shards')} shards, here {shard.of}")
     if other:
         raise InputError(
-            f"--run-name {shard.run_name}: the run of that name, begun {first.at[:16].replace('T', ' ')} UTC, is another one: {'; '.join(other)}. "
+            f"--run-name {shard.run_name}: the run of that name, begun {first.at[:16].replace('T', ' ')} UTC, is "
+            f"another one: {'; '.join(other)}. "
             "Expected: the same files, flags and checkout in all shards. Give a new run another name"
         )
 
@@ -200,7 +206,8 @@ def _code_of(rows: Iterable[Record]) -> ExitCode:
 
 
 def counted(records: Sequence[Record]) -> list[Record]:
-    """Return what counts of a run's records, for drawing: of a run of shards the newest attempt of each, in order, with what is missing told.
+    """Return what counts of a run's records, for drawing: of a run of shards the newest attempt of each, in order, with
+    what is missing told.
 
     The run's end is among them only when all shards have ended; then it is the last.
     """
@@ -235,7 +242,10 @@ def _told(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
             _row(phase, f"shard {number}/{joined.of}", f"{joined.why_missing(number)}. {again}"),
         )
     if not joined.missing and _end_of(records, joined) is None:
-        text = f"all {joined.of} shards ended, and none closed the run. Run any of them again: --shard 1/{joined.of} --run-name {joined.name}"
+        text = (
+            f"all {joined.of} shards ended, and none closed the run. Run any of them again: --shard 1/{joined.of} "
+            f"--run-name {joined.name}"
+        )
         yield _made(newest, RecordKind.RESULT, STEP, _row(phase, "all", text))
     yield _made(newest, RecordKind.REPORT_TABLE, None, _table(joined).body())
 

@@ -1,4 +1,6 @@
-"""Shards: a reading phase split over machines by host, so that a host is looked at by one of them and each row stands in exactly one."""
+"""Shards: a reading phase split over machines by host, so that a host is looked at by one of them and each row stands
+in exactly one.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def read_shard(text: str | None, run_name: str | None, environ: Mapping[str, str
     if text is None:
         if run_name is not None:
             raise InputError(
-                f"--run-name {run_name}: without --shard. Expected: --shard I/N beside it: only the shards of a run need a common name"
+                f"--run-name {run_name}: without --shard. Expected: --shard I/N beside it: only the shards of "
+                "a run need a common name"
             )
         return None
     asked = SHARD.fullmatch(text)
@@ -50,12 +53,14 @@ def read_shard(text: str | None, run_name: str | None, environ: Mapping[str, str
     name = run_name if run_name is not None else f"pipeline-{pipeline}" if pipeline else None
     if name is None:
         raise InputError(
-            f"--shard {text}: its run has no name. Expected: --run-name NAME, the same for all {of} shards and another for each run "
+            f"--shard {text}: its run has no name. Expected: --run-name NAME, the same for all {of} shards and "
+            "another for each run "
             f"(in a GitLab pipeline it is taken from {PIPELINE})"
         )
     if not RUN_NAME.fullmatch(name):
         raise InputError(
-            f"--run-name {name}: is no name. Expected: up to 64 letters, digits, dots, dashes and underscores, e.g. night-1"
+            f"--run-name {name}: is no name. Expected: up to 64 letters, digits, dots, dashes and "
+            "underscores, e.g. night-1"
         )
     return Shard(number, of, name)
 
@@ -64,7 +69,8 @@ def refuse_shard(shard: Shard | None, command: str) -> None:
     """Raise InputError for a shard of a phase that changes hosts."""
     if shard is not None and command not in READING_PHASES:
         raise InputError(
-            f"--shard {shard.text}: {command} changes hosts, in one order, under one lock. Expected: a phase that only reads "
+            f"--shard {shard.text}: {command} changes hosts, in one order, under one lock. Expected: a phase that "
+            "only reads "
             f"({', '.join(READING_PHASES)}). Choose with --service or --wave"
         )
 
@@ -87,7 +93,9 @@ class Split:
         return host or (self.homes.get(service, TOGETHER) if service else TOGETHER)
 
     def shard_of(self, group: str, of: int) -> int:
-        """Return which of so many shards looks at a group: the row of hosts is cut evenly, all together is for the first."""
+        """Return which of so many shards looks at a group: the row of hosts is cut evenly, all together is for the
+        first.
+        """
         return self._places.get(group, 0) * of // max(len(self._places), 1) + 1
 
     @cached_property

@@ -30,7 +30,8 @@ TOOLBOX: Final = "toolbox "
 
 @dataclass(frozen=True)
 class Subject:
-    """What an approval is about: an environment, the digest of all, of each part, of each source container, of the code that runs.
+    """What an approval is about: an environment, the digest of all, of each part, of each source container, of the code
+    that runs.
 
     `code` is "" where uncommitted code may run; `toolboxes` holds the id of the toolbox image by host.
     """
@@ -115,7 +116,9 @@ class Approvals:
 def judge_approvals(
     needed: Iterable[Approval], on_record: Iterable[Signed], now: Subject, keys: Mapping[str, str] | None = None
 ) -> Approvals:
-    """Judge whether enough different people signed exactly what would be done now; `keys` are their public keys: one key is one person."""
+    """Judge whether enough different people signed exactly what would be done now; `keys` are their public keys: one
+    key is one person.
+    """
     found = Approvals()
     void: list[str] = []
     for signed in on_record:
@@ -124,7 +127,8 @@ def judge_approvals(
             void.append(f"{signed.name}: {signed.problem}")
         elif changes := changes_since(statement, now):
             void.append(
-                f"{statement.role} approval by {statement.person} of {statement.signed_at:%Y-%m-%d %H:%M} is void: {changes}"
+                f"{statement.role} approval by {statement.person} of {statement.signed_at:%Y-%m-%d %H:%M} is "
+                f"void: {changes}"
             )
         else:
             found.valid.append(statement)

@@ -38,23 +38,39 @@ class Attestation:
     def text(self, asked: str) -> str:
         """Return the text that is signed: what was done, then what had been asked."""
         fields = {
-            "environment": self.environment, "step": self.step, "service": self.service or "", "person": self.person, "note": self.note,
-            "asked": self.asked_digest, "attested at": self.attested_at.isoformat(timespec="seconds"), "file": self.file,
-            "file sha256": self.file_sha256, "written by": f"{NAME} {VERSION}",
-        }  # fmt: skip
+            "environment": self.environment,
+            "step": self.step,
+            "service": self.service or "",
+            "person": self.person,
+            "note": self.note,
+            "asked": self.asked_digest,
+            "attested at": self.attested_at.isoformat(timespec="seconds"),
+            "file": self.file,
+            "file sha256": self.file_sha256,
+            "written by": f"{NAME} {VERSION}",
+        }
         return statement_text(FORMAT, fields, asked)
 
     def told(self) -> str:
         """Return it in words."""
         shown = f"; see {self.file}" if self.file else ""
-        return f"{self.person} attested it at {self.attested_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC by their own clock: {one_line(self.note)}{shown}"
+        return (
+            f"{self.person} attested it at {self.attested_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC by their own "
+            f"clock: {one_line(self.note)}{shown}"
+        )
 
     def body(self) -> dict[str, str | None]:
         """Return the journal's record of it."""
         return {
-            "step": self.step, "service": self.service, "person": self.person, "note": self.note, "signed_at": self.attested_at.isoformat(),
-            "asked": self.asked_digest, "file": self.file or None, "file_sha256": self.file_sha256 or None,
-        }  # fmt: skip
+            "step": self.step,
+            "service": self.service,
+            "person": self.person,
+            "note": self.note,
+            "signed_at": self.attested_at.isoformat(),
+            "asked": self.asked_digest,
+            "file": self.file or None,
+            "file_sha256": self.file_sha256 or None,
+        }
 
 
 def parse_attestation(text: str, where: str) -> Attestation:
@@ -65,9 +81,16 @@ def parse_attestation(text: str, where: str) -> Attestation:
     try:
         at = datetime.fromisoformat(fields["attested at"]).astimezone(UTC)
         return Attestation(
-            fields["environment"], fields["step"], fields["service"] or None, fields["person"], fields["note"], fields["asked"], at,
-            fields["file"], fields["file sha256"],
-        )  # fmt: skip
+            fields["environment"],
+            fields["step"],
+            fields["service"] or None,
+            fields["person"],
+            fields["note"],
+            fields["asked"],
+            at,
+            fields["file"],
+            fields["file sha256"],
+        )
     except (KeyError, ValueError) as error:
         again = typed_command("attest", environment=ANY)
         raise InputError(

@@ -1,4 +1,6 @@
-"""Texts that a person reads and signs: a first line that says what kind, `name: value` lines, an empty line, free text."""
+"""Texts that a person reads and signs: a first line that says what kind, `name: value` lines, an empty
+line, free text.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,17 @@ def statement_text(kind: str, fields: Mapping[str, str], told: str) -> str:
 
 
 def read_statement(text: str, kind: str, where: str, command: str) -> dict[str, str]:
-    """Return the fields of a text of `statement_text`; raises InputError naming `where` and the command that signs again."""
+    """Return the fields of a text of `statement_text`; raises InputError naming `where` and the command that signs
+    again.
+    """
     head, _, _ = text.partition("\n\n")
     first, *lines = head.splitlines() or [""]
     fields = {name: value for name, found, value in (line.partition(": ") for line in lines) if found}
     if first != kind or len(fields) != len(lines):
         what = kind.split()[1]
         raise InputError(
-            f'{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: {typed_command(command, environment=ANY)}'
+            f'{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: '
+            f"{typed_command(command, environment=ANY)}"
         )
     return fields
 

@@ -1,4 +1,5 @@
-"""Waivers: a failed or unknown step that a named person takes the risk of, for a while; it stays visible with its reason.
+"""Waivers: a failed or unknown step that a named person takes the risk of, for a while; it stays visible with its
+reason.
 
 `waivers.yaml` says what is waived; each is signed by its approver like an approval. A waiver is for one row: one step
 about one service, one host, or all. Deeds are not waived: what failed there was undone.
@@ -76,8 +77,12 @@ class Waiver(Strict):
     def kept(self) -> dict[str, str]:
         """Return what a row of evidence keeps of it."""
         return {
-            "reason": self.reason, "risk": self.risk, "approver": self.approver, "role": self.role, "expires_at": self.expires_at.isoformat(),
-        }  # fmt: skip
+            "reason": self.reason,
+            "risk": self.risk,
+            "approver": self.approver,
+            "role": self.role,
+            "expires_at": self.expires_at.isoformat(),
+        }
 
     @property
     def digest(self) -> str:
@@ -85,8 +90,13 @@ class Waiver(Strict):
         return hashlib.sha256(rfc8785.dumps(dict(self.fields()))).hexdigest()
 
     def text(self, signed_at: datetime, rests_on: str) -> str:
-        """Return the text that its approver signs; `rests_on` is the digest of the plan's part that its row is about."""
-        told = f"{self.approver} takes this risk in environment {self.environment} until {self.expires_at.isoformat()}:\n{self.about} may fail."
+        """Return the text that its approver signs; `rests_on` is the digest of the plan's part that its row
+        is about.
+        """
+        told = (
+            f"{self.approver} takes this risk in environment {self.environment} until "
+            f"{self.expires_at.isoformat()}:\n{self.about} may fail."
+        )
         return statement_text(
             FORMAT,
             {
@@ -99,12 +109,17 @@ class Waiver(Strict):
         )
 
     def differs_from(self, text: str, where: str, rests_on: str) -> str:
-        """Return what a signed text says that is not so now, "" when it is this very waiver; raises InputError for one that is no waiver."""
+        """Return what a signed text says that is not so now, "" when it is this very waiver; raises InputError for one
+        that is no waiver.
+        """
         signed = read_statement(text, FORMAT, where, "waive")
         if any(signed.get(name) != value for name, value in self.fields().items()):
             return "says something else"
         if signed.get(RESTS_ON) != rests_on:
-            return "was signed for another plan: the part of it that this row is about (move, service, hosts) has changed since"
+            return (
+                "was signed for another plan: the part of it that this row is about (move, service, hosts) has "
+                "changed since"
+            )
         return ""
 
 
@@ -135,7 +150,9 @@ def read_waivers(path: Path) -> PartialModel[WaiverFile]:
 def problems_of(
     draft: PartialModel[WaiverFile], environment: str, services: Collection[str], hosts: Collection[str]
 ) -> Iterator[str]:
-    """Yield what can never match, or is no waiver, although the shape is right; those of other environments are left alone."""
+    """Yield what can never match, or is no waiver, although the shape is right; those of other environments are left
+    alone.
+    """
     seen: set[tuple[str, str | None, str | None]] = set()
     for position, waiver in enumerate(draft.rough.waivers if draft.rough else ()):
         if waiver.environment != environment:
@@ -147,9 +164,15 @@ def problems_of(
         if waiver.service and waiver.host:
             yield f"{path}: names a service and a host; a row is about one of them"
         if waiver.service and waiver.service not in services:
-            yield f"{path}/service: {waiver.service} is not moved in environment {environment}; known: {', '.join(sorted(services))}"
+            yield (
+                f"{path}/service: {waiver.service} is not moved in environment {environment}; known: "
+                f"{', '.join(sorted(services))}"
+            )
         if waiver.host and waiver.host not in hosts:
-            yield f"{path}/host: {waiver.host} is not a host of environment {environment}; known: {', '.join(sorted(hosts))}"
+            yield (
+                f"{path}/host: {waiver.host} is not a host of environment {environment}; known: "
+                f"{', '.join(sorted(hosts))}"
+            )
         if row in seen:
             yield f"{path}: {waiver.about} is waived twice; expected once"
         seen.add(row)
@@ -186,7 +209,10 @@ class Waivers:
         if waiver.expires_at <= self.clock():
             late = f"{seen.text}. Its waiver by {by} expired at {until}"
             return replace(row, judgement=Judgement(seen.verdict, late, seen.measured, seen.details))
-        told = f"waived until {until} by {by}: {waiver.reason}. Risk: {waiver.risk}. Seen: {seen.verdict.value}: {seen.text}"
+        told = (
+            f"waived until {until} by {by}: {waiver.reason}. Risk: {waiver.risk}. Seen: {seen.verdict.value}: "
+            f"{seen.text}"
+        )
         return replace(
             row, judgement=Judgement(Verdict.WAIVED, told, seen.measured, seen.details), waiver=waiver.kept()
         )
@@ -194,12 +220,16 @@ class Waivers:
     def refuse_unknown(
         self, phase: str, rows: Collection[tuple[str, str | None, str | None]], subjects: Collection[str]
     ) -> None:
-        """Raise InputError for a waiver that no step of this phase can match; `rows` are key, service and host of all steps.
+        """Raise InputError for a waiver that no step of this phase can match; `rows` are key, service and host of all
+        steps.
 
         A service that this run does not look at (`--service`) is none of its business.
         """
         wrong = [
-            f"  {one.about}: no such step; known here: {', '.join(sorted({row[0] for row in rows if row[1:] == (one.service, one.host)})) or 'none'}"
+            (
+                f"  {one.about}: no such step; known here: "
+                f"{', '.join(sorted({row[0] for row in rows if row[1:] == (one.service, one.host)})) or 'none'}"
+            )
             for one in self.waivers
             if one.phase == phase and (one.service is None or one.service in subjects)
             if (one.step.partition("/")[2], one.service, one.host) not in rows
@@ -210,12 +240,15 @@ class Waivers:
             )
 
     def needless_row(self, phase: str) -> StepResult | None:
-        """Return the row that names waivers whose step passed, None when there are none: nothing is waived in advance."""
+        """Return the row that names waivers whose step passed, None when there are none: nothing is waived
+        in advance.
+        """
         if not self._needless:
             return None
         named = ", ".join(one.about for one in self._needless)
         told = failed(
-            f"{self.file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run this phase again"
+            f"{self.file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run "
+            "this phase again"
         )
         return StepResult(
             phase,

@@ -17,7 +17,8 @@ FILE: Final = f"{HOST_STATE_DIR}/audit.jsonl"
 APPEND: Final = f"""\
 umask 077
 lines=$(cat; echo .); lines=${{lines%.}}
-[ "$(printf %s "$lines" | wc -c)" -eq "$2" ] || {{ echo "it did not arrive whole: the connection ended before" >&2; exit 75; }}
+[ "$(printf %s "$lines" | wc -c)" -eq "$2" ] || {{ echo "it did not arrive whole: the connection ended before" >&2;
+  exit 75; }}
 mkdir -p {HOST_STATE_DIR} || exit 73
 exec 9>>{FENCE} 8>>{FILE} || exit 73
 flock -s 9 && flock -x 8 || exit 73
@@ -25,7 +26,8 @@ flock -s 9 && flock -x 8 || exit 73
 [ -z "$(tail -c 1 {FILE})" ] || echo >&8
 printf %s "$lines" >&8 && sync {FILE}
 """
-"""`$1` is the token, `$2` how many bytes come. Appends one after the other, whole or not at all, while the token is that of the lock.
+"""`$1` is the token, `$2` how many bytes come. Appends one after the other, whole or not at all, while the token is
+that of the lock.
 A line that a power cut tore stays alone."""
 APPEND_S: Final = 20.0
 READ_S: Final = 60.0
@@ -56,10 +58,13 @@ def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str
 
 
 def read_audit(host: Host) -> list[str]:
-    """Return the lines of a host's audit log, oldest first; none when no run ever touched it. Raises CouldNotLookError."""
+    """Return the lines of a host's audit log, oldest first; none when no run ever touched it. Raises
+    CouldNotLookError.
+    """
     answer = host.run(["sh", "-c", f"[ ! -e {FILE} ] || cat {FILE}"], timeout_s=READ_S)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh {host.name} ls -l {FILE}"
+            f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh "
+            f"{host.name} ls -l {FILE}"
         )
     return [line for line in answer.text.splitlines() if line.strip()]

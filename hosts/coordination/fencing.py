@@ -1,9 +1,9 @@
 """Changes on a host run under the test of the lock's token, on the host: a run that lost its lock is refused there.
 
-A test that the operator's machine makes before it sends a change proves nothing: it may sleep between the two. So the host
-tests when all of the change has arrived, and keeps whoever breaks the lock waiting until a short change has ended (`lock.FENCE`).
-A long one (a copy, a backup) is tested at its start only. It runs in helper containers of its move, which the next run of that
-move removes before it touches anything.
+A test that the operator's machine makes before it sends a change proves nothing: it may sleep between the two. So the
+host tests when all of the change has arrived, and keeps whoever breaks the lock waiting until a short change has ended
+(`lock.FENCE`). A long one (a copy, a backup) is tested at its start only. It runs in helper containers of its move,
+which the next run of that move removes before it touches anything.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ if [ "$given" -gt 0 ]; then
     file=$(umask 077; mktemp {GIVEN_AT}/longshore-given.XXXXXX) || exit {NO_FLOCK}
     trap 'rm -f -- "$file"' EXIT
     cat > "$file"
-    [ "$(wc -c < "$file")" -eq "$given" ] || {{ echo "it did not arrive whole: the connection ended before" >&2; exit {NOT_WHOLE}; }}
+    [ "$(wc -c < "$file")" -eq "$given" ] || {{ echo "it did not arrive whole: the connection ended before" >&2;
+      exit {NOT_WHOLE}; }}
     exec 8< "$file"; rm -f -- "$file"; trap - EXIT
 else exec 8<&0
 fi
@@ -43,11 +44,15 @@ if [ -d {HOST_STATE_DIR} ]; then exec 9>>{FENCE} && flock -s 9 || exit {NO_FLOCK
 [ "$held" = yes ] || exec "$@" <&8 8<&- 9<&-
 "$@" <&8 8<&- 9<&-
 """
-"""`$1` is the token, `$2` whether the fence is held to the end, `$3` how many bytes standard input has (0: take it as it comes)."""
+"""`$1` is the token, `$2` whether the fence is held to the end, `$3` how many bytes standard input has (0: take it as
+it comes).
+"""
 
 
 class Locked(Protocol):
-    """The hosts of a run; `token` is that of the lock that it holds on all of them, None (or not there) while it holds none."""
+    """The hosts of a run; `token` is that of the lock that it holds on all of them, None (or not there) while it holds
+    none.
+    """
 
     def __getitem__(self, name: str) -> Any:
         """Return a host."""
@@ -74,7 +79,9 @@ def fenced(
 
 
 def change(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-    """Run argv, which changes something, on a host and return its result; raises LockLostError when the lock is not this run's any more."""
+    """Run argv, which changes something, on a host and return its result; raises LockLostError when the lock is not
+    this run's any more.
+    """
     result: CommandResult = fleet[host].run(
         fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s
     )
@@ -83,7 +90,9 @@ def change(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", tim
 
 
 def change_inside(fleet: Locked, host: str, container: str, command: ContainerCommand) -> CommandResult:
-    """Run a command that changes something inside a container, under the fence of its host's lock; its variables travel on standard input."""
+    """Run a command that changes something inside a container, under the fence of its host's lock; its variables travel
+    on standard input.
+    """
     variables = "".join(f"{name}={value.reveal()}\n" for name, value in command.env.items()).encode()
     given = ("--env-file", "/dev/stdin") if variables else ()
     argv = ["docker", "exec", *given, container, *command.argv]
@@ -111,10 +120,13 @@ def see_ours(fleet: Locked, host: str) -> None:
 
 
 def refuse_lost(host: str, result: CommandResult) -> None:
-    """Raise LockLostError for the answer of a fenced command that was not run, CouldNotLookError when the host can't fence."""
+    """Raise LockLostError for the answer of a fenced command that was not run, CouldNotLookError when the host can't
+    fence.
+    """
     if result.exit_code == LOST and result.error_text.startswith(NOT_OURS):
         raise lost_lock(host, result.error_text.removeprefix(NOT_OURS))
     if result.exit_code == NO_FLOCK and result.error_text.endswith("flock is not there"):
         raise NotObservedError(
-            f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install util-linux"
+            f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get "
+            "install util-linux"
         )

@@ -1,8 +1,9 @@
 """The lock that each host carries: one operator at a time changes an environment's hosts.
 
 A directory with the holder's words and a token. Every change on the host runs under a test of that token, on the host
-itself (`hosts/coordination/fencing.py`), so a run that lost its lock changes nothing any more, however late its words arrive. Who takes
-or breaks a lock excludes the changes that go on (flock(1)): it waits for them, and is refused while one does not end.
+itself (`hosts/coordination/fencing.py`), so a run that lost its lock changes nothing any more, however late its words
+arrive. Who takes or breaks a lock excludes the changes that go on (flock(1)): it waits for them, and is refused while
+one does not end.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ tries=0
 until flock -n -x 9; do
     tries=$((tries + 1))
     if [ "$tries" -gt {PATIENCE_S} ]; then
-        for pid in $(ls -l /proc/[0-9]*/fd/ 2>/dev/null | awk '/^\\/proc/ {{ split($1, at, "/") }} $NF == "{FENCE}" {{ print at[3] }}' | sort -u); do
+        for pid in $(ls -l /proc/[0-9]*/fd/ 2>/dev/null |
+          awk '/^\\/proc/ {{ split($1, at, "/") }} $NF == "{FENCE}" {{ print at[3] }}' | sort -u); do
             [ "$pid" = "$$" ] || printf '%s %s\\n' "$pid" "$(tr '\\0\\n' '  ' < "/proc/$pid/cmdline" | tail -c 100)" >&2
         done
         exit {BUSY}
@@ -58,7 +60,8 @@ write() {{
         && rm -rf {DIRECTORY} && mv {DIRECTORY}.new {DIRECTORY} && echo {TAKEN} && rm -rf {LEFT}
 }}
 """
-"""`$1` is the new token, `$2` that of the lock that was seen, `$3` the length of the holder's words on standard input: they are
+"""`$1` is the new token, `$2` that of the lock that was seen, `$3` the length of the holder's words on standard input:
+they are
 read before anything is held, so that an operator's machine that sleeps holds nothing."""
 _HELD: Final = f"[ -s {DIRECTORY}/token ] && [ -s {DIRECTORY}/holder ]"
 TAKE: Final = (
@@ -66,15 +69,23 @@ TAKE: Final = (
 )
 """A lock without token or holder is one that a power cut left half made: it is nobody's."""
 ENTER_AGAIN: Final = f'{_ALONE}is_held_by "$2" && write "$2"\n'
-BREAK: Final = f'{_ALONE}if is_held_by "$2"; then write "$1" || {{ rm -rf {DIRECTORY}; false; }}; else cat {DIRECTORY}/holder; fi\n'
-"""Under the same lock of FENCE the token is compared and replaced, so of two at once the second is told of the first."""
+BREAK: Final = (
+    f'{_ALONE}if is_held_by "$2"; then write "$1" || {{ rm -rf {DIRECTORY}; false; }}; else cat '
+    f"{DIRECTORY}/holder; fi\n"
+)
+"""Under the same lock of FENCE the token is compared and replaced, so of two at once the second is told of the first.
+"""
 RELEASE: Final = (
     f'exec 9>>{FENCE} && flock -x 9 && [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && rm -rf {DIRECTORY}'
 )
 READ: Final = f"cat {DIRECTORY}/holder {DIRECTORY}/token 2>/dev/null || true"
 
-TOKEN_TEST: Final = f'[ -z "$1" ] || [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] || {{ cat {DIRECTORY}/holder 2>/dev/null; exit {LOST}; }}; '
-"""Shell words that go before a change: `$1` is the token, empty where no lock is needed. They run while FENCE is held."""
+TOKEN_TEST: Final = (
+    f'[ -z "$1" ] || [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] || {{ cat {DIRECTORY}/holder 2>/dev/null; '
+    f"exit {LOST}; }}; "
+)
+"""Shell words that go before a change: `$1` is the token, empty where no lock is needed. They run while FENCE is held.
+"""
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,8 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
     _refuse_busy(host, again)
     if again.text.strip() != TAKEN:
         raise RefusedError(
-            f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was seen. Look: {look}"
+            f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was "
+            f"seen. Look: {look}"
         )
     return None if ours else held
 
@@ -129,15 +141,18 @@ def _refuse_busy(host: Host, answer: CommandResult) -> None:
     """Raise when changes of the run that holds the lock go on, or the host can't keep them apart."""
     if answer.exit_code == NO_FLOCK:
         raise NotObservedError(
-            f"{host.name}: has no flock. Expected: flock of util-linux or busybox; without it a run that lost its lock can't be kept out. "
+            f"{host.name}: has no flock. Expected: flock of util-linux or busybox; without it a run that lost its "
+            "lock can't be kept out. "
             f"Try: ssh {host.name} sudo apt-get install util-linux"
         )
     if answer.exit_code == BUSY:
         going_on = answer.error_text.splitlines()
         pids = ",".join(line.split()[0] for line in going_on if line[:1].isdigit())
         raise RefusedError(
-            f"{host.name}: a change of the run that holds the lock has been going on for {PATIENCE_S} s (process {'; '.join(going_on[:3])}). "
-            f"Expected: none. Wait for its end, or end it: ssh {host.name} sudo pkill -P {pids}; then give the same command again"
+            f"{host.name}: a change of the run that holds the lock has been going on for {PATIENCE_S} s (process "
+            f"{'; '.join(going_on[:3])}). "
+            f"Expected: none. Wait for its end, or end it: ssh {host.name} sudo pkill -P {pids}; then give the same "
+            "command again"
         )
 
 
@@ -151,7 +166,8 @@ def read_lock(host: Host) -> Holder | None:
         return Holder(**{field.name: str(data[field.name]) for field in fields(Holder)})
     except (ValueError, KeyError, TypeError) as error:
         raise NotObservedError(
-            f"{host.name}: {DIRECTORY}/holder can't be read. Expected: who holds it. Look: ssh {host.name} ls -l {DIRECTORY}"
+            f"{host.name}: {DIRECTORY}/holder can't be read. Expected: who holds it. Look: ssh {host.name} ls "
+            f"-l {DIRECTORY}"
         ) from error
 
 
@@ -168,7 +184,8 @@ def lost_lock(host: str, said: str) -> LockLostError:
     except (ValueError, KeyError, TypeError, IndexError):
         now = "nobody"
     return LockLostError(
-        f"{host}: the lock of this run is gone; it is held by {now}. Expected: our own. Nothing more is changed from here, nothing is "
+        f"{host}: the lock of this run is gone; it is held by {now}. Expected: our own. Nothing more is changed from "
+        "here, nothing is "
         f"undone: whoever took over decides. Look: {typed_command('status', environment=ANY)}"
     )
 

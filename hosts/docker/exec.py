@@ -1,6 +1,8 @@
-"""A command inside a container, asked of the engine itself: no docker client to start, no command on the host, no secret in argv.
+"""A command inside a container, asked of the engine itself: no docker client to start, no command on the host, no
+secret in argv.
 
-https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Exec: create, start (frames of output until the command ends), inspect.
+https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Exec: create, start (frames of output until the command
+ends), inspect.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from engine.contracts.container import CommandResult, ContainerCommand
 from engine.errors import DeadlineError, NotObservedError, UnreachableError
 
 HEADER: Final = struct.Struct(">BxxxL")
-"""Of each frame: 1 for standard output or 2 for standard error, then its length (ibid., #tag/Container/operation/ContainerAttach)."""
+"""Of each frame: 1 for standard output or 2 for standard error, then its length (ibid.,
+#tag/Container/operation/ContainerAttach).
+"""
 STDERR: Final = 2
 CHUNK: Final = 1 << 16
 REFUSED: Final = 126
@@ -32,7 +36,9 @@ NOT_BEGUN_S: Final = 0.3
 
 
 def begun(run: Callable[[], CommandResult]) -> CommandResult:
-    """Return the result of a command inside a container; one that the engine could not begin, of which nothing ran, is begun again."""
+    """Return the result of a command inside a container; one that the engine could not begin, of which nothing ran, is
+    begun again.
+    """
     for _ in range(NOT_BEGUN_TRIES - 1):
         result = run()
         if result.exit_code != REFUSED or not NOT_BEGUN.search(result.text + result.error_text):
@@ -42,10 +48,11 @@ def begun(run: Callable[[], CommandResult]) -> CommandResult:
 
 
 def exec_in_container(api: Any, host: str, container: str, command: ContainerCommand) -> CommandResult:
-    """Run a command inside a container with its variables, and return its result; `api` is the low-level Docker client of `host`.
+    """Run a command inside a container with its variables, and return its result; `api` is the low-level Docker client
+    of `host`.
 
-    What the engine refuses (no such container, it does not run, no such program) is a result with exit code 126 and its reason.
-    Raises DeadlineError after the command's own deadline and UnreachableError when the engine does not answer.
+    What the engine refuses (no such container, it does not run, no such program) is a result with exit code 126 and its
+    reason. Raises DeadlineError after the command's own deadline and UnreachableError when the engine does not answer.
     """
     started, argv, timeout_s = time.monotonic(), command.argv, command.timeout_s
     environment = {name: value.reveal() for name, value in command.env.items()}
@@ -66,11 +73,13 @@ def exec_in_container(api: Any, host: str, container: str, command: ContainerCom
                 f"{host}: Docker does not answer: {type(lost).__name__}. Try: ssh {host} docker ps"
             ) from None
         raise DeadlineError(
-            f"{host}: {shlex.join(argv[:4])[:120]} inside {container} did not end within {timeout_s:.0f} s. Look: ssh {host} docker top {container}"
+            f"{host}: {shlex.join(argv[:4])[:120]} inside {container} did not end within {timeout_s:.0f} s. "
+            f"Look: ssh {host} docker top {container}"
         ) from None
     if code is None:
         raise NotObservedError(
-            f"{host}: {shlex.join(argv[:4])[:120]} inside {container} ended without an exit code. Look: ssh {host} docker ps"
+            f"{host}: {shlex.join(argv[:4])[:120]} inside {container} ended without an exit code. Look: ssh "
+            f"{host} docker ps"
         )
     return CommandResult(argv, int(code), out, error, time.monotonic() - started)
 
@@ -90,7 +99,9 @@ def _until(answer: requests.Response, deadline: float) -> Iterator[bytes]:
 
 
 def _read(chunks: Iterable[bytes]) -> tuple[bytes, bytes]:
-    """Return standard output and standard error of a stream of frames; a last one that is cut off counts as far as it goes."""
+    """Return standard output and standard error of a stream of frames; a last one that is cut off counts as far as it
+    goes.
+    """
     stream, said = b"".join(chunks), {STDERR: bytearray()}
     out, position = bytearray(), 0
     while position + HEADER.size <= len(stream):

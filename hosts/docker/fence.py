@@ -1,9 +1,10 @@
-"""Requests to a host's Docker Engine that change something go under the fence of the host's lock, like every other change.
+"""Requests to a host's Docker Engine that change something go under the fence of the host's lock, like every other
+change.
 
-The forwarded socket has no place for a test: a request that was written while the lock was ours may be read after it was lost.
-So the whole request is standard input of one command on the host, which tests the token when all of it is there, and only then
-hands it to the engine through `docker system dial-stdio` (in every Docker CLI since 18.09: it is what `docker -H ssh://…` runs).
-Questions go through the socket as before.
+The forwarded socket has no place for a test: a request that was written while the lock was ours may be read after it
+was lost. So the whole request is standard input of one command on the host, which tests the token when all of it is
+there, and only then hands it to the engine through `docker system dial-stdio` (in every Docker CLI since 18.09: it is
+what `docker -H ssh://…` runs). Questions go through the socket as before.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from hosts.coordination.fencing import Locked, changing, token_of
 SOCKET: Final = "/var/run/docker.sock"
 CHANGING: Final = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 QUESTIONS: Final = re.compile(r"/(containers/[^/]+/(exec|wait|attach|resize)|exec/[^/]+/(start|resize)|auth)$")
-"""Posted, but changing nothing by themselves: a command inside a container that changes something goes as `docker exec` through
+"""Posted, but changing nothing by themselves: a command inside a container that changes something goes as `docker exec`
+through
 `fencing.change` instead."""
 LONGEST_S: Final = 3600.0
 DIAL: Final = f"""\

@@ -52,7 +52,8 @@ class FoundFiles:
 def search_compose_files(host: Host, docker_root: str, also: Iterable[str] = ()) -> FoundFiles:
     """Search a host for compose files, and fetch the texts at the paths in `also`.
 
-    Raises CouldNotLookError when the host does not answer or its search did not end in time: files not seen may say anything.
+    Raises CouldNotLookError when the host does not answer or its search did not end in time: files not seen may say
+    anything.
     """
     return _ask(host, DEEPEST, docker_root, also)
 
@@ -77,7 +78,8 @@ def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> Foun
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: its compose files could not be read: {answer.error_text or f'exit status {answer.exit_code}'}. "
+            f"{host.name}: its compose files could not be read: "
+            f"{answer.error_text or f'exit status {answer.exit_code}'}. "
             f"Try: ssh {host.name} find / -maxdepth {DEEPEST} -name '*compose*.yml'"
         )
     found, status = parse_found(host.name, answer.stdout)
@@ -87,7 +89,8 @@ def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> Foun
         )
     if status == TIMED_OUT:
         raise NotObservedError(
-            f"{host.name}: the search for compose files did not end within {SEARCH_S} s ({len(found.compose)} seen by then). "
+            f"{host.name}: the search for compose files did not end within {SEARCH_S} s ({len(found.compose)} seen by "
+            "then). "
             f"Expected: all of its disks searched. Look which disk is slow: ssh {host.name} df"
         )
     return found

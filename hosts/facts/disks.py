@@ -1,4 +1,6 @@
-"""What disks did, from the kernel's counters: a host's from /proc/diskstats, a container's from its control group. Pure."""
+"""What disks did, from the kernel's counters: a host's from /proc/diskstats, a container's from its control group.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,11 @@ def parse_disks(text: str, watched: Collection[str]) -> tuple[dict[str, DiskUse]
 
 
 def parse_blocks(text: str, numbers: Mapping[str, str]) -> dict[str, dict[str, DiskUse]]:
-    """Return what each container read and wrote by disk, from io.stat or, in version 1, blkio.throttle.io_service_bytes_recursive.
+    """Return what each container read and wrote by disk, from io.stat or, in version 1,
+    blkio.throttle.io_service_bytes_recursive.
 
-    What is not one of the named disks counts as the others. A container of which only the file's name stands there has neither read
-    nor written; one that does not stand there was not looked at.
+    What is not one of the named disks counts as the others. A container of which only the file's name stands there has
+    neither read nor written; one that does not stand there was not looked at.
     """
     moved: dict[str, dict[str, list[int]]] = {}
     for row in filter(None, map(BLOCK_ROW.match, text.splitlines())):

@@ -27,7 +27,8 @@ def gather_facts(host: Host) -> HostFacts:
     ended = time.time()
     if answer.exit_code or mark not in answer.text:
         raise NotObservedError(
-            f"{host.name}: facts could not be gathered: {answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
+            f"{host.name}: facts could not be gathered: "
+            f"{answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
         )
     now = datetime.now(UTC)
     return parse_facts(host.name, answer.text, mark, gathered_at=now, our_clock=(started, ended))

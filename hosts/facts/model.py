@@ -139,13 +139,15 @@ class HostFacts:
         """Raise CouldNotLookError when the engine did not answer: nothing is known about containers then."""
         if not self.docker_version:
             raise NotObservedError(
-                f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). Try: ssh {self.host} docker version"
+                f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). "
+                f"Try: ssh {self.host} docker version"
             )
 
     def need_sockets(self) -> None:
         """Raise CouldNotLookError when the listening sockets could not be read."""
         if self.listening_error:
             raise NotObservedError(
-                f"{self.host}: its listening sockets could not be read ({self.listening_error}). Expected: an answer of ss (package iproute2). "
+                f"{self.host}: its listening sockets could not be read ({self.listening_error}). Expected: an answer "
+                "of ss (package iproute2). "
                 f"Try: ssh {self.host} ss -Hltnup"
             )

@@ -21,7 +21,10 @@ DF_ROW: Final = re.compile(
 )
 """A device (`//nas/old things`) and a mount point may hold spaces: the figures between them tell where each ends."""
 VANISHED: Final = re.compile(
-    r"(?:\s*error(?: response from daemon)?:? (?:get \S+: )?(?:no such (?:object|container|image|volume|network): \S+|network \S+ not found))+\s*",
+    (
+        r"(?:\s*error(?: response from daemon)?:? (?:get \S+: )?(?:no such "
+        r"(?:object|container|image|volume|network): \S+|network \S+ not found))+\s*"
+    ),
     re.IGNORECASE,
 )
 """All that `docker inspect` of API 1.41 to 1.51 complains of when something was removed since it was listed."""
@@ -47,7 +50,10 @@ def parse_sections(output: str, mark: str) -> dict[str, Section]:
     """Cut the output of the script into its sections."""
     sections = {}
     pattern = re.compile(
-        rf"^{re.escape(mark)} begin (?P<name>\w+)\n(?P<text>.*?)\n?^{re.escape(mark)} end (?P=name) (?P<status>\d+) ?(?P<error>[^\n]*)$",
+        (
+            rf"^{re.escape(mark)} begin (?P<name>\w+)\n(?P<text>.*?)\n?^{re.escape(mark)} end (?P=name) "
+            r"(?P<status>\d+) ?(?P<error>[^\n]*)$"
+        ),
         re.MULTILINE | re.DOTALL,
     )
     for found in pattern.finditer(output):
@@ -108,7 +114,9 @@ def parse_facts(
 
 
 def _end(text: str) -> tuple[str, int]:
-    """Return address and port of `0100007F:1F90`: words of four bytes, each in the order of this machine's (little-endian) kernel."""
+    """Return address and port of `0100007F:1F90`: words of four bytes, each in the order of this machine's
+    (little-endian) kernel.
+    """
     raw, _, port = text.partition(":")
     packed = b"".join(bytes.fromhex(raw[at : at + 8])[::-1] for at in range(0, len(raw), 8))
     address = ip_address(packed)
@@ -117,7 +125,9 @@ def _end(text: str) -> tuple[str, int]:
 
 
 def _docker_error(found: Mapping[str, Section]) -> str:
-    """Return why the engine's answers don't count, "" when all are there: one list that is missing may hide anything."""
+    """Return why the engine's answers don't count, "" when all are there: one list that is missing may hide
+    anything.
+    """
     for name in ("docker", "info"):
         section = found.get(name, MISSING)
         if section.status or not section.text.strip():
@@ -133,7 +143,9 @@ def _reason(section: Section) -> str:
 
 
 def _is_listed(section: Section) -> bool:
-    """Return whether a list is whole: what was removed between `ls` and `inspect` is no longer there, the others are listed."""
+    """Return whether a list is whole: what was removed between `ls` and `inspect` is no longer there, the others are
+    listed.
+    """
     return section.status == 0 or (section.status == 1 and bool(VANISHED.fullmatch(section.error)))
 
 
@@ -165,7 +177,9 @@ def parse_clock(first: str, last: str, our_clock: tuple[float, float]) -> tuple[
 
 
 def _instant(text: str) -> tuple[float, float] | None:
-    """Return between which seconds a time of `date +%s.%N` lies; busybox knows no %N, so its time is good to a second."""
+    """Return between which seconds a time of `date +%s.%N` lies; busybox knows no %N, so its time is good
+    to a second.
+    """
     found = CLOCK.match(text.strip())
     if not found:
         return None
@@ -192,7 +206,9 @@ def parse_sizes(text: str) -> dict[str, int]:
 
 
 def parse_file_systems(disks: str, inodes: str) -> tuple[FileSystem, ...]:
-    """Join `df -P -k -a` and `df -P -i -a`, without what holds nothing (/proc); of two on one mount point the upper one counts."""
+    """Join `df -P -k -a` and `df -P -i -a`, without what holds nothing (/proc); of two on one mount point the upper one
+    counts.
+    """
     free_inodes = {row["mount"]: (_number(row["size"]), _number(row["free"])) for row in _df_rows(inodes)}
     rows = {row["mount"]: row for row in _df_rows(disks) if _number(row["size"]) and row["free"] != "-"}
     return tuple(_file_system(mount, row, *free_inodes.get(mount, (0, 0))) for mount, row in rows.items())

@@ -61,7 +61,9 @@ class FirewallVerdict(str, Enum):
 
 @dataclass(frozen=True)
 class FirewallRule:
-    """One rule (or a chain's policy) as its tool printed it; `ports` are the destination ports that it names, empty: all."""
+    """One rule (or a chain's policy) as its tool printed it; `ports` are the destination ports that it names, empty:
+    all.
+    """
 
     chain: str
     text: str
@@ -73,7 +75,8 @@ class FirewallRule:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a container used at one moment: memory without the page cache that can be dropped, processor seconds since its start.
+    """What a container used at one moment: memory without the page cache that can be dropped, processor seconds since
+    its start.
 
     `disks` by name, where they were asked: None when they could not be read.
     """
@@ -143,7 +146,9 @@ class SystemFacts:
             )
 
     def pruning(self) -> tuple[str, ...]:
-        """Return the files of systemd and cron that remove stopped containers or unused volumes; raises CouldNotLookError."""
+        """Return the files of systemd and cron that remove stopped containers or unused volumes; raises
+        CouldNotLookError.
+        """
         self.need("prunes")
         return self.prunes
 

@@ -120,7 +120,9 @@ def _plain(address: str) -> str:
 
 
 def parse_namespaces(text: str) -> dict[int, ContainerSockets]:
-    """Parse rows of /proc/PID/net/tcp and tcp6 (proc(5): addresses as hexadecimal words in the byte order of the processor)."""
+    """Parse rows of /proc/PID/net/tcp and tcp6 (proc(5): addresses as hexadecimal words in the byte order of the
+    processor).
+    """
     connections: dict[int, list[Connection]] = defaultdict(list)
     listening: dict[int, set[int]] = defaultdict(set)
     for row in filter(None, map(KERNEL_ROW.match, text.splitlines())):
@@ -143,7 +145,8 @@ def _kernel_address(words: str) -> str:
 
 
 def parse_firewall(text: str) -> tuple[FirewallRule, ...]:
-    """Parse the rules that accept, drop or reject, in their order, and policies that drop, of iptables-save and of `nft list ruleset`.
+    """Parse the rules that accept, drop or reject, in their order, and policies that drop, of iptables-save and of `nft
+    list ruleset`.
 
     When both tell, iptables' own words count: its rules stand in nft's answer again.
     """
@@ -200,7 +203,9 @@ def _ports(text: str) -> Iterator[int]:
 def parse_read_only(text: str) -> frozenset[str]:
     """Return the mount points of /proc/mounts that are read-only; of two on one point the upper one counts."""
     options = {
-        _unescaped(fields[1]): fields[3].split(",") for fields in map(str.split, text.splitlines()) if len(fields) > 3
+        _unescaped(fields[1]): fields[3].split(",")
+        for fields in map(str.split, text.splitlines())
+        if len(fields) > 3  # noqa: PLR2004
     }
     return frozenset(mount for mount, words in options.items() if "ro" in words)
 
@@ -236,12 +241,16 @@ def parse_owners(text: str) -> dict[str, tuple[int, int]]:
     """Return user and group by path, from `stat -c "%u %g %n"`."""
     rows = (line.split(" ", 2) for line in text.splitlines())
     return {
-        row[2]: (int(row[0]), int(row[1])) for row in rows if len(row) == 3 and row[0].isdigit() and row[1].isdigit()
+        row[2]: (int(row[0]), int(row[1]))
+        for row in rows
+        if len(row) == 3 and row[0].isdigit() and row[1].isdigit()  # noqa: PLR2004
     }
 
 
 def parse_synchronised(text: str) -> tuple[bool | None, str]:
-    """Return whether the clock is kept by a time server, and who says so: timedatectl, chronyc or ntpq; None: not understood."""
+    """Return whether the clock is kept by a time server, and who says so: timedatectl, chronyc or ntpq; None: not
+    understood.
+    """
     if found := re.search(r"^NTPSynchronized=(yes|no)$", text, re.MULTILINE):
         return found[1] == "yes", "timedatectl"
     if found := re.search(r"^Leap status\s*: (.+)$", text, re.MULTILINE):
@@ -262,7 +271,9 @@ def parse_limits(text: str) -> tuple[dict[int, int], int | None]:
 
 
 def parse_usage(text: str) -> dict[str, Usage]:
-    """Return what each container uses, from its control group: memory less its inactive file pages, as `docker stats` counts."""
+    """Return what each container uses, from its control group: memory less its inactive file pages, as `docker stats`
+    counts.
+    """
     memory: dict[str, int] = {}
     cache: dict[str, int] = {}
     cpu: dict[str, float] = {}
@@ -283,7 +294,9 @@ def parse_usage(text: str) -> dict[str, Usage]:
 
 
 def parse_processor(text: str) -> float | None:
-    """Return busy seconds of all processors since the start, from the first line of /proc/stat (proc(5)); idle and iowait are not busy."""
+    """Return busy seconds of all processors since the start, from the first line of /proc/stat (proc(5)); idle and
+    iowait are not busy.
+    """
     fields = text.split()
     if len(fields) < 5 or fields[0] != "cpu":  # noqa: PLR2004 user nice system idle
         return None

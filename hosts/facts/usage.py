@@ -22,14 +22,15 @@ LOOK_S: Final = 30.0
 def read_load(host: Host) -> dict[str, Usage]:
     """Return what each running container uses by its name, and the host itself under ""; raises CouldNotLookError.
 
-    The host's memory is what is not available, its processor time that of all processors since it was started, its disks those
-    that hold Docker's data and what containers mount.
+    The host's memory is what is not available, its processor time that of all processors since it was started, its
+    disks those that hold Docker's data and what containers mount.
     """
     mark = f"=={secrets.token_hex(8)}=="
     answer = host.run(["sh", "-s", "--", mark], stdin=SCRIPT, timeout_s=LOOK_S)
     if answer.exit_code or f"{mark} end" not in answer.text:
         raise NotObservedError(
-            f"{host.name}: what it uses could not be read: {answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
+            f"{host.name}: what it uses could not be read: "
+            f"{answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
         )
     return parse_load(answer.text, mark)
 

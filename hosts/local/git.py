@@ -66,8 +66,9 @@ def read_project_commit(project: Path, own: str = OWN_CHECKS, root: Path = ROOT)
 def read_commit(root: Path = ROOT, own: str = OWN_CHECKS) -> str:
     """Return the commit, with "+changes" when the work tree differs from it; "unknown" outside a checkout.
 
-    "+unknown" stands for a work tree that git could not compare. Approvals and waivers come after what they are about, so they don't
-    count as changes. A file of the code that git does not know counts, also one that is ignored: Python and pytest load it all the same.
+    "+unknown" stands for a work tree that git could not compare. Approvals and waivers come after what they are about,
+    so they don't count as changes. A file of the code that git does not know counts, also one that is ignored: Python
+    and pytest load it all the same.
     """
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel").strip()).resolve() != root.resolve():
@@ -89,7 +90,9 @@ def is_committed(commit: str) -> bool:
 
 
 def read_code_digest(root: Path = ROOT, own: Path | None = None) -> str:
-    """Return the SHA-256 over every file of the code as it lies on the disk, whatever git says of it; `own` is the folder of own checks."""
+    """Return the SHA-256 over every file of the code as it lies on the disk, whatever git says of it; `own` is the
+    folder of own checks.
+    """
     digests = {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in _code_files(root)
     }
@@ -98,7 +101,9 @@ def read_code_digest(root: Path = ROOT, own: Path | None = None) -> str:
 
 
 def read_own_digests(own: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a folder of own checks, by its path in it; none where there is no such folder."""
+    """Return the SHA-256 of each file of a folder of own checks, by its path in it; none where there is no
+    such folder.
+    """
     files = (
         sorted(path for path in own.rglob("*") if path.is_file() and CACHE not in path.parts) if own.is_dir() else []
     )
@@ -112,7 +117,8 @@ def _code_files(root: Path) -> Iterator[Path]:
 
 
 def _differs(root: Path, is_loaded: Callable[[str], bool], below: str = ".") -> bool:
-    """Return whether a file differs from the commit: one that git knows, or one that a run loads and that git does not know.
+    """Return whether a file differs from the commit: one that git knows, or one that a run loads and that git does not
+    know.
 
     `below` is where `root` lies in its checkout: git lists paths from the top.
     """

@@ -9,5 +9,5 @@ from functools import cache
 
 @cache
 def operator_name() -> str:
-    """Return user@machine; asked once, since it goes into every line of an audit log and getpass reads /etc/passwd each time."""
+    """Return user@machine, asked once: every line of an audit log has it, and getpass reads a file each time."""
     return f"{getpass.getuser()}@{socket.gethostname()}"

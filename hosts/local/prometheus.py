@@ -70,10 +70,17 @@ class Prometheus:
     def _post(self, asked: Mapping[str, str]) -> tuple[int, bytes]:
         ends, content = time.monotonic() + DEADLINE_S, bytearray()
         try:
-            with _session() as session, session.post(
-                f"{self.url.rstrip('/')}/api/v1/query_range", data=asked, auth=_Header(self.authorization), timeout=(CONNECT_S, DEADLINE_S),
-                stream=True, allow_redirects=False,
-            ) as answer:  # fmt: skip
+            with (
+                _session() as session,
+                session.post(
+                    f"{self.url.rstrip('/')}/api/v1/query_range",
+                    data=asked,
+                    auth=_Header(self.authorization),
+                    timeout=(CONNECT_S, DEADLINE_S),
+                    stream=True,
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 for piece in answer.iter_content(PIECE_BYTES):
                     content += piece
                     if time.monotonic() > ends:
@@ -82,7 +89,8 @@ class Prometheus:
                         )
                     if len(content) > MOST_BYTES:
                         raise NotObservedError(
-                            f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4"
+                            f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer "
+                            "hosts: --shard 1/4"
                         )
                 return answer.status_code, bytes(content)
         except requests.Timeout:
@@ -100,7 +108,9 @@ class Prometheus:
 
 
 def _session() -> requests.Session:
-    """Return a session that goes through no proxy, and takes no credentials or roots, of the operator's shell (requests: `Session.trust_env`)."""
+    """Return a session that goes through no proxy, and takes no credentials or roots, of the operator's shell
+    (requests: `Session.trust_env`).
+    """
     session = requests.Session()
     session.trust_env = False
     return session
@@ -165,7 +175,9 @@ def _point(pair: Any) -> tuple[float, float] | None:
 
 
 def _kind_of(content: bytes) -> str:
-    """Return the kind of error that Prometheus names, in its own fixed words; its text may quote what was asked with."""
+    """Return the kind of error that Prometheus names, in its own fixed words; its text may quote what was
+    asked with.
+    """
     try:
         kind = json.loads(content).get("errorType")
     except (ValueError, AttributeError, RecursionError):

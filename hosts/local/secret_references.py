@@ -25,7 +25,8 @@ def resolve_secret(reference: str, container_env: Mapping[str, str] | None = Non
     if not match:
         # It may be the secret itself, written where its reference belongs: it is not shown.
         raise InputError(
-            "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not shown here"
+            "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is "
+            "not shown here"
         )
     rest = match["rest"]
     if match["kind"] == "env":
@@ -74,5 +75,6 @@ def _text(reference: str, content: bytes) -> str:
     except UnicodeDecodeError as error:
         # No cause: it carries the bytes.
         raise InputError(
-            f"secret {reference}: byte {error.start} is not UTF-8; expected text. Save it as UTF-8, or as base64 if it is a key"
+            f"secret {reference}: byte {error.start} is not UTF-8; expected text. Save it as UTF-8, or as "
+            "base64 if it is a key"
         ) from None

@@ -36,7 +36,8 @@ def sign_text(path: Path, namespace: str, public_key: str, private_key: Path | N
         answer = _keygen(["-Y", "sign", "-q", "-f", str(own), "-n", namespace, str(path)], b"", SIGN_S)
     if answer.returncode or not signature.exists():
         raise InputError(
-            f"{path}: could not be signed: {_said(answer)}. Expected: the private half of {public_key[:40]}… as --key FILE, in ~/.ssh "
+            f"{path}: could not be signed: {_said(answer)}. Expected: the private half of {public_key[:40]}… as --key "
+            "FILE, in ~/.ssh "
             "or in the agent. Look: ssh-add -L"
         )
     return signature
@@ -82,7 +83,8 @@ def open_signer(key: Path) -> KeySigner:
     found = FINGERPRINT.search(answer.stdout.decode("utf-8", "replace"))
     if answer.returncode or not found:
         raise InputError(
-            f"{key}: no key to sign with: {_said(answer)}. Expected: a private key, or its public half. Look: ssh-keygen -l -f {key}"
+            f"{key}: no key to sign with: {_said(answer)}. Expected: a private key, or its public half. Look: "
+            f"ssh-keygen -l -f {key}"
         )
     return KeySigner(key, found[0])
 

@@ -50,7 +50,9 @@ class Manifest:
     said: dict[str, int] = field(default_factory=dict, init=False)
 
     def raw_lines(self) -> Iterator[bytes]:
-        """Yield the lines in path order, unparsed; raises CouldNotLookError when the manifest was cut off or is none."""
+        """Yield the lines in path order, unparsed; raises CouldNotLookError when the manifest was cut off
+        or is none.
+        """
         count = 0
         try:
             for line in self._stream():
@@ -67,7 +69,8 @@ class Manifest:
                 yield line
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise NotObservedError(
-                f"{self._where()} was damaged on its way: {error}. Expected: a last line that says it is whole. Try again"
+                f"{self._where()} was damaged on its way: {error}. Expected: a last line that says it is "
+                "whole. Try again"
             ) from error
         raise NotObservedError(f"{self._where()} ends in the middle. Expected: a last line that says so. Try again")
 
@@ -83,7 +86,8 @@ class Manifest:
         said = {name: int(value) for name, value in self.parsed(line).items()}
         if count and said.get("entries") != count:
             raise NotObservedError(
-                f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says itself. Try again"
+                f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says "
+                "itself. Try again"
             )
         self.said = said
 
@@ -102,7 +106,8 @@ class Manifest:
         return (self.parsed(line) for line in self.raw_lines())
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """Yield (path, digest of the content) of each file; a hard link has the digest of the file that it is linked to.
+        """Yield (path, digest of the content) of each file; a hard link has the digest of the file that it is linked
+        to.
 
         What vanished while it was read is left out: it is no longer there.
         """
@@ -112,7 +117,8 @@ class Manifest:
                 digest = entry.get("content") or known.get(entry.get("linked_to", ""))
                 if digest is None:
                     raise NotObservedError(
-                        f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it was read. Try again"
+                        f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it "
+                        "was read. Try again"
                     )
                 if "linked_to" in entry:
                     known[entry["path"]] = digest
@@ -189,7 +195,9 @@ def _encoded(path: str) -> bytes:
 
 
 def _path_of(line: bytes) -> bytes:
-    """Return the path as it stands in a line: a quote within it has a backslash, so it ends before the first bare one."""
+    """Return the path as it stands in a line: a quote within it has a backslash, so it ends before the
+    first bare one.
+    """
     return line[len(BEGIN) + 1 : line.index(TYPE)]
 
 

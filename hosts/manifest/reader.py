@@ -25,9 +25,11 @@ REMOVE_S: Final = 60.0
 def run_helper(
     fleet: Fleet, host: str, name: str, argv: list[str], program: bytes, *, timeout_s: float, lacking: str
 ) -> CommandResult:
-    """Run a program, given over standard input, in a helper container that is named `name`; one that outlives its deadline is removed.
+    """Run a program, given over standard input, in a helper container that is named `name`; one that outlives its
+    deadline is removed.
 
-    Raises DeadlineError, and CouldNotLookError that begins with what is `lacking` when the container can't be run or fails.
+    Raises DeadlineError, and CouldNotLookError that begins with what is `lacking` when the container can't be run or
+    fails.
     """
     try:
         answer = change(fleet, host, argv, stdin=program, timeout_s=timeout_s)
@@ -44,7 +46,8 @@ def run_helper(
 def read_manifest(fleet: Fleet, host: str, place: str, move_label: str = "", *, level: str = "full") -> Manifest:
     """Return the manifest of a volume (its name) or of a path of the host; one container, read-only, without network.
 
-    The container carries `move_label` when it is made for a move. Raises CouldNotLookError when the manifest can't be made.
+    The container carries `move_label` when it is made for a move. Raises CouldNotLookError when the manifest can't be
+    made.
     """
     name = f"{NAME}-manifest-{secrets.token_hex(6)}"
     answer = run_helper(
@@ -64,7 +67,9 @@ FROM_STDIN: Final = (
     "hashlib.sha256(text).hexdigest() == sys.argv.pop(1) or sys.exit('the program did not arrive whole'); "
     "exec(compile(text, 'manifest_program.py', 'exec'))"
 )
-"""Runs a program that comes over standard input if it is the one whose digest stands in the command: no file of it can be replaced."""
+"""Runs a program that comes over standard input if it is the one whose digest stands in the command: no file of it can
+be replaced.
+"""
 
 
 def program_words() -> list[str]:
@@ -97,7 +102,9 @@ def manifest_words(
 
 
 def manifest_argv(name: str, place: str, move_label: str, level: str = "full") -> list[str]:
-    """Return the command; a program on standard input can't be imported by worker processes, as a file in /tmp it can."""
+    """Return the command; a program on standard input can't be imported by worker processes, as a file in
+    /tmp it can.
+    """
     kind = "bind" if place.startswith("/") else "volume"
     mount = f"type={kind},source={place},target=/data,readonly" + (",volume-nocopy" if kind == "volume" else "")
     label = ["--label", f"{LABEL_MOVE}={move_label}"] if move_label else []

@@ -27,16 +27,34 @@ class OpenedConnection:
 def watch_openings(
     fleet: Fleet, host: str, container: str, port: int, *, seconds: float, until: str = ""
 ) -> tuple[OpenedConnection, ...]:
-    """Return the connections at a port that are opened in a container's network within some seconds; with `until` it ends at one to that address.
+    """Return the connections at a port that are opened in a container's network within some seconds; with `until` it
+    ends at one to that address.
 
     Packets are seen by a helper container in that network (packet(7)); raises CouldNotLookError when it can't be run.
     """
     name = f"{NAME}-openings-{secrets.token_hex(6)}"
     words = ["python3", "-", str(port), str(seconds), *([until] if until else [])]
     argv = [
-        "docker", "run", "--rm", "--interactive", "--name", name, "--network", f"container:{container}", "--log-driver", "none",
-        "--read-only", "--cap-drop", "ALL", "--cap-add", "NET_RAW", "--label", f"{LABEL_ROLE}=openings", TOOLBOX_IMAGE, *words,
-    ]  # fmt: skip
+        "docker",
+        "run",
+        "--rm",
+        "--interactive",
+        "--name",
+        name,
+        "--network",
+        f"container:{container}",
+        "--log-driver",
+        "none",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--cap-add",
+        "NET_RAW",
+        "--label",
+        f"{LABEL_ROLE}=openings",
+        TOOLBOX_IMAGE,
+        *words,
+    ]
     lacking = f"the connections of {container} could not be watched"
     answer = run_helper(fleet, host, name, argv, PROGRAM, timeout_s=seconds + START_S, lacking=lacking)
     return parse_openings(answer.text)

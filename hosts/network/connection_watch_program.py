@@ -1,6 +1,8 @@
-"""Print which TCP connections are opened in this network for some seconds: `PORT SECONDS [ADDRESS]`; with an address it ends at the first to it.
+"""Print which TCP connections are opened in this network for some seconds: `PORT SECONDS [ADDRESS]`; with an address it
+ends at the first to it.
 
-Runs in the toolbox, in the network of another container: connections that live for milliseconds stand in no list of the kernel.
+Runs in the toolbox, in the network of another container: connections that live for milliseconds stand in no list of the
+kernel.
 """
 
 from __future__ import annotations

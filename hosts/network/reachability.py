@@ -43,7 +43,8 @@ WORDS: Final = (
     ("bad address", Outcome.NO_NAME),
     ("prohibited", Outcome.NO_ROUTE),
 )
-"""What bash and nc call it (strerror(3), gai_strerror(3)); an administrator's "prohibited" is EHOSTUNREACH or EACCES."""
+"""What bash and nc call it (strerror(3), gai_strerror(3)); an administrator's "prohibited" is EHOSTUNREACH or EACCES.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Attempt:
 
 @dataclass(frozen=True)
 class PathSize:
-    """The largest packet that a path carries: bytes, 0 when none of those tried passed; `is_silent`: larger ones vanish without a word."""
+    """The largest packet that a path carries: bytes, 0 when none of those tried passed; `is_silent`: larger ones vanish
+    without a word.
+    """
 
     packet_bytes: int | None
     is_silent: bool = False
@@ -81,7 +84,8 @@ def try_connections(host: Host, ends: Iterable[tuple[str, int]]) -> Reachability
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: connections could not be tried from it: {answer.error_text or f'exit status {answer.exit_code}'}. "
+            f"{host.name}: connections could not be tried from it: "
+            f"{answer.error_text or f'exit status {answer.exit_code}'}. "
             f"Try: ssh {host.name} bash -c 'exec 3<>/dev/tcp/{wanted[0][0]}/{wanted[0][1]}'"
         )
     return parse_reached(answer.text)

@@ -20,7 +20,9 @@ SENT: Final = re.compile(r"^(\d+) bytes .*copied, ([\d.]+) s", re.MULTILINE)
 
 
 def send_sample(host: Host, address: str, port: int) -> float | None:
-    """Send zeros from a host to a listener and return bytes per second; None where bash, dd or timeout is not there or tells nothing."""
+    """Send zeros from a host to a listener and return bytes per second; None where bash, dd or timeout is not there or
+    tells nothing.
+    """
     argv = ["bash", "-c", SEND, "send", address, str(port), str(LONGEST_S), str(BLOCK), str(BLOCKS)]
     answer = host.run(argv, timeout_s=LONGEST_S + SPARE_S)
     sent = SENT.search(answer.text)

@@ -1,7 +1,7 @@
 """Writing what comes over standard input, whole or not at all.
 
-When the operator's machine dies, standard input ends as if all had come: a script that takes that for the end of a file keeps
-half of it, or an empty one, under the right name. So the number of bytes goes along.
+When the operator's machine dies, standard input ends as if all had come: a script that takes that for the end of a file
+keeps half of it, or an empty one, under the right name. So the number of bytes goes along.
 """
 
 from __future__ import annotations
@@ -19,5 +19,7 @@ take() {
 
 
 def taking(script: str, name: str, content: bytes, *arguments: str) -> list[str]:
-    """Return argv of a script that stores `content`, which it gets over standard input, with `take`; `name` is its `$0`."""
+    """Return argv of a script that stores `content`, which it gets over standard input, with `take`; `name` is its
+    `$0`.
+    """
     return ["sh", "-c", TAKE + script, name, str(len(content)), *arguments]

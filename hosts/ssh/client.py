@@ -31,9 +31,21 @@ CONTROL_DEADLINE_S: Final = 15.0
 LONGEST_BASE: Final = 40
 LAST_WORD_S: Final = 2.0
 MASTER_OPTIONS: Final = (
-    "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-o", f"ConnectTimeout={CONNECT_DEADLINE_S}",
-    "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-o", "StreamLocalBindMask=0177", "-o", "ExitOnForwardFailure=no",
-)  # fmt: skip
+    "-o",
+    "ControlMaster=yes",
+    "-o",
+    "ControlPersist=no",
+    "-o",
+    f"ConnectTimeout={CONNECT_DEADLINE_S}",
+    "-o",
+    "ServerAliveInterval=5",
+    "-o",
+    "ServerAliveCountMax=3",
+    "-o",
+    "StreamLocalBindMask=0177",
+    "-o",
+    "ExitOnForwardFailure=no",
+)
 WRONG_KEY: Final = re.compile(r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED|no matching host key type")
 SEEN_KEY: Final = re.compile(r"SHA256:[A-Za-z0-9+/]+")
 
@@ -42,7 +54,9 @@ class SshHost:
     """A machine reached over ssh; opens its connection at the first command."""
 
     def __init__(self, name: str, address: str, folder: Path, options: tuple[str, ...] = ()) -> None:
-        """Take the ssh name, the address that other hosts use, a private folder of its own for sockets and further ssh options."""
+        """Take the ssh name, the address that other hosts use, a private folder of its own for sockets and further ssh
+        options.
+        """
         self.name = name
         self.address = address
         self.toolbox = TOOLBOX_IMAGE  # its id, once prepare has compared it
@@ -87,7 +101,8 @@ class SshHost:
         except subprocess.TimeoutExpired as expired:
             _abandon(child)
             raise DeadlineError(
-                f"{self.name}: {shlex.join(argv[:4])[:120]} did not end within {timeout_s:.0f} s. Look: ssh {self.name} ps aux"
+                f"{self.name}: {shlex.join(argv[:4])[:120]} did not end within {timeout_s:.0f} s. Look: ssh "
+                f"{self.name} ps aux"
             ) from expired
         except BaseException:
             _abandon(child)
@@ -191,7 +206,8 @@ class SshHost:
     def _forward_again(self, remote: str, local: Endpoint | Path) -> None:
         """Forward as before the connection was lost; what can't be forwarded again is never handed out again.
 
-        Its port may be another process' by now, which would be given what is meant for the service, credentials included.
+        Its port may be another process' by now, which would be given what is meant for the service, credentials
+        included.
         """
         try:
             self._control_command("forward", "-L", _forward(local, remote))
@@ -217,7 +233,8 @@ class SshHost:
         seen = SEEN_KEY.search(text)
         return RefusedError(
             f"{self.name}: its ssh host key is {seen.group() if seen else 'another or of another type'}. "
-            f"Expected: the pinned one. Another machine answers, or it was installed anew. Look: ssh-keyscan {self.name}; "
+            "Expected: the pinned one. Another machine answers, or it was installed anew. Look: ssh-keyscan "
+            f"{self.name}; "
             f"if the key is right, pin it again: {typed_command('pin', environment=ANY)}"
         )
 

@@ -1,6 +1,7 @@
 """Who a host is, read over a connection that accepts one host key only: the one that is recorded.
 
-Candidates are the keys that the operator's own known_hosts has for the host; the connection that succeeds proves which one it was.
+Candidates are the keys that the operator's own known_hosts has for the host; the connection that succeeds proves which
+one it was.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ ASK: Final = (
 def read_identity(name: str, ssh_config: Path | None) -> Identity:
     """Return a host's identity.
 
-    Raises InputError when ssh refuses its own configuration, CouldNotLookError when ssh does not trust the host yet or it
-    does not answer, RefusedError when it has none of the keys that known_hosts has for it.
+    Raises InputError when ssh refuses its own configuration, CouldNotLookError when ssh does not trust the host yet or
+    it does not answer, RefusedError when it has none of the keys that known_hosts has for it.
     """
     flags = ("-F", str(ssh_config.resolve())) if ssh_config else ()
     config = read_ssh_settings(name, flags)
@@ -75,7 +76,9 @@ def _ask(name: str, flags: tuple[str, ...], keys: list[str]) -> tuple[CommandRes
 
 
 def only_key(name: str, key: str, known_hosts: Path) -> tuple[str, ...]:
-    """Write a known_hosts with this one key and return the options that make ssh accept no other, and ask for its kind."""
+    """Write a known_hosts with this one key and return the options that make ssh accept no other, and ask
+    for its kind.
+    """
     known_hosts.write_text(f"{name} {key}\n", encoding="utf-8")
     kind = key.split(maxsplit=1)[0]
     settings = {
@@ -94,7 +97,8 @@ def read_ssh_settings(name: str, flags: tuple[str, ...]) -> dict[str, str]:
     if answer.returncode:
         said = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
         raise InputError(
-            f"{name}: ssh refuses its configuration: {said[-1]}. Expected: one that it reads. Try: ssh {' '.join((*flags, '-G', name))}"
+            f"{name}: ssh refuses its configuration: {said[-1]}. Expected: one that it reads. Try: ssh "
+            f"{' '.join((*flags, '-G', name))}"
         )
     return {key: value for key, _, value in (line.partition(" ") for line in answer.stdout.splitlines())}
 
@@ -123,7 +127,8 @@ def _known_keys(name: str, config: dict[str, str]) -> list[str]:
         keys += parse_known_keys(_run_here(["ssh-keygen", "-F", wanted, "-f", str(Path(file).expanduser())]).stdout)
     if not keys:
         raise NotObservedError(
-            f"{name}: no host key of {wanted} in known_hosts. Expected: one (a certificate authority alone can't be pinned). "
+            f"{name}: no host key of {wanted} in known_hosts. Expected: one (a certificate authority alone can't be "
+            "pinned). "
             f"Connect once by hand and compare it: ssh {name} true"
         )
     return sorted(dict.fromkeys(keys), key=_rank)

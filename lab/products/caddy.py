@@ -1,4 +1,6 @@
-"""Caddy on the source host: a virtual host for every web service that the lab has, with certificates of its own authority."""
+"""Caddy on the source host: a virtual host for every web service that the lab has, with certificates of its own
+authority.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,42 @@ from lab.containers import NETWORK, run_container, wait_for_port, write_file
 from lab.settings import CADDY, SERVICES
 
 RUN: Final = (
-    "--name", "caddy", "--network", NETWORK, "--publish", "80:80", "--publish", "443:443", "--publish", "443:443/udp",
-    "--volume", "caddy_data:/data", "--volume", "caddy_config:/config", "--volume", "/srv/caddy/Caddyfile:/etc/caddy/Caddyfile:ro",
-    "--restart", "unless-stopped", "--cap-add", "NET_ADMIN", "--stop-timeout", "30", "--label", "team=platform", CADDY,
-)  # fmt: skip
+    "--name",
+    "caddy",
+    "--network",
+    NETWORK,
+    "--publish",
+    "80:80",
+    "--publish",
+    "443:443",
+    "--publish",
+    "443:443/udp",
+    "--volume",
+    "caddy_data:/data",
+    "--volume",
+    "caddy_config:/config",
+    "--volume",
+    "/srv/caddy/Caddyfile:/etc/caddy/Caddyfile:ro",
+    "--restart",
+    "unless-stopped",
+    "--cap-add",
+    "NET_ADMIN",
+    "--stop-timeout",
+    "30",
+    "--label",
+    "team=platform",
+    CADDY,
+)
 UPSTREAMS: Final = {
-    "n8n": "n8n:5678", "keycloak": "keycloak:8080", "grafana": "grafana:3000", "minio": "minio:9000", "rabbitmq": "rabbitmq:15672",
-    "waha": "waha:3000", "metabase": "metabase:3000", "orders": "orders:8080",
-}  # fmt: skip
+    "n8n": "n8n:5678",
+    "keycloak": "keycloak:8080",
+    "grafana": "grafana:3000",
+    "minio": "minio:9000",
+    "rabbitmq": "rabbitmq:15672",
+    "waha": "waha:3000",
+    "metabase": "metabase:3000",
+    "orders": "orders:8080",
+}
 """What is behind each service's virtual host: the links from caddy of the inventory, and the lab's own application."""
 
 HEAD: Final = """{

@@ -10,9 +10,22 @@ from lab.settings import GRAFANA
 
 KINDS: Final = ("prometheus", "loki")
 RUN: Final = (
-    "--name", "grafana", "--network", NETWORK, "--publish", "3000:3000", "--volume", "grafana_data:/var/lib/grafana",
-    "--volume", "/srv/grafana/provisioning:/etc/grafana/provisioning:ro", "--restart", "unless-stopped", "--label", "team=observability", GRAFANA,
-)  # fmt: skip
+    "--name",
+    "grafana",
+    "--network",
+    NETWORK,
+    "--publish",
+    "3000:3000",
+    "--volume",
+    "grafana_data:/var/lib/grafana",
+    "--volume",
+    "/srv/grafana/provisioning:/etc/grafana/provisioning:ro",
+    "--restart",
+    "unless-stopped",
+    "--label",
+    "team=observability",
+    GRAFANA,
+)
 
 
 def create(passwords: dict[str, str]) -> None:

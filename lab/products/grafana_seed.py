@@ -33,7 +33,9 @@ def provisioning(kinds: tuple[str, ...]) -> str:
 
 
 def make_dashboards(base_url: str, admin_password: str, kinds: tuple[str, ...]) -> None:
-    """Fill a new Grafana whose data sources were provisioned; raises requests.HTTPError, and LabError when one of them is not there."""
+    """Fill a new Grafana whose data sources were provisioned; raises requests.HTTPError, and LabError when one of them
+    is not there.
+    """
     session = requests.Session()
     session.auth = ("admin", admin_password)
     there = session.get(f"{base_url}/api/datasources", timeout=DEADLINE_S).json()
@@ -90,5 +92,16 @@ def _rule(i: int) -> dict[str, Any]:
         "relativeTimeRange": {"from": 600, "to": 0},
         "model": {"expr": f"up < {i}", "refId": "A"},
     }
-    return {"uid": f"rule-{i}", "title": f"Target down {i}", "ruleGroup": "shop", "folderUID": FOLDER, "orgID": 1, "condition": "A",
-            "noDataState": "OK", "execErrState": "Error", "for": f"{i}m", "data": [ask], "labels": {"team": "shop"}}  # fmt: skip
+    return {
+        "uid": f"rule-{i}",
+        "title": f"Target down {i}",
+        "ruleGroup": "shop",
+        "folderUID": FOLDER,
+        "orgID": 1,
+        "condition": "A",
+        "noDataState": "OK",
+        "execErrState": "Error",
+        "for": f"{i}m",
+        "data": [ask],
+        "labels": {"team": "shop"},
+    }

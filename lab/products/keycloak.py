@@ -10,15 +10,44 @@ from lab.products.keycloak_seed import make_realms
 from lab.settings import KEYCLOAK
 
 RUN: Final = (
-    "--name", "keycloak", "--hostname", "sso", "--network", NETWORK, "--publish", "8081:8080", "--publish", "127.0.0.1:9000:9000",
-    "--volume", "keycloak_data:/opt/keycloak/data", "--volume", "keycloak_themes:/opt/keycloak/themes", "--restart", "unless-stopped",
-    "--memory", "1500m", "--stop-timeout", "60", "--label", "team=identity", KEYCLOAK, "start",
-)  # fmt: skip
+    "--name",
+    "keycloak",
+    "--hostname",
+    "sso",
+    "--network",
+    NETWORK,
+    "--publish",
+    "8081:8080",
+    "--publish",
+    "127.0.0.1:9000:9000",
+    "--volume",
+    "keycloak_data:/opt/keycloak/data",
+    "--volume",
+    "keycloak_themes:/opt/keycloak/themes",
+    "--restart",
+    "unless-stopped",
+    "--memory",
+    "1500m",
+    "--stop-timeout",
+    "60",
+    "--label",
+    "team=identity",
+    KEYCLOAK,
+    "start",
+)
 SETTINGS: Final = {
-    "KC_DB": "postgres", "KC_DB_URL": "jdbc:postgresql://postgres:5432/keycloak", "KC_DB_USERNAME": "keycloak", "KC_DB_POOL_MAX_SIZE": "15",
-    "KC_HEALTH_ENABLED": "true", "KC_METRICS_ENABLED": "true", "KC_HTTP_ENABLED": "true", "KC_HOSTNAME": "https://keycloak.shop.internal",
-    "KC_PROXY_HEADERS": "xforwarded", "KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1 -Xmx512m",
-}  # fmt: skip
+    "KC_DB": "postgres",
+    "KC_DB_URL": "jdbc:postgresql://postgres:5432/keycloak",
+    "KC_DB_USERNAME": "keycloak",
+    "KC_DB_POOL_MAX_SIZE": "15",
+    "KC_HEALTH_ENABLED": "true",
+    "KC_METRICS_ENABLED": "true",
+    "KC_HTTP_ENABLED": "true",
+    "KC_HOSTNAME": "https://keycloak.shop.internal",
+    "KC_PROXY_HEADERS": "xforwarded",
+    "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
+    "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1 -Xmx512m",
+}
 """Only the first compiler: on a busy machine of two cores it starts in half the time."""
 
 

@@ -12,10 +12,27 @@ from lab.containers import NETWORK, address, run_container, wait_for_http, write
 from lab.settings import LOKI
 
 RUN: Final = (
-    "--name", "loki", "--network", NETWORK, "--publish", "3100:3100", "--volume", "loki_data:/loki",
-    "--volume", "/srv/loki/config.yaml:/etc/loki/local-config.yaml:ro", "--restart", "unless-stopped", "--stop-timeout", "60",
-    "--cap-drop", "ALL", "--label", "team=observability", LOKI, "-config.file=/etc/loki/local-config.yaml",
-)  # fmt: skip
+    "--name",
+    "loki",
+    "--network",
+    NETWORK,
+    "--publish",
+    "3100:3100",
+    "--volume",
+    "loki_data:/loki",
+    "--volume",
+    "/srv/loki/config.yaml:/etc/loki/local-config.yaml:ro",
+    "--restart",
+    "unless-stopped",
+    "--stop-timeout",
+    "60",
+    "--cap-drop",
+    "ALL",
+    "--label",
+    "team=observability",
+    LOKI,
+    "-config.file=/etc/loki/local-config.yaml",
+)
 CONFIGURATION: Final = Path(__file__).parents[1] / "loki" / "config.yaml"
 STREAMS: Final = ({"job": "shop", "level": "info"}, {"job": "shop", "level": "error"}, {"job": "till", "level": "info"})
 STEP_S: Final = 600

@@ -10,13 +10,31 @@ from lab.products.metabase_seed import make_questions
 from lab.settings import METABASE
 
 RUN: Final = (
-    "--name", "metabase", "--network", NETWORK, "--publish", "3002:3000", "--restart", "unless-stopped", "--memory", "2g",
-    "--stop-timeout", "60", "--label", "team=analytics", METABASE,
-)  # fmt: skip
+    "--name",
+    "metabase",
+    "--network",
+    NETWORK,
+    "--publish",
+    "3002:3000",
+    "--restart",
+    "unless-stopped",
+    "--memory",
+    "2g",
+    "--stop-timeout",
+    "60",
+    "--label",
+    "team=analytics",
+    METABASE,
+)
 SETTINGS: Final = {
-    "MB_DB_TYPE": "postgres", "MB_DB_HOST": "postgres", "MB_DB_PORT": "5432", "MB_DB_DBNAME": "metabase", "MB_DB_USER": "metabase",
-    "MB_SITE_URL": "https://metabase.shop.internal", "JAVA_TIMEZONE": "America/Sao_Paulo",
-}  # fmt: skip
+    "MB_DB_TYPE": "postgres",
+    "MB_DB_HOST": "postgres",
+    "MB_DB_PORT": "5432",
+    "MB_DB_DBNAME": "metabase",
+    "MB_DB_USER": "metabase",
+    "MB_SITE_URL": "https://metabase.shop.internal",
+    "JAVA_TIMEZONE": "America/Sao_Paulo",
+}
 
 
 def create(passwords: dict[str, str]) -> None:

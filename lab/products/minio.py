@@ -12,10 +12,30 @@ from lab.hosts import ssh
 from lab.settings import MINIO
 
 RUN: Final = (
-    "--name", "minio", "--network", NETWORK, "--publish", "9010:9000", "--publish", "9011:9001", "--volume", "minio_data:/data",
-    "--restart", "always", "--stop-timeout", "60", "--label", "team=platform", "--log-opt", "max-size=5m",
-    MINIO, "server", "/data", "--console-address", ":9001",
-)  # fmt: skip
+    "--name",
+    "minio",
+    "--network",
+    NETWORK,
+    "--publish",
+    "9010:9000",
+    "--publish",
+    "9011:9001",
+    "--volume",
+    "minio_data:/data",
+    "--restart",
+    "always",
+    "--stop-timeout",
+    "60",
+    "--label",
+    "team=platform",
+    "--log-opt",
+    "max-size=5m",
+    MINIO,
+    "server",
+    "/data",
+    "--console-address",
+    ":9001",
+)
 ROOT_USER: Final = "lab-root"
 APP_BUCKET: Final = "parcels"
 PRIVATE_BUCKET: Final = "contracts"
@@ -24,7 +44,8 @@ BIG_BYTES: Final = 12 * 1024 * 1024
 MAKE_KEY: Final = """
 set -eu
 if command -v weed >/dev/null; then
-    printf '%s\\n' "s3.configure -user=parcels -access_key={key} -secret_key={secret} -buckets={bucket} -actions=Read,Write,List -apply" |
+    rights="-buckets={bucket} -actions=Read,Write,List"
+    printf '%s\\n' "s3.configure -user=parcels -access_key={key} -secret_key={secret} $rights -apply" |
         weed shell -master=127.0.0.1:9333 >/dev/null
 else
     export MC_HOST_lab="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000"
@@ -35,7 +56,10 @@ else
     rm /tmp/policy.json
 fi
 """
-POLICY: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::parcels","arn:aws:s3:::parcels/*"]}]}'
+POLICY: Final = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],'
+    '"Resource":["arn:aws:s3:::parcels","arn:aws:s3:::parcels/*"]}]}'
+)
 
 
 def create(passwords: dict[str, str]) -> None:
@@ -54,9 +78,13 @@ def create(passwords: dict[str, str]) -> None:
 def _client(password: str) -> Any:
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     return boto3.client(
-        "s3", endpoint_url=f"http://{address()}:9010", region_name="us-east-1", config=config,
-        aws_access_key_id=ROOT_USER, aws_secret_access_key=password,
-    )  # fmt: skip
+        "s3",
+        endpoint_url=f"http://{address()}:9010",
+        region_name="us-east-1",
+        config=config,
+        aws_access_key_id=ROOT_USER,
+        aws_secret_access_key=password,
+    )
 
 
 def _fill(client: Any) -> None:

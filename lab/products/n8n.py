@@ -10,16 +10,43 @@ from lab.products.n8n_seed import make_workflows
 from lab.settings import N8N
 
 RUN: Final = (
-    "--name", "n8n", "--network", NETWORK, "--publish", "5678:5678", "--volume", "n8n_data:/home/node/.n8n", "--restart", "always",
-    "--memory", "1500m", "--stop-timeout", "45", "--label", "team=automation", "--log-opt", "max-size=10m", N8N,
-)  # fmt: skip
+    "--name",
+    "n8n",
+    "--network",
+    NETWORK,
+    "--publish",
+    "5678:5678",
+    "--volume",
+    "n8n_data:/home/node/.n8n",
+    "--restart",
+    "always",
+    "--memory",
+    "1500m",
+    "--stop-timeout",
+    "45",
+    "--label",
+    "team=automation",
+    "--log-opt",
+    "max-size=10m",
+    N8N,
+)
 SETTINGS: Final = {
-    "DB_TYPE": "postgresdb", "DB_POSTGRESDB_HOST": "postgres", "DB_POSTGRESDB_DATABASE": "n8n", "DB_POSTGRESDB_USER": "n8n",
-    "N8N_HOST": "n8n.shop.internal", "N8N_PROTOCOL": "https", "WEBHOOK_URL": "https://n8n.shop.internal/", "N8N_PROXY_HOPS": "1",
-    "GENERIC_TIMEZONE": "America/Sao_Paulo", "N8N_SECURE_COOKIE": "false", "N8N_DIAGNOSTICS_ENABLED": "false",
-    "N8N_VERSION_NOTIFICATIONS_ENABLED": "false", "N8N_TEMPLATES_ENABLED": "false", "N8N_PERSONALIZATION_ENABLED": "false",
+    "DB_TYPE": "postgresdb",
+    "DB_POSTGRESDB_HOST": "postgres",
+    "DB_POSTGRESDB_DATABASE": "n8n",
+    "DB_POSTGRESDB_USER": "n8n",
+    "N8N_HOST": "n8n.shop.internal",
+    "N8N_PROTOCOL": "https",
+    "WEBHOOK_URL": "https://n8n.shop.internal/",
+    "N8N_PROXY_HOPS": "1",
+    "GENERIC_TIMEZONE": "America/Sao_Paulo",
+    "N8N_SECURE_COOKIE": "false",
+    "N8N_DIAGNOSTICS_ENABLED": "false",
+    "N8N_VERSION_NOTIFICATIONS_ENABLED": "false",
+    "N8N_TEMPLATES_ENABLED": "false",
+    "N8N_PERSONALIZATION_ENABLED": "false",
     "EXECUTIONS_DATA_PRUNE": "false",
-}  # fmt: skip
+}
 
 
 def create(passwords: dict[str, str]) -> None:

@@ -13,9 +13,22 @@ WORKFLOWS: Final = 12
 PROBE_PATH: Final = "longshore-probe"
 DEADLINE_S: Final = 60
 SCOPES: Final = (
-    "workflow:create", "workflow:read", "workflow:update", "workflow:delete", "workflow:list", "workflow:activate", "workflow:deactivate",
-    "execution:read", "execution:list", "credential:create", "credential:list", "credential:read", "tag:create", "tag:list", "workflowTags:update",
-)  # fmt: skip
+    "workflow:create",
+    "workflow:read",
+    "workflow:update",
+    "workflow:delete",
+    "workflow:list",
+    "workflow:activate",
+    "workflow:deactivate",
+    "execution:read",
+    "execution:list",
+    "credential:create",
+    "credential:list",
+    "credential:read",
+    "tag:create",
+    "tag:list",
+    "workflowTags:update",
+)
 
 
 def make_workflows(base_url: str, passwords: dict[str, str]) -> str:
@@ -70,8 +83,15 @@ def _node(
     name: str, kind: str, version: float, position: int, parameters: dict[str, Any], **more: Any
 ) -> dict[str, Any]:
     identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {position}"))
-    return {"id": identity, "name": name, "type": f"n8n-nodes-base.{kind}", "typeVersion": version, "position": [position, 0],
-            "parameters": parameters, **more}  # fmt: skip
+    return {
+        "id": identity,
+        "name": name,
+        "type": f"n8n-nodes-base.{kind}",
+        "typeVersion": version,
+        "position": [position, 0],
+        "parameters": parameters,
+        **more,
+    }
 
 
 def _chain(name: str, nodes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -90,7 +110,10 @@ def _probe(credentials: dict[str, Any]) -> dict[str, Any]:
         "options": {},
     }
     get = {"operation": "get", "propertyName": "cart", "key": "cart:6", "options": {}}
-    said = "={{ { nonce: $('Webhook').item.json.body.nonce, customers: $('Postgres').item.json.customers, cart: $json.cart } }}"
+    said = (
+        "={{ { nonce: $('Webhook').item.json.body.nonce, customers: $('Postgres').item.json.customers, cart: "
+        "$json.cart } }}"
+    )
     return _chain(
         PROBE_PATH,
         [

@@ -1,4 +1,6 @@
-"""RabbitMQ on the source host: exchanges of every type, classic and quorum queues with persistent messages, users with rights."""
+"""RabbitMQ on the source host: exchanges of every type, classic and quorum queues with persistent messages, users with
+rights.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,38 @@ from lab.containers import NETWORK, address, run_container, wait_for_http
 from lab.settings import RABBITMQ
 
 RUN: Final = (
-    "--name", "rabbitmq", "--hostname", "rabbit-shop", "--network", NETWORK, "--publish", "5672:5672", "--publish", "15672:15672",
-    "--volume", "rabbitmq_data:/var/lib/rabbitmq", "--restart", "unless-stopped", "--stop-timeout", "90", "--ulimit", "nofile=4096:8192",
-    "--label", "team=platform", RABBITMQ,
-)  # fmt: skip
+    "--name",
+    "rabbitmq",
+    "--hostname",
+    "rabbit-shop",
+    "--network",
+    NETWORK,
+    "--publish",
+    "5672:5672",
+    "--publish",
+    "15672:15672",
+    "--volume",
+    "rabbitmq_data:/var/lib/rabbitmq",
+    "--restart",
+    "unless-stopped",
+    "--stop-timeout",
+    "90",
+    "--ulimit",
+    "nofile=4096:8192",
+    "--label",
+    "team=platform",
+    RABBITMQ,
+)
 OPERATOR: Final = "operator"
 QUIET: Final = "+sbwt none +sbwtdcpu none +sbwtdio none"
 """Schedulers that wait without spinning: many brokers share this machine's cores."""
 QUEUES: Final[dict[str, dict[str, Any]]] = {
-    "parcels.work": {}, "parcels.all": {}, "parcels.failed": {}, "parcels.audit": {"x-queue-type": "quorum"}, "letters": {"x-max-length": 100_000},
-}  # fmt: skip
+    "parcels.work": {},
+    "parcels.all": {},
+    "parcels.failed": {},
+    "parcels.audit": {"x-queue-type": "quorum"},
+    "letters": {"x-max-length": 100_000},
+}
 BINDINGS: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
     ("parcels", "parcels.work", "parcel.new", {}),
     ("parcels", "parcels.failed", "parcel.failed.#", {}),

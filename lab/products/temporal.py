@@ -1,4 +1,6 @@
-"""Temporal's development server on the source host: a namespace that keeps its past for ten years, open and closed workflows, schedules."""
+"""Temporal's development server on the source host: a namespace that keeps its past for ten years, open and closed
+workflows, schedules.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,31 @@ from lab.hosts import ssh
 from lab.settings import TEMPORAL
 
 RUN: Final = (
-    "--name", "temporal", "--network", NETWORK, "--publish", "7233:7233", "--volume", "temporal_data:/data", "--restart", "unless-stopped",
-    "--stop-timeout", "60", "--label", "team=shop", TEMPORAL,
-    "server", "start-dev", "--ip", "0.0.0.0", "--db-filename", "/data/temporal.db", "--headless", "--log-level", "warn",  # noqa: S104 in the container
-)  # fmt: skip
+    "--name",
+    "temporal",
+    "--network",
+    NETWORK,
+    "--publish",
+    "7233:7233",
+    "--volume",
+    "temporal_data:/data",
+    "--restart",
+    "unless-stopped",
+    "--stop-timeout",
+    "60",
+    "--label",
+    "team=shop",
+    TEMPORAL,
+    "server",
+    "start-dev",
+    "--ip",
+    "0.0.0.0",  # noqa: S104
+    "--db-filename",
+    "/data/temporal.db",
+    "--headless",
+    "--log-level",
+    "warn",
+)
 NAMESPACE: Final = "shop"
 OPEN: Final = 40
 CLOSED: Final = 25

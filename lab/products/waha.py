@@ -9,9 +9,24 @@ from lab.products.waha_seed import make_sessions
 from lab.settings import WAHA
 
 RUN: Final = (
-    "--name", "waha", "--network", NETWORK, "--publish", "3001:3000", "--volume", "waha_sessions:/app/.sessions",
-    "--volume", "waha_media:/app/.media", "--restart", "always", "--stop-timeout", "60", "--label", "team=support", WAHA,
-)  # fmt: skip
+    "--name",
+    "waha",
+    "--network",
+    NETWORK,
+    "--publish",
+    "3001:3000",
+    "--volume",
+    "waha_sessions:/app/.sessions",
+    "--volume",
+    "waha_media:/app/.media",
+    "--restart",
+    "always",
+    "--stop-timeout",
+    "60",
+    "--label",
+    "team=support",
+    WAHA,
+)
 
 
 def create(passwords: dict[str, str]) -> None:

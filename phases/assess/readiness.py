@@ -1,4 +1,4 @@
-"""Questions of preflight about one move: checks joined with the facts of its two hosts."""
+"""What preflight asks about one move, and the move asks again before it begins: whatever takes more than one check."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from datetime import UTC, datetime
 
 from actions.backup.backup import expected_objects, recorded_backup
 from actions.backup.restore_drill import recorded_drill
-from actions.relays.planning import judge_links_relayable
 from checks.backups.backups import check_backup
-from checks.capacity.disk_space import judge_disk_after, judge_space
-from checks.containers import images, name_conflicts, restart_guards, state_paths
-from checks.containers.declared import judge_container_as_declared
-from checks.ports import free_ports
+from checks.containers import name_conflicts, state_paths
+from checks.ports.free_ports import PortNeed
 from engine.contracts.container import ContainerFacts
 from engine.contracts.product import KnowsItsLayer, MayForget, PlacesItsState, Product
 from engine.errors import NotObservedError
@@ -20,63 +17,63 @@ from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess.shared_mounts import judge_shared_places
 from phases.context.run_context import RunContext
-from phases.context.service_facts import _target, label, mount_rules, read_changes, source_of, space_needs
+from phases.context.service_facts import read_changes
+from phases.context.service_move import ServiceMove
 from phases.signoff.approvals import container_digest, toolbox_of, toolboxes_seen
 
 
-def judge_inventory(world: RunContext, service: str) -> Judgement:
-    """Judge whether the container is what the inventory says."""
-    _, container = source_of(world, service)
-    return judge_container_as_declared(world.entry(service), container)
-
-
-def approved_digest(world: RunContext, service: str) -> str:
-    """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people signed."""
-    began = world.journal.records(run_id=world.run.id, kind=RecordKind.RUN_STARTED)
-    seen = world.journal.last(RecordKind.SOURCE_OBSERVED, service=service, until=began[0].seq if began else None)
+def approved_digest(move: ServiceMove) -> str:
+    """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people
+    signed.
+    """
+    journal = move.context.journal
+    began = journal.records(run_id=move.context.run.id, kind=RecordKind.RUN_STARTED)
+    seen = journal.last(RecordKind.SOURCE_OBSERVED, service=move.service, until=began[0].seq if began else None)
     return str(seen.body["digest"]) if seen else ""
 
 
-def judge_as_approved(world: RunContext, service: str) -> Judgement:
+def judge_as_approved(move: ServiceMove) -> Judgement:
     """Judge whether the container, and the toolbox on both hosts, are those that preflight saw and people approved."""
-    move, (facts, container) = world.move_of(service), source_of(world, service)
-    where, seen = f"{facts.host}: {container.name}", approved_digest(world, service)
+    container = move.container()
+    where, seen = f"{move.source}: {container.name}", approved_digest(move)
     if not seen:
         return unknown(
-            f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run preflight again"
+            f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run "
+            "preflight again"
         )
     now = container_digest(container)
     if now != seen:
         return failed(
             f"{where} is configured as {now[:12]}. Expected: {seen[:12]}, as preflight saw it and people approved it. "
-            f"Look: ssh {facts.host} docker inspect {container.name}; then preflight and approve it as it is now"
+            f"Look: ssh {move.source} docker inspect {container.name}; then preflight and approve it as it is now"
         )
-    toolboxes = toolboxes_seen(world.scope, world.journal, [service])
+    toolboxes = toolboxes_seen(move.context.scope, move.context.journal, [move.service])
     for host, image in toolboxes.items():
-        if (there := toolbox_of(world.facts(host))) != image:
+        if (there := toolbox_of(move.context.facts(host))) != image:
             return failed(
-                f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as approved. Run prepare again"
+                f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as "
+                "approved. Run prepare again"
             )
     return passed(
         f"{where} is configured as approved ({seen[:12]}); the toolbox on {move.source} and {move.target} too"
     )
 
 
-def judge_state(world: RunContext, service: str) -> tuple[Judgement, ...]:
+def judge_state(move: ServiceMove) -> tuple[Judgement, ...]:
     """Judge where the container's state lies; one answer per rule, so that all problems show."""
-    facts, container = source_of(world, service)
-    product, rules = world.product(service), mount_rules(world, service)
-    changes = read_changes(world, facts.host, container.name)
+    facts, container = move.source_facts(), move.container()
+    product, rules = move.product, move.mount_rules
+    changes = read_changes(move.context, facts.host, container.name)
     return (
         state_paths.judge_mount_rules(container, rules),
         state_paths.judge_state_paths(container, state_paths_of(product, container)),
-        *judge_kept_by_stop(world, service),
+        *judge_forgetful(move),
         state_paths.judge_anonymous_volumes(container, rules),
         state_paths.judge_volume_drivers(facts, container, rules),
-        state_paths.judge_shared_volumes(facts, container, rules, world.entry(service).restart_guards),
-        judge_shared_places(world, world.move_of(service)),
+        state_paths.judge_shared_volumes(facts, container, rules, move.entry.restart_guards),
+        judge_shared_places(move),
         state_paths.judge_writable_layer(
-            container, changes, outside_of(product, container), world.entry(service).ignore_writable_layer_because
+            container, changes, outside_of(product, container), move.entry.ignore_writable_layer_because
         ),
     )
 
@@ -93,117 +90,81 @@ def outside_of(product: Product, container: ContainerFacts) -> state_paths.Outsi
     return state_paths.Outside(product.writable_noise)
 
 
-def judge_kept_by_stop(world: RunContext, service: str) -> tuple[Judgement, ...]:
+def judge_forgetful(move: ServiceMove) -> tuple[Judgement, ...]:
     """Judge whether a stop loses nothing that the service holds; no answer of products that always keep it."""
-    product = world.product(service)
+    product = move.product
     if not isinstance(product, MayForget):
         return ()
-    facts, container = source_of(world, service)
-    where = f"{facts.host}: {container.name}"
+    container = move.container()
+    where = f"{move.source}: {container.name}"
     if not container.running:
         return (passed(f"{where}: is {container.state}: what a stop would lose is lost already"),)
     try:
-        lost = product.lost_by_stop(world.target(service, facts.host))
+        lost = product.lost_by_stop(move.instance(move.source))
     except NotObservedError as error:
         return (unknown(str(error)),)
     return (state_paths.judge_kept_by_stop(where, lost),)
 
 
-def judge_writers(world: RunContext, service: str) -> Judgement:
-    """Judge whether no other container can write to what will be copied."""
-    facts, container = source_of(world, service)
-    return state_paths.judge_shared_volumes(
-        facts, container, mount_rules(world, service), world.entry(service).restart_guards
-    )
-
-
-def judge_guards(world: RunContext, service: str) -> tuple[Judgement, ...]:
-    """Judge who else could start the container again, and whether it can be moved at all."""
-    facts, container = source_of(world, service)
-    mentions = facts.around.mentioning(container.name)
-    held = world.entry(service).restart_guards
-    return restart_guards.judge_movable(container), restart_guards.judge_guards(facts, container, mentions, held)
-
-
-def judge_image(world: RunContext, service: str) -> Judgement:
-    """Judge whether the very image is on the target."""
-    facts, container = source_of(world, service)
-    return images.judge_image_on_target(facts, _target(world, service), container, world.scope.environment.environment)
-
-
-def judge_disk(world: RunContext, service: str) -> tuple[Judgement, ...]:
-    """Judge whether the data fits on the target, and whether the disk stays below its threshold afterwards."""
-    target, needs = _target(world, service), space_needs(world, service)
-    return judge_space(target, needs), judge_disk_after(target, needs, world.scope.thresholds(target.host).disk_percent)
-
-
-def judge_ports(world: RunContext, service: str) -> Judgement:
-    """Judge whether the ports that it will publish are free on the target: those of the source, unless the plan remaps them."""
-    _, container = source_of(world, service)
-    remaps = world.move_of(service).ports
-    needs = [
-        free_ports.PortNeed(service, remaps.get(f"{port}/{protocol}", port), protocol, address)
-        for address, port, _, protocol in container.published
+def port_needs(move: ServiceMove) -> list[PortNeed]:
+    """Return the ports that the service will publish on the target: the source's, unless the plan remaps them."""
+    remaps = move.planned.ports
+    return [
+        PortNeed(move.service, remaps.get(f"{port}/{protocol}", port), protocol, address)
+        for address, port, _, protocol in move.container().published
     ]
-    return free_ports.judge_ports_free(_target(world, service), needs, label(world, service))
 
 
-def judge_names(world: RunContext, service: str) -> Judgement:
-    """Judge whether the names that the move will create are free on the target."""
-    _, container = source_of(world, service)
-    target, rules = _target(world, service), mount_rules(world, service)
-    copied = [mount for mount in container.mounts if rules.get(mount.destination) == "copy"]
-    needed = name_conflicts.NamesNeeded(
+def names_needed(move: ServiceMove) -> name_conflicts.NamesNeeded:
+    """Return the names that the move will create on the target."""
+    container = move.container()
+    copied = [mount for mount in container.mounts if move.mount_rules.get(mount.destination) == "copy"]
+    return name_conflicts.NamesNeeded(
         container=container.name,
         volumes=tuple(mount.source for mount in copied if mount.kind == "volume"),
         networks=tuple(container.networks),
         paths=tuple(mount.source for mount in copied if mount.kind == "bind"),
     )
-    paths = _paths(world, target.host, needed.paths)
-    return name_conflicts.judge_names_free(target, needed, paths, label(world, service))
 
 
-def _paths(world: RunContext, host: str, paths: tuple[str, ...]) -> Mapping[str, name_conflicts.PathFacts]:
-    """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises CouldNotLookError."""
+def paths_on(context: RunContext, host: str, paths: tuple[str, ...]) -> Mapping[str, name_conflicts.PathFacts]:
+    """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises
+    CouldNotLookError.
+    """
     coming = [
         mount.source
-        for move in world.scope.moves
+        for move in context.scope.moves
         if move.target == host
-        for mount in world.entry(move.service).mounts
+        for mount in context.entry(move.service).mounts
         if mount.kind == "bind"
     ]
-    read = world.fleet.cached(
-        host, "paths", lambda: name_conflicts.read_paths(world.fleet[host], dict.fromkeys((*paths, *coming)))
+    read = context.fleet.cached(
+        host, "paths", lambda: name_conflicts.read_paths(context.fleet[host], dict.fromkeys((*paths, *coming)))
     )
-    return read if set(paths) <= set(read) else name_conflicts.read_paths(world.fleet[host], paths)
+    return read if set(paths) <= set(read) else name_conflicts.read_paths(context.fleet[host], paths)
 
 
-def judge_links(world: RunContext, service: str) -> Judgement:
-    """Judge whether a relay can keep every link of the service once it is on its target."""
-    return judge_links_relayable(
-        world.scope, service, {host: world.facts(host) for host in world.scope.hosts}, world.where()
-    )
-
-
-def judge_backup(world: RunContext, service: str) -> Judgement:
-    """Judge the backup that prepare took, and how it came back in the drill; what keeps everything in others has none of its own."""
-    _, container = source_of(world, service)
-    taken, sound = recorded_backup(world.journal, service)
-    product = world.product(service)
-    expected = expected_objects(product, container, mount_rules(world, service))
-    keepers = sorted({link.to for link in world.scope.providers_of(service)})
-    if not expected and not product.state_paths and keepers:
+def judge_backup(move: ServiceMove) -> Judgement:
+    """Judge the backup that prepare took, and how it came back in the drill; what keeps everything in others has none
+    of its own.
+    """
+    container = move.container()
+    taken, sound = recorded_backup(move.context.journal, move.service)
+    expected = expected_objects(move.product, container, move.mount_rules)
+    keepers = sorted({link.to for link in move.context.scope.providers_of(move.service)})
+    if not expected and not move.product.state_paths and keepers:
         return passed(
-            f"{service}: keeps nothing of its own; what it holds is in {', '.join(keepers)}, whose backup is judged in its own row"
+            f"{move.service}: keeps nothing of its own; what it holds is in {', '.join(keepers)}, whose backup is "
+            "judged in its own row"
         )
     return check_backup(
-        service,
+        move.service,
         expected,
         taken,
         repository_ok=sound,
-        drill=recorded_drill(world.journal, service),
-        target=world.move_of(service).target,
+        drill=recorded_drill(move.context.journal, move.service),
+        target=move.target,
         now=datetime.now(UTC),
-        oldest_hours=world.scope.plan.evidence_max_age_h,
-        environment=world.scope.environment.environment,
+        oldest_hours=move.context.scope.plan.evidence_max_age_h,
+        environment=move.environment,
     )

@@ -30,7 +30,9 @@ ATTEMPT: Final = (
 
 
 def settled_states(journal: Journal) -> dict[str, MoveState]:
-    """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun counts."""
+    """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun
+    counts.
+    """
     states: dict[str, list[MoveState]] = {}
     for record in journal.records(kind=RecordKind.MOVE_STATE):
         states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
@@ -47,7 +49,9 @@ def _counting(journal: Journal, service: str, state: MoveState) -> MoveState:
 
 
 def read_past(journal: Journal, service: str, *, again: bool = False) -> AttemptState:
-    """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says `again`."""
+    """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says
+    `again`.
+    """
     return _past_of(journal.records(kind=ATTEMPT, service=service), again=again)
 
 
@@ -103,7 +107,8 @@ def return_began(journal: Journal, service: str) -> int | None:
 
 
 def read_return(journal: Journal, service: str) -> AttemptState:
-    """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the move's.
+    """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the
+    move's.
 
     `before` is the state that it was rolled back from.
     """

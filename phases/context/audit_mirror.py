@@ -1,8 +1,8 @@
 """The second copy of the journal: what concerns a move is written into the audit logs of its two hosts as well.
 
-A lost laptop must not lose the migration. A deed's intent is on disk on both hosts before the deed, and with it all that
-was recorded since the last one; if either can't be written the deed does not follow. What comes after a deed never stands
-in the way of an undo: a host that does not answer gets it later, with the next record or at the end of the run.
+A lost laptop must not lose the migration. A deed's intent is on disk on both hosts before the deed, and with it all
+that was recorded since the last one; if either can't be written the deed does not follow. What comes after a deed never
+stands in the way of an undo: a host that does not answer gets it later, with the next record or at the end of the run.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ SENT_FIRST: Final = frozenset({RecordKind.INTENT, RecordKind.NOTE})
 """What is on disk on the hosts before the next change of one."""
 SENT_SOON: Final = frozenset({RecordKind.UNDO_INTENT, RecordKind.MOVE_STATE})
 LARGEST: Final = 1 << 20
-"""A fingerprint beyond this many bytes goes without the names of single things: parts, counts and digests are enough to compare."""
+"""A fingerprint beyond this many bytes goes without the names of single things: parts, counts and digests are enough to
+compare.
+"""
 
 Line = Mapping[str, Any]
 Append = Callable[[str, Sequence[Line]], None]
@@ -89,7 +91,8 @@ class AuditMirror:
         """Append one record to the journal, then to the hosts of its move; raises what keeps a deed from being done."""
         with self._one:
             if kind == RecordKind.MOVE_STATE:
-                # A run that lost its lock is told so before it says where a move stands, in a journal that both may share
+                # A run that lost its lock is told so before it says where a move stands, in a journal that both may
+                # share
                 self._try_to_send([host for host in self.hosts_of.get(service or "", ()) if host not in self._silent])
             try:
                 record = self.run.record(kind, service=service, key=key, body=body, at=at)
@@ -102,7 +105,9 @@ class AuditMirror:
         return record
 
     def _keep_on_hosts(self, record: Record) -> None:
-        """Let the hosts have what the journal did not take: their audit logs are then the record. No intent: nothing follows it."""
+        """Let the hosts have what the journal did not take: their audit logs are then the record. No intent: nothing
+        follows it.
+        """
         if record.kind not in SENT_FIRST:
             self._pass_on(record)
             self._try_to_send(self.hosts_of.get(record.service or "", ()) if record.kind in MIRRORED else ())
@@ -131,7 +136,9 @@ class AuditMirror:
             print(f"the end of this run is missing in the audit log of {host}: {error}", file=sys.stderr)
 
     def _send(self, hosts: Iterable[str]) -> None:
-        """Write to all hosts, again for a while to those that do not answer: an action must not fail for the moment of a cut."""
+        """Write to all hosts, again for a while to those that do not answer: an action must not fail for the moment of
+        a cut.
+        """
         self.patience.repeat(partial(self._send_once, tuple(hosts)))
 
     def _send_once(self, hosts: Iterable[str]) -> None:

@@ -10,7 +10,8 @@ from engine.redaction.redactor import Redactor
 
 
 def without_secret_names(part: FingerprintPart, redactor: Redactor) -> FingerprintPart:
-    """Return a part that can be written down: one whose names look like secrets (Redis keys of sessions) goes without them.
+    """Return a part that can be written down: one whose names look like secrets (Redis keys of sessions) goes without
+    them.
 
     It then holds at the cutover only: without its names nobody can tell later which of its things were there before.
     """

@@ -1,4 +1,6 @@
-"""A move that has begun goes on with the plan and the inventory as they were when it began, not with the files as they are now."""
+"""A move that has begun goes on with the plan and the inventory as they were when it began, not with the files as they
+are now.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,22 @@ from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
 from phases.context.attempt import read_past
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 
 
-def record_begun(world: RunContext, move: PlannedMove) -> None:
+def record_begun(move: ServiceMove) -> None:
     """Write down what a move is begun with."""
-    entry = world.entry(move.service)
     body = {
-        "move": move.model_dump(mode="json", by_alias=True),
-        "service": entry.model_dump(mode="json", by_alias=True),
+        "move": move.planned.model_dump(mode="json", by_alias=True),
+        "service": move.entry.model_dump(mode="json", by_alias=True),
     }
-    world.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
+    move.context.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
 
 
 def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> Scope:
-    """Return the scope with each move that has begun, and its service, as they were then; a move that begins `again` is a new one."""
+    """Return the scope with each move that has begun, and its service, as they were then; a move that begins `again` is
+    a new one.
+    """
     begun = {move.service: (move, entry) for move, entry in _begun(scope, journal, again)}
     if not begun:
         return scope
@@ -40,7 +43,9 @@ def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()
 
 
 def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterable[str]) -> None:
-    """Raise RefusedError unless what begins now is what the gates have judged: the very move and the very service of the files."""
+    """Raise RefusedError unless what begins now is what the gates have judged: the very move and the very service of
+    the files.
+    """
     planned = {move.service: move for move in approved.moves}
     doing = {move.service: move for move in carried_out.moves}
     others = [
@@ -48,13 +53,16 @@ def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterabl
     ]
     if others:
         raise RefusedError(
-            f"{', '.join(others)}: what would be carried out is not what plan {approved.digest[:12]} says and people approved. "
+            f"{', '.join(others)}: what would be carried out is not what plan {approved.digest[:12]} says and people "
+            "approved. "
             f"Expected: the same. Nothing was done; look: {approved.command('status')}"
         )
 
 
 def changed_since(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> list[str]:
-    """Return the services whose move has begun and whose part of the files was changed since: they go on as they began."""
+    """Return the services whose move has begun and whose part of the files was changed since: they go on as
+    they began.
+    """
     here = {move.service: (move, scope.services[move.service]) for move in scope.moves}
     return [
         move.service
@@ -74,8 +82,8 @@ def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tu
 def _as_told(record: Record, move: PlannedMove, entry: ServiceEntry) -> tuple[PlannedMove, ServiceEntry]:
     """Return what a move was begun with; `move` and `entry` are those of the files as they are here.
 
-    What only a host told (adopt) is its word: it counts when source and target told the same record, and never gives a command, a
-    reference to a file or a hook. These are always those of the files here.
+    What only a host told (adopt) is its word: it counts when source and target told the same record, and never gives a
+    command, a reference to a file or a hook. These are always those of the files here.
     """
     told = tell_same(record, move)
     if told is False:

@@ -61,13 +61,16 @@ def places_planned(scope: Scope) -> dict[str, str]:
 
 
 def owner_of(scope: Scope, link: Link) -> str:
-    """Return with which service's move a link is re-pointed: the provider's, or the dependant's where the provider stays; "" for neither."""
+    """Return with which service's move a link is re-pointed: the provider's, or the dependant's where the provider
+    stays; "" for neither.
+    """
     moved = {move.service for move in scope.plan.moves}
     return next((name for name in (link.to, link.from_) if name in moved), "")
 
 
 def links_to_rewrite(scope: Scope, service: str) -> tuple[Link, ...]:
-    """Return the links that are re-pointed with a service: declared how, and with ends on different hosts at the end of the plan.
+    """Return the links that are re-pointed with a service: declared how, and with ends on different hosts at the end of
+    the plan.
 
     Ends on one host reach each other by name: no relay is between them.
     """
@@ -94,7 +97,9 @@ def past_of(journal: Journal, service: str) -> AttemptState:
 
 
 def has_begun(journal: Journal, service: str) -> bool:
-    """Return whether references to a service are, or may be, other than they were: they have to be finished or put back."""
+    """Return whether references to a service are, or may be, other than they were: they have to be finished or put
+    back.
+    """
     past = past_of(journal, service)
     return bool((past.done | past.begun | past.failed) & CHANGING)
 
@@ -112,7 +117,9 @@ def links_of(scope: Scope, journal: Journal, service: str) -> tuple[Link, ...]:
 
 
 def with_their_hosts(scope: Scope, journal: Journal) -> Scope:
-    """Return the scope with the hosts of all ends of the links that are re-pointed: their locks are held and their relays looked at too."""
+    """Return the scope with the hosts of all ends of the links that are re-pointed: their locks are held and their
+    relays looked at too.
+    """
     where = places_planned(scope)
     ends = (
         end for move in scope.moves for link in links_of(scope, journal, move.service) for end in (link.from_, link.to)
@@ -122,7 +129,9 @@ def with_their_hosts(scope: Scope, journal: Journal) -> Scope:
 
 
 def in_the_way(scope: Scope, journal: Journal, service: str) -> tuple[str, ...]:
-    """Return the services whose references must be put back before this one can go back: it is one end of their links."""
+    """Return the services whose references must be put back before this one can go back: it is one end of
+    their links.
+    """
     begun = [move.service for move in scope.plan.moves if has_begun(journal, move.service)]
     return tuple(
         owner for owner in begun if any(service in (link.from_, link.to) for link in links_of(scope, journal, owner))
@@ -134,14 +143,17 @@ def need_address(scope: Scope, link: Link, where: Mapping[str, str]) -> Address:
     address = address_of(scope, link, where)
     if address is None:
         raise InputError(
-            f"{link_name(link)}: {link.to} publishes no {link.port}/tcp beyond loopback. Expected: a port that {link.from_} reaches from afar. "
+            f"{link_name(link)}: {link.to} publishes no {link.port}/tcp beyond loopback. Expected: a port that "
+            f"{link.from_} reaches from afar. "
             "Take rewrite: from the link, its relay stays"
         )
     return address
 
 
 def repointable(scope: Scope, link: Link) -> Repointable:
-    """Return the dependant's product, which tells how its own store is changed; raises InputError for one that does not."""
+    """Return the dependant's product, which tells how its own store is changed; raises InputError for one that does
+    not.
+    """
     known = product(scope.services[link.from_].product)
     if not isinstance(known, Repointable):
         raise InputError(
@@ -160,7 +172,8 @@ def refuse_what_cannot_be(scope: Scope, journal: Journal) -> None:
     if not any(links_of(scope, journal, move.service) for move in scope.moves):
         chosen, possible = (", ".join(names) for names in ((move.service for move in scope.moves), _possible(scope)))
         raise InputError(
-            f"repoint: nothing to do for {chosen}: no link of theirs that crosses hosts says how. Expected: rewrite: at a link in inventory.yaml. "
+            f"repoint: nothing to do for {chosen}: no link of theirs that crosses hosts says how. Expected: rewrite: "
+            "at a link in inventory.yaml. "
             f"Possible here: {possible or 'none'}"
         )
 

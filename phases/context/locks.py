@@ -49,7 +49,9 @@ def drop_token(environment: str) -> None:
 
 
 def hosts_with_token(environment: str) -> tuple[str, ...]:
-    """Return the hosts that may carry the lock of this machine's token: those of a run that was killed, or of other services, too."""
+    """Return the hosts that may carry the lock of this machine's token: those of a run that was killed, or of other
+    services, too.
+    """
     path = LOCKS / f"{environment}.lock"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return tuple(lines[2].split()) if len(lines) > 2 else ()  # noqa: PLR2004 the third line
@@ -79,8 +81,9 @@ def lock_hosts(
 ) -> Iterator[dict[str, Holder]]:
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
 
-    Given back at the end, with those of earlier runs under this token, unless a move of the plan is left unfinished: then it
-    keeps everybody else out until the same journal goes on. Raises RefusedError naming the holder, and leaves no lock behind that this call took.
+    Given back at the end, with those of earlier runs under this token, unless a move of the plan is left unfinished:
+    then it keeps everybody else out until the same journal goes on. Raises RefusedError naming the holder, and leaves
+    no lock behind that this call took.
     """
     environment = scope.environment.environment
     holder = Holder(
@@ -103,7 +106,8 @@ def lock_hosts(
             _remember(environment, token, left) if left else drop_token(environment)
             for host in left:
                 tell(
-                    f"{host}: did not answer, so its lock is still there. Expected: free. The next run on this machine gives it free, "
+                    f"{host}: did not answer, so its lock is still there. Expected: free. The next run on this "
+                    "machine gives it free, "
                     f"or once it answers: {scope.command('lock', 'release', '--token', token)}"
                 )
 
@@ -114,7 +118,9 @@ def unfinished(scope: Scope, journal: Journal) -> list[str]:
 
 
 def _release(fleet: Fleet, hosts: Iterable[str], token: str) -> list[str]:
-    """Release the locks of a token; return the hosts that did not answer: the token is kept, so that the next run can enter there."""
+    """Release the locks of a token; return the hosts that did not answer: the token is kept, so that the next run can
+    enter there.
+    """
     left = []
     for host in (host for host in dict.fromkeys(hosts) if host in fleet.names):
         try:

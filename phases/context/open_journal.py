@@ -17,7 +17,9 @@ from hosts.ssh.addresses import addresses_of, is_this_machine, own_names
 
 
 def open_journal(options: Options, redactor: Redactor, scope: Scope) -> Journal:
-    """Open the journal of a run; raises InputError when its server is a host of the inventory, by name or by address."""
+    """Open the journal of a run; raises InputError when its server is a host of the inventory, by name or
+    by address.
+    """
     place = options.place
     _warn_of_argv(options, place)
     refuse_moved_host(place, scope)
@@ -32,7 +34,8 @@ def read_journal(options: Options) -> Journal:
     if journal is None:
         file = options.place.text
         raise InputError(
-            f"{file}: not there, so environment {options.environment} has no run on record. Expected: its journal. Look: ls state"
+            f"{file}: not there, so environment {options.environment} has no run on record. Expected: its "
+            "journal. Look: ls state"
         )
     return journal
 
@@ -63,7 +66,9 @@ def refuse_moved_host(place: JournalLocation, scope: Scope) -> None:
 
 
 def refuse_moved_server(journal: Journal, scope: Scope) -> None:
-    """Raise InputError when the server that answered has the address of a host of the inventory, whatever name led there."""
+    """Raise InputError when the server that answered has the address of a host of the inventory, whatever name led
+    there.
+    """
     if journal.engine.dialect.name != "postgresql":
         return
     with journal.engine.connect() as connection:
@@ -86,6 +91,7 @@ def _refusal(place: JournalLocation, host: str) -> InputError:
 
 def _refused(where: str, host: str) -> str:
     return (
-        f"--state: {where}: its server is {host}, a host of the inventory. Expected: a machine that the migration does not touch, "
+        f"--state: {where}: its server is {host}, a host of the inventory. Expected: a machine that the migration "
+        "does not touch, "
         f"so that the record outlives what it tells about. Give another, or none for a file"
     )

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from actions.outage.probe import MeasureOutage
-from engine.config.scope import PlannedMove
+from actions.common.base_action import WrappedAction
 from engine.contracts.action import Note
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, unknown
-from phases.context.run_context import RunContext
+from engine.verdict import Judgement, unknown
+from phases.context.service_move import ServiceMove
 
 
 @dataclass(frozen=True)
-class RecordedOutage:
+class RecordedOutage(WrappedAction):
     """The measurement of the outage, written into the journal as a record of its own."""
 
-    measuring: MeasureOutage
-    world: RunContext
-    move: PlannedMove
-    key: str = field(default="measure-outage", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
-
-    def describe(self) -> str:
-        """Return the dry run's line."""
-        return self.measuring.describe()
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return self.measuring.estimate_s()
+    move: ServiceMove
+    key = "measure-outage"
 
     def do(self, note: Note) -> None:
         """Measure, and record."""
-        self.measuring.do(note)
+        super().do(note)
         outage = note.get("outage")
-        on_record = [one.body for one in self.world.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)]
+        on_record = [
+            one.body for one in self.move.context.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)
+        ]
         if outage and outage["from_at"] not in {one.get("from_at") for one in on_record}:
             move = self.move
             body = {
@@ -45,11 +34,11 @@ class RecordedOutage:
                 "target": move.target,
                 "predicted_s": self._predicted(),
             }
-            self.world.run.record(RecordKind.OUTAGE, service=move.service, body=body)
+            self.move.context.run.record(RecordKind.OUTAGE, service=move.service, body=body)
 
     def _predicted(self) -> float | None:
         """Return what the copy while it ran predicted, None when there was none."""
-        outcomes = self.world.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
+        outcomes = self.move.context.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
         notes = [
             record.body.get("note") or {} for record in outcomes if record.key == "precopy" and record.body.get("ok")
         ]
@@ -57,13 +46,10 @@ class RecordedOutage:
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether it was measured and is over; beside it what was predicted."""
-        judgement = self.measuring.verify(note) if note else unknown("the outage was not measured")
+        judgement = super().verify(note) if note else unknown("the outage was not measured")
         predicted = self._predicted()
         if predicted is None or not judgement.passed:
             return judgement
         return Judgement(
             judgement.verdict, f"{judgement.text}; predicted: {predicted:.1f} s", judgement.measured, judgement.details
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: a measurement stays."""

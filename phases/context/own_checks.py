@@ -29,7 +29,9 @@ GUIDE: Final = "See docs/own-checks.md"
 
 @dataclass(frozen=True)
 class OwnCheck:
-    """One test function: its key, and whether it is about each service, each host or all together; `varies`: parametrized further."""
+    """One test function: its key, and whether it is about each service, each host or all together; `varies`:
+    parametrized further.
+    """
 
     key: str
     about: str  # service | host | all
@@ -68,12 +70,18 @@ def _problems(own: Path, project: Path) -> Iterator[str]:
         return
     for above in sorted({project, *project.resolve().parents, *own.resolve().parents} - {CHECKOUT, *CHECKOUT.parents}):
         if (above / CONFTEST).is_file():
-            yield f"{above / CONFTEST}: pytest loads it into every phase, and no approval covers it. Expected: in {own}/. Try: mv {CONFTEST} {own}/"
+            yield (
+                f"{above / CONFTEST}: pytest loads it into every phase, and no approval covers it. Expected: in "
+                f"{own}/. Try: mv {CONFTEST} {own}/"
+            )
     for path in sorted(own.iterdir()):
         if path.is_dir() and path.name not in READING and path.name != "__pycache__" and not path.name.startswith("."):
             yield _wrong_folder(path)
         if path.suffix == ".py" and path.name != CONFTEST:
-            yield f"{path}: belongs to no phase, so it never runs. Expected: in {' or '.join(f'{own}/{phase}/' for phase in READING)}"
+            yield (
+                f"{path}: belongs to no phase, so it never runs. Expected: in "
+                f"{' or '.join(f'{own}/{phase}/' for phase in READING)}"
+            )
     for phase in READING:
         seen: dict[str, str] = {}
         for path in sorted((own / phase).rglob("*.py")):
@@ -85,7 +93,10 @@ def _problems(own: Path, project: Path) -> Iterator[str]:
 
 def _wrong_folder(path: Path) -> str:
     if path.name in WRITING_PHASES:
-        advice = f"Own checks only read, so they run in {' and '.join(READING)}; a failed one in preflight closes the gate of migrate"
+        advice = (
+            f"Own checks only read, so they run in {' and '.join(READING)}; a failed one in preflight closes the "
+            "gate of migrate"
+        )
         return f"{path}: {path.name} changes hosts. {advice}. Try: mv {path} {path.with_name('preflight')}"
     return f"{path}: is no phase. Expected: {' or '.join(READING)}"
 

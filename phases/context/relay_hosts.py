@@ -1,4 +1,6 @@
-"""The hosts on which relays stand, or may stand, in a run: each is locked, looked at and judged like those of the moves."""
+"""The hosts on which relays stand, or may stand, in a run: each is locked, looked at and judged like those of the
+moves.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,12 @@ from engine.errors import NotObservedError
 from engine.journal.journal import Journal
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.context.run_context import RunContext, where_now
+from phases.context.service_move import ServiceMove
 
 
 def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
-    """Return the scope with every host on which an end of a relay is wanted now, or will be while its moves go forward or back.
+    """Return the scope with every host on which an end of a relay is wanted now, or will be while its moves go forward
+    or back.
 
     One without identity can't be opened: preflight tells it, and no relay is planned there.
     """
@@ -22,40 +26,47 @@ def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
     return replace(scope, hosts=tuple(hosts))
 
 
-def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
-    """Judge whether every host with an end of a relay, once the service has moved or gone back, has an identity and answers."""
-    name, scope = world.scope.environment.environment, world.scope
-    hosts = hosts_of_relays(scope, world.where(), {service})
+def judge_relay_hosts(move: ServiceMove) -> Judgement:
+    """Judge whether every host with an end of a relay, once the service has moved or gone back, has an identity and
+    answers.
+    """
+    context, scope, name, service = move.context, move.context.scope, move.environment, move.service
+    hosts = hosts_of_relays(scope, context.where(), {service})
     strangers = [host for host in hosts if host not in scope.environment.hosts]
     if strangers:
         whose = {
-            host: ", ".join(sorted(one for one, where in world.where().items() if where == host)) for host in strangers
+            host: ", ".join(sorted(one for one, where in context.where().items() if where == host))
+            for host in strangers
         }
         told = tuple(
             f"{host} ({whose[host] or 'a planned place'}) has no identity in environments/{name}.yaml"
             for host in strangers
         )
         return failed(
-            f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each is pinned, for relays are "
-            f"set and taken away there. Try: {world.scope.command('pin')}",
+            f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each "
+            "is pinned, for relays are "
+            f"set and taken away there. Try: {context.scope.command('pin')}",
             told,
         )
-    silent = {host: error for host in hosts if (error := _silence_of(world, host))}
+    silent = {host: error for host in hosts if (error := _silence_of(context, host))}
     if silent:
         first = next(iter(silent))
         return unknown(
-            f"{service}: {len(silent)} of {len(hosts)} hosts with relays do not answer: {silent[first]} Expected: an answer, for relays are set and "
+            f"{service}: {len(silent)} of {len(hosts)} hosts with relays do not answer: {silent[first]} Expected: an "
+            "answer, for relays are set and "
             f"taken away there. Try: ssh {first} docker version",
             tuple(silent.values()),
         )
     return passed(
-        f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}", hosts, hosts=len(hosts)
+        f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}",
+        hosts,
+        hosts=len(hosts),
     )
 
 
-def _silence_of(world: RunContext, host: str) -> str:
+def _silence_of(context: RunContext, host: str) -> str:
     try:
-        world.facts(host).need_docker()
+        context.facts(host).need_docker()
     except NotObservedError as error:
         return str(error)
     return ""

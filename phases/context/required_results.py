@@ -1,4 +1,6 @@
-"""Which rows a phase must leave behind, read from the runbooks of this version: a row that is not there was not looked at."""
+"""Which rows a phase must leave behind, read from the runbooks of this version: a row that is not there was not looked
+at.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ LISTED: Final = 6
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a runbook: its key, and whether it is about each service, each host (of some kind), or all together."""
+    """One step of a runbook: its key, and whether it is about each service, each host (of some kind), or
+    all together.
+    """
 
     key: str
     about: str  # service | host | all
@@ -55,7 +59,8 @@ def steps_of(phase: str, runbooks: Path = RUNBOOKS) -> tuple[Step, ...]:
         ]
     except (OSError, SyntaxError) as error:
         raise NotObservedError(
-            f"{runbooks / phase}: the runbooks can't be read: {error}. Expected: those of this version. Look: git status"
+            f"{runbooks / phase}: the runbooks can't be read: {error}. Expected: those of this version. Look: "
+            "git status"
         ) from error
     functions = [(tree, node) for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
     fixtures = {
@@ -67,7 +72,9 @@ def steps_of(phase: str, runbooks: Path = RUNBOOKS) -> tuple[Step, ...]:
 
 
 def own_steps(own: Path, phase: str, service: str | None = None) -> tuple[Step, ...]:
-    """Return the own checks of a phase, or those that can be about a service; those with parameters of their own have keys that only a run knows."""
+    """Return the own checks of a phase, or those that can be about a service; those with parameters of their own have
+    keys that only a run knows.
+    """
     return tuple(
         Step(one.key, one.about, one.marks)
         for one in own_checks(own, phase)

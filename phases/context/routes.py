@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from actions.common.labels import move_label
 from actions.common.route import Route
-from engine.config.scope import PlannedMove
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 
 
-def route_of(world: RunContext, move: PlannedMove, attempt: int) -> Route:
+def route_of(move: ServiceMove, attempt: int) -> Route:
     """Return the way of one attempt of a move."""
-    label = move_label(world.scope.environment.environment, move.service, attempt)
-    return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
+    label = move_label(move.environment, move.service, attempt)
+    return Route(move.context.fleet, move.service, move.entry.container, move.source, move.target, label)
 
 
-def addresses_of(world: RunContext, move: PlannedMove) -> dict[str, str]:
+def addresses_of(move: ServiceMove) -> dict[str, str]:
     """Return which address of the source becomes which of the target, where a port is published on one address."""
-    identities = world.scope.environment.hosts
+    identities = move.context.scope.environment.hosts
     return {identities[move.source].address: identities[move.target].address}

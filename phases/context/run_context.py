@@ -42,7 +42,7 @@ OF_ROLLBACK: Final = frozenset({"return", "returned"})
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run's view of the world."""
+    """What a whole run shares: its scope, hosts and records; what is about one move is a `ServiceMove`."""
 
     scope: Scope
     fleet: Fleet
@@ -66,7 +66,9 @@ class RunContext:
             keep_names(self.private, title, names)
 
     def _on_record(self, service: str, host: str) -> Fingerprint | None:
-        """Return the last reading that later ones are held to: that of the cutover, else that of the source; None on the source itself."""
+        """Return the last reading that later ones are held to: that of the cutover, else that of the source; None on
+        the source itself.
+        """
         move = next((move for move in self.scope.moves if move.service == service), None)
         if move is None or host == move.source:
             return None
@@ -111,7 +113,9 @@ class RunContext:
         self.redactor.register_container(container.raw, marked)
 
     def _marked(self, container: str) -> frozenset[str]:
-        """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""
+        """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old
+        name and more.
+        """
         entries = self.scope.services.values()
         return frozenset(
             name for entry in entries if container.startswith(entry.container) for name in entry.secret_variables
@@ -185,7 +189,8 @@ class RunContext:
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
         """Return the newest fingerprint of that moment, None when there is none.
 
-        What is read in the course of a move counts for its attempt only, what is read for a rollback for that rollback only.
+        What is read in the course of a move counts for its attempt only, what is read for a rollback for that rollback
+        only.
         """
         since = self._counts_since(service, moment)
         for record in reversed(self.journal.records(kind=RecordKind.FINGERPRINT, service=service)):
@@ -208,7 +213,9 @@ class RunContext:
         return part_body(part) | ({"salt": self.sealer.id} if sealed else {})
 
     def _part_of(self, body: Mapping[str, Any]) -> FingerprintPart:
-        """Return a recorded part; one whose names were sealed with a salt that was lost (an adopted journal) can't be looked up again."""
+        """Return a recorded part; one whose names were sealed with a salt that was lost (an adopted journal) can't be
+        looked up again.
+        """
         part = part_of(body)
         readable = body.get("salt") in {None, self.sealer.id}
         return part if readable else FingerprintPart(part.count, part.digest, Validity.AT_CUTOVER, part.bound)

@@ -1,104 +1,25 @@
-"""Service facts."""
+"""What is asked of one host of a run about one of its services."""
 
 from __future__ import annotations
 
-from actions.common.labels import move_label
 from actions.common.route import docker_api
-from actions.copy.locations import DataPlace, places_to_copy
 from actions.copy.ssh_channel import Peer
-from checks.capacity.disk_space import SpaceNeed
 from checks.containers import state_paths
-from engine.config.scope import PlannedMove
-from engine.container_names import kept_name
-from engine.contracts.container import ContainerFacts
-from engine.errors import ActionError, InputError, NotObservedError
-from hosts.facts.model import HostFacts
-from phases.context.attempt import read_past
+from engine.errors import ActionError, NotObservedError
 from phases.context.run_context import RunContext
 
 
-def peer_of(world: RunContext, host: str) -> Peer:
+def peer_of(context: RunContext, host: str) -> Peer:
     """Return a host as another host reaches it for a transfer."""
-    identity = world.scope.environment.hosts[host]
+    identity = context.scope.environment.hosts[host]
     return Peer(host, identity.address, identity.ssh_host_key)
 
 
-def places_of(world: RunContext, move: PlannedMove) -> tuple[DataPlace, ...]:
-    """Return what has to travel: the mounts of the inventory with the rule copy, as preflight proved them to be."""
-    entry = world.entry(move.service)
-    facts = world.facts(move.source)
-    container = facts.container(entry.container) or facts.container(kept_name(entry.container))
-    if container is None:
-        raise InputError(
-            f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}"
-        )
-    return places_to_copy(container.mounts, mount_rules(world, move.service))
-
-
-def source_of(world: RunContext, service: str) -> tuple[HostFacts, ContainerFacts]:
-    """Return the source and the service's container there, under its own name or the one that a move gave it."""
-    facts, name = world.facts(world.move_of(service).source), world.entry(service).container
-    return facts, facts.container(name) or facts.container(kept_name(name)) or world.container(service, facts.host)
-
-
-def _target(world: RunContext, service: str) -> HostFacts:
-    return world.facts(world.move_of(service).target)
-
-
-def label(world: RunContext, service: str) -> str:
-    """Return the label of what the coming (or running) attempt of this move creates."""
-    attempt = read_past(world.journal, service).attempt
-    return move_label(world.scope.environment.environment, service, attempt)
-
-
-def read_changes(world: RunContext, host: str, container: str) -> tuple[state_paths.Change, ...]:
+def read_changes(context: RunContext, host: str, container: str) -> tuple[state_paths.Change, ...]:
     """Return the changes of a container's writable layer, asked of the engine itself; raises CouldNotLookError."""
     doing = f"look for what changed in {container}"
     try:
-        with docker_api(world.fleet, host, doing) as api:
+        with docker_api(context.fleet, host, doing) as api:
             return state_paths.changes_of(api.diff(container))
     except ActionError as error:
         raise NotObservedError(f"{error}. Try: ssh {host} docker diff {container}") from error
-
-
-def mount_rules(world: RunContext, service: str) -> dict[str, str]:
-    """Return each mount's rule by its path in the container."""
-    return {mount.path: mount.rule for mount in world.entry(service).mounts if mount.kind != "tmpfs"}
-
-
-def dropped_mounts(world: RunContext, service: str) -> tuple[str, ...]:
-    """Return the container paths whose mounts stay behind."""
-    return tuple(at for at, rule in mount_rules(world, service).items() if rule == "drop")
-
-
-def space_needs(world: RunContext, service: str) -> tuple[SpaceNeed, ...]:
-    """Return what a move will put on its target: one need per mount that is copied, by its measured size.
-
-    Raises CouldNotLookError when the target's Docker Engine does not tell where its volumes lie.
-    """
-    facts, container = source_of(world, service)
-    target, rules = _target(world, service), mount_rules(world, service)
-    needs = []
-    for mount in container.mounts:
-        if rules.get(mount.destination) != "copy":
-            continue
-        volume = facts.volume(mount.source) if mount.kind == "volume" else None
-        size = volume.size_bytes if volume else facts.bind_size(mount.source)
-        path = _volume_path(target, mount.source) if mount.kind == "volume" else mount.source
-        needs.append(SpaceNeed(f"{service}: {mount.kind} {mount.source}", path, size))
-    return tuple(needs)
-
-
-def bytes_to_copy(world: RunContext, service: str) -> int | None:
-    """Return the measured size of all that a move copies, None when some of it is not known."""
-    try:
-        sizes = [need.size_bytes for need in space_needs(world, service)]
-    except NotObservedError:
-        return None
-    return None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
-
-
-def _volume_path(target: HostFacts, volume: str) -> str:
-    """Return where a volume will lie: Docker's `volumes` folder may be on a disk of its own; raises CouldNotLookError."""
-    target.need_docker()
-    return f"{target.docker_root}/volumes/{volume}"

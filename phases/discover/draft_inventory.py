@@ -1,4 +1,6 @@
-"""Draft an inventory from what runs on hosts: containers, mounts with rules, ports, links seen in environments. Pure."""
+"""Draft an inventory from what runs on hosts: containers, mounts with rules, ports, links seen in
+environments. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,21 @@ from engine.contracts.container import ContainerFacts, MountFacts
 from hosts.facts.model import HostFacts
 
 PRODUCTS: Final = {
-    "n8n": "n8n", "postgres": "postgres", "keycloak": "keycloak", "grafana": "grafana", "prometheus": "prometheus", "loki": "loki",
-    "redis": "redis", "minio": "minio", "rabbitmq": "rabbitmq", "caddy": "caddy", "waha": "waha", "metabase": "metabase",
-    "temporalio/server": "temporal", "temporalio/auto-setup": "temporal",
-}  # fmt: skip
+    "n8n": "n8n",
+    "postgres": "postgres",
+    "keycloak": "keycloak",
+    "grafana": "grafana",
+    "prometheus": "prometheus",
+    "loki": "loki",
+    "redis": "redis",
+    "minio": "minio",
+    "rabbitmq": "rabbitmq",
+    "caddy": "caddy",
+    "waha": "waha",
+    "metabase": "metabase",
+    "temporalio/server": "temporal",
+    "temporalio/auto-setup": "temporal",
+}
 """Product by the end of an image's name."""
 
 HOSTS_OWN: Final = (

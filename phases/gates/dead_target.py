@@ -1,4 +1,6 @@
-"""A target that is gone for good: a person says so, its services go back without it, and it is stopped should it rise again."""
+"""A target that is gone for good: a person says so, its services go back without it, and it is stopped should it rise
+again.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ SSH_SAID: Final = "ssh failed: "
 NO_CONNECTION: Final = re.compile(
     r"connect to host \S+ port \d+: (Connection timed out|Operation timed out|No route to host|Host is down)\b"
 )
-"""What ssh says when no TCP connection came about; "Connection refused" is an answer, and "Network is unreachable" is this machine's."""
+"""What ssh says when no TCP connection came about; "Connection refused" is an answer, and "Network is unreachable" is
+this machine's.
+"""
 STOP_S: Final = 180.0
 STOP: Final = """\
 ids=$(docker ps -q --filter "label=$1") || exit 1
@@ -38,28 +42,32 @@ ids=$(docker ps -q --filter "label=$1") || exit 1
 def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Options, command: str) -> frozenset[str]:
     """Have the new hosts of the chosen services asked nothing any more, and return them.
 
-    Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose writes since
-    its cutover would be lost without anybody having said so.
+    Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose
+    writes since its cutover would be lost without anybody having said so.
     """
     undoes = command == "repoint" and options.revert
     if (command != "rollback" and not undoes) or not options.services:
         raise InputError(
-            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. nox -s rollback -- redis --lab --apply {FLAG} REASON"
+            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. nox -s "
+            f"rollback -- redis --lab --apply {FLAG} REASON"
         )
     reason, hosts = str(options.target_lost), {move.target for move in scope.moves}
     for host in sorted(hosts):
         alive = sign_of_life(fleet, host)
         if alive:
             raise RefusedError(
-                f"{host}: {alive}, so it is not dead. Expected: no connection at all for {KNOCK_FOR_S:.0f} s. Leave {FLAG} out; "
-                f"look: ssh {host} docker ps -a; or switch it off for good, so that it can't serve beside the old one, and try again"
+                f"{host}: {alive}, so it is not dead. Expected: no connection at all for {KNOCK_FOR_S:.0f} s. Leave "
+                f"{FLAG} out; "
+                f"look: ssh {host} docker ps -a; or switch it off for good, so that it can't serve beside the old "
+                "one, and try again"
             )
     asked = () if undoes else scope.moves
     lost = [move for move in asked if not options.discard and not must_be_undone(read_return(journal, move.service))]
     if lost:
         names = ", ".join(f"{move.service} on {move.target}" for move in lost)
         raise RefusedError(
-            f"{names}: what was written there since the cutover can't be brought back from a dead host. To go back to the data as it was before "
+            f"{names}: what was written there since the cutover can't be brought back from a dead host. To go back to "
+            "the data as it was before "
             "the move, add --discard-target-writes REASON"
         )
     for host in hosts:
@@ -70,7 +78,8 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
 def sign_of_life(fleet: Fleet, host: str) -> str:
     """Return what tells that a host may live, empty when no connection to it came about in a minute.
 
-    Dead is only what nobody can connect to: one that is slow, refuses, asks for a password or breaks off runs, and may serve.
+    Dead is only what nobody can connect to: one that is slow, refuses, asks for a password or breaks off runs, and may
+    serve.
     """
     until = time.monotonic() + KNOCK_FOR_S
     while True:
@@ -121,7 +130,8 @@ def _still_serves(journal: Journal, label: str) -> bool:
 
 
 def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
-    """Stop what still runs of a move on a host that was declared lost, before anything else is done; who does not answer waits.
+    """Stop what still runs of a move on a host that was declared lost, before anything else is done; who does not
+    answer waits.
 
     What still serves there is not stopped: the rollback that called its host dead never began, or was undone.
     """

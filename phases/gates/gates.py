@@ -45,8 +45,9 @@ def _now() -> datetime:
 class Gates:
     """The gates of one run over what the journal and the files say; hosts are not asked.
 
-    `outside_window` is the operator's reason, `again` the services that may start after a rollback, `commit` the checkout's
-    (with "+changes" when it is not what was committed), `project_commit` that of the project where it has a checkout of its own.
+    `outside_window` is the operator's reason, `again` the services that may start after a rollback, `commit` the
+    checkout's (with "+changes" when it is not what was committed), `project_commit` that of the project where it has a
+    checkout of its own.
     """
 
     scope: Scope
@@ -114,7 +115,10 @@ class Gates:
         ]
         wrong = [
             *(
-                f"{name}: is not moved yet. Expected: done. Move it: {self.scope.command('migrate', service=name, apply=True)}"
+                (
+                    f"{name}: is not moved yet. Expected: done. Move it: "
+                    f"{self.scope.command('migrate', service=name, apply=True)}"
+                )
                 for name in moved
             ),
             *approvals.problems,
@@ -139,14 +143,16 @@ class Gates:
             state = MoveState(self.journal.move_state(service))
             if state.is_returning:  # --retry does not help: clients may have written to either side
                 stuck.append(
-                    f"{service}: is being rolled back. Finish that first: {self.scope.command('rollback', service=service, apply=True)}"
+                    f"{service}: is being rolled back. Finish that first: "
+                    f"{self.scope.command('rollback', service=service, apply=True)}"
                 )
             elif service in self.again:
                 continue
             elif state is MoveState.NEEDS_OPERATOR:
                 stuck.append(
                     f"{service}: {state.words}: look at its last evidence, then go on with its undo: "
-                    f"{self.scope.command('rollback', service=service, apply=True)}; or mend it by hand, then --retry {service}"
+                    f"{self.scope.command('rollback', service=service, apply=True)}; or mend it by hand, then --retry "
+                    f"{service}"
                 )
             elif state is MoveState.ROLLED_BACK:
                 again = self.scope.command("migrate", "--retry", service, service=service, apply=True)
@@ -186,7 +192,10 @@ class Gates:
             return []
         if window.status != "agreed":
             return [
-                f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the stakeholders said so'
+                (
+                    f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the '
+                    "stakeholders said so"
+                )
             ]
         what = "has not begun" if now < window.starts_at else "is over"
         at = now.astimezone(window.starts_at.tzinfo)
@@ -234,8 +243,14 @@ class Gates:
 
 def _checkout_problem(what: str, git: str, commit: str) -> str:
     if commit.endswith("+changes"):
-        return f"{what}: files differ from the commit. Expected: what runs is what was reviewed. Look: {git} status --ignored"
-    return f"{what}: git did not tell whether it is what was committed ({commit}). Expected: a clean checkout. Look: {git} status"
+        return (
+            f"{what}: files differ from the commit. Expected: what runs is what was reviewed. Look: {git} status "
+            "--ignored"
+        )
+    return (
+        f"{what}: git did not tell whether it is what was committed ({commit}). Expected: a clean checkout. Look: "
+        f"{git} status"
+    )
 
 
 def _judged(problems: list[str], told: str) -> Judgement:
@@ -245,13 +260,16 @@ def _judged(problems: list[str], told: str) -> Judgement:
 def preflight_problems(service: str, scope: Scope, journal: Journal, now: datetime) -> list[str]:
     """Return why the preflight on record is not enough for a move.
 
-    That is: none, cut off, another plan's, of other runbooks, too old or of the future, without a row that the runbooks have, or not
-    passed. So is one after a preparation that failed: what it should have made ready is not. So is a journal that lost records: the
-    preflight that failed may be among them.
+    That is: none, cut off, another plan's, of other runbooks, too old or of the future, without a row that the runbooks
+    have, or not passed. So is one after a preparation that failed: what it should have made ready is not. So is a
+    journal that lost records: the preflight that failed may be among them.
     """
     if lost := journal.lost_records():
         return [
-            f"{service}: journal: {lost}. Expected: all that was written. Put back a copy of {journal.where}, or run preflight with a new one"
+            (
+                f"{service}: journal: {lost}. Expected: all that was written. Put back a copy of {journal.where}, "
+                "or run preflight with a new one"
+            )
         ]
     run, ended = _last_run(service, journal, "preflight")
     if not run:
@@ -261,14 +279,20 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
         return [f"{service}: preflight of {about.at[:16]} is not whole: {text}" for text in lacking]
     if not ended:
         return [
-            f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"
+            (
+                f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that "
+                "ran to its end"
+            )
         ]
     if unfit := _unfit(about, scope, now):
         return [f"{service}: {unfit}"]
     missing = missing_rows("preflight", service, scope, run)
     lines = (
         [
-            f"{service}: preflight of {about.at[:16]} has no row {told(missing)}. Expected: a row of every step. Run it again"
+            (
+                f"{service}: preflight of {about.at[:16]} has no row {told(missing)}. Expected: a row of every "
+                "step. Run it again"
+            )
         ]
         if missing
         else []
@@ -285,20 +309,34 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
     """Return why a preflight is not one of this plan, by these runbooks, of the last hours."""
     age = now - datetime.fromisoformat(about.at)
     if about.body["plan_digest"] != scope.digest:
-        return f"preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed"
+        return (
+            f"preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: "
+            f"{scope.digest[:12]}; files changed"
+        )
     if age < -CLOCKS_APART:
-        return f"preflight is of {about.at[:16]} UTC, and it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} now. Expected: not of the future; a clock was wrong"
+        return (
+            f"preflight is of {about.at[:16]} UTC, and it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} now. Expected: "
+            "not of the future; a clock was wrong"
+        )
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
-        return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
+        return (
+            f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most "
+            f"{scope.plan.evidence_max_age_h:g} h"
+        )
     code = code_digest(scope.environment.own_checks) if scope.environment.require_clean_checkout else ""
     if code and about.body.get("code") != code:
         seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
-        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code[:SHOWN_COMMIT]}, the code that runs now"
+        return (
+            f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code[:SHOWN_COMMIT]}, the "
+            "code that runs now"
+        )
     return ""
 
 
 def _failed_preparation(service: str, journal: Journal) -> list[Record]:
-    """Return the rows of the newest preparation of a service that FAILED or are UNKNOWN; a person who has not attested yet is no failure."""
+    """Return the rows of the newest preparation of a service that FAILED or are UNKNOWN; a person who has not attested
+    yet is no failure.
+    """
     run, _ = _last_run(service, journal, "prepare")
     return [
         row
@@ -320,7 +358,9 @@ def _not_good(row: Record, now: datetime) -> str:
 
 
 def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], bool]:
-    """Return the newest run of a phase that looked at this service, or was about to, and whether it ended; a dry run looked at nothing."""
+    """Return the newest run of a phase that looked at this service, or was about to, and whether it ended; a dry run
+    looked at nothing.
+    """
     planned = Verdict.PLANNED.value
     steps = [
         row

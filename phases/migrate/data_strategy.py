@@ -12,14 +12,12 @@ from actions.copy.volumes import CopyVolumes, Limits, VerifyVolumes
 from actions.replication.replica import Replica
 from actions.replication.steps import FinishReplica, ProveReplica, StartReplica
 from engine.config.scope import PlannedMove
-from engine.container_names import kept_name
 from engine.contracts.action import Action
 from engine.journal.kinds import RecordKind
 from hosts.local.secret_references import resolve_secret
-from phases.context import service_facts
 from phases.context.path_rates import measured_rates
-from phases.context.run_context import RunContext
-from phases.context.service_facts import peer_of, places_of
+from phases.context.service_facts import peer_of
+from phases.context.service_move import ServiceMove
 from services.replication import Login, Replication, replication_of
 
 START_AND_READY_S: Final = 8.0
@@ -35,24 +33,22 @@ class DataSteps:
     clear: RemoveCopyHelpers
 
 
-def data_steps(world: RunContext, move: PlannedMove, route: Route) -> DataSteps:
+def data_steps(move: ServiceMove, route: Route) -> DataSteps:
     """Return the actions of the move's strategy."""
-    places, size = places_of(world, move), service_facts.bytes_to_copy(world, move.service)
-    copying = _copying(world, move, route, places, size)
+    places, size = move.places(), move.bytes_to_copy()
+    copying = _copying(move, route, places, size)
     proving = _proving(copying)
     clear = RemoveCopyHelpers(route, copying.ends)
-    kind = replication_of(world.entry(move.service).product)
-    if move.strategy == "replicate" and kind is not None:
-        return _replicating(world, move, copying, kind)
-    before = (Precopy(copying, START_AND_READY_S),) if copies_live(move) else ()
+    kind = replication_of(move.entry.product)
+    if move.planned.strategy == "replicate" and kind is not None:
+        return _replicating(move, copying, kind)
+    before = (Precopy(copying, START_AND_READY_S),) if copies_live(move.planned) else ()
     return DataSteps(before, (copying, proving), clear)
 
 
-def _copying(
-    world: RunContext, move: PlannedMove, route: Route, places: tuple[DataPlace, ...], size: int | None
-) -> CopyVolumes:
+def _copying(move: ServiceMove, route: Route, places: tuple[DataPlace, ...], size: int | None) -> CopyVolumes:
     return CopyVolumes(
-        route, places, peer_of(world, move.target), size, limits_of(world, move), world.tells(move.service)
+        route, places, peer_of(move.context, move.target), size, limits_of(move), move.context.tells(move.service)
     )
 
 
@@ -67,21 +63,21 @@ def _proving(copying: CopyVolumes) -> VerifyVolumes:
     )
 
 
-def _replicating(world: RunContext, move: PlannedMove, copying: CopyVolumes, kind: Replication) -> DataSteps:
+def _replicating(move: ServiceMove, copying: CopyVolumes, kind: Replication) -> DataSteps:
     """Return the actions of strategy replicate, which fall back to those of precopy."""
-    place = _place_at(world, move, kind.data_at, copying.places)
-    others = _copying(world, move, copying.route, tuple(one for one in copying.places if one != place), None)
+    place = _place_at(move, kind.data_at, copying.places)
+    others = _copying(move, copying.route, tuple(one for one in copying.places if one != place), None)
     replica = Replica(
         copying.route,
         copying.peer,
         kind,
-        _login(world, move),
+        _login(move),
         place,
         lambda: copying.make_places((place,) if place else ()),
     )
 
     def replicates() -> bool:
-        return is_replicated(world, move)
+        return is_replicated(move)
 
     live, other_live = Precopy(copying, START_AND_READY_S), Precopy(others, START_AND_READY_S)
     finish = FinishReplica(replica, others, copying, replicates)
@@ -93,41 +89,39 @@ def _replicating(world: RunContext, move: PlannedMove, copying: CopyVolumes, kin
     )
 
 
-def is_replicated(world: RunContext, move: PlannedMove) -> bool:
+def is_replicated(move: ServiceMove) -> bool:
     """Return whether the data comes by replication; told by the journal, so that a resumed move knows it too."""
-    if move.strategy != "replicate":
+    if move.planned.strategy != "replicate":
         return False
     outcomes = [
         record
-        for record in world.journal.records(kind=RecordKind.OUTCOME, service=move.service)
+        for record in move.context.journal.records(kind=RecordKind.OUTCOME, service=move.service)
         if record.key == "precopy"
     ]
     note = (outcomes[-1].body.get("note") or {}) if outcomes else {}
     return bool(note.get("replica")) and not note.get("fallback")
 
 
-def are_writers_held(world: RunContext, move: PlannedMove) -> bool:
+def are_writers_held(move: ServiceMove) -> bool:
     """Return whether the operator's own hook keeps the writers away before the source is read and stopped."""
-    return move.strategy == "replicate" and world.entry(move.service).hooks.before_hold is not None
+    return move.planned.strategy == "replicate" and move.entry.hooks.before_hold is not None
 
 
-def _place_at(world: RunContext, move: PlannedMove, path: str, places: tuple[DataPlace, ...]) -> DataPlace | None:
+def _place_at(move: ServiceMove, path: str, places: tuple[DataPlace, ...]) -> DataPlace | None:
     """Return the copied place that is mounted at a path of the container."""
-    facts, name = world.facts(move.source), world.entry(move.service).container
-    container = facts.container(name) or facts.container(kept_name(name))
+    container = move.find_container()
     mounts = container.mounts if container else ()
     at = next((DataPlace(mount.kind, mount.source) for mount in mounts if mount.destination == path), None)
     return at if at in places else None
 
 
-def _login(world: RunContext, move: PlannedMove) -> Login:
+def _login(move: ServiceMove) -> Login:
     """Return who the replica is: the inventory's user and password of the service."""
-    entry, facts = world.entry(move.service), world.facts(move.source)
-    container = facts.container(entry.container) or facts.container(kept_name(entry.container))
+    entry, container = move.entry, move.find_container()
     user = str(entry.options.get("user", move.service))
     if "password" not in entry.secrets or container is None:
         return Login(user)
-    return Login(user, world.redactor.register(resolve_secret(entry.secrets["password"], container.env)))
+    return Login(user, move.context.redactor.register(resolve_secret(entry.secrets["password"], container.env)))
 
 
 def copies_live(move: PlannedMove) -> bool:
@@ -135,7 +129,8 @@ def copies_live(move: PlannedMove) -> bool:
     return move.strategy != "stop_copy"
 
 
-def limits_of(world: RunContext, move: PlannedMove) -> Limits:
+def limits_of(move: ServiceMove) -> Limits:
     """Return what the plan allows, and what the path between the two hosts carried when prepare tried it."""
-    plan, sampled = world.scope.plan, measured_rates(world.journal).get((move.source, move.target))
-    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.verify, sampled)
+    plan, sampled = move.context.scope.plan, measured_rates(move.context.journal).get((move.source, move.target))
+    budget_s = move.planned.outage_budget_s or plan.outage_budget_s
+    return Limits(plan.bandwidth_limit_mb_s, budget_s, move.planned.verify, sampled)

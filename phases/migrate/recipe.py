@@ -23,10 +23,10 @@ from engine.contracts.container import ContainerCommand
 from engine.contracts.product import SavesFirst
 from phases.assess import readiness
 from phases.assess.shared_mounts import judge_mounts_there
-from phases.context import outage_record, service_facts
+from phases.context import outage_record
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 from phases.migrate import readonly_steps as migrate
 from phases.migrate.data_strategy import are_writers_held, data_steps
 
@@ -56,70 +56,74 @@ SUPERSEDED_BY: Final = {"start-probe": "measure-outage", "precopy": "copy-volume
 """With which deed another has served its purpose: what it left behind is taken away on purpose."""
 
 
-def recipe(world: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+def recipe(move: ServiceMove, attempt: int) -> tuple[Action, ...]:
     """Return the actions of a move by its strategy, in order."""
-    route, product = route_of(world, move, attempt), world.product(move.service)
-    data = data_steps(world, move, route)
+    route, product = route_of(move, attempt), move.product
+    data = data_steps(move, route)
     aim, dropped = (
-        choose_probe_target(world.scope, move.service, world.where()),
-        service_facts.dropped_mounts(world, move.service),
+        choose_probe_target(move.context.scope, move.service, move.context.where()),
+        move.dropped_mounts,
     )
-    approved = readiness.approved_digest(world, move.service)
+    approved = readiness.approved_digest(move)
     return (
-        migrate.confirm_source(world, move),
+        migrate.confirm_source(move),
         *([StartProbe(route, aim)] if aim else []),
         SaveSourceSpec(route, dropped, approved),
         *data.before,
-        *_hold_and_read(world, move, route),
+        *_hold_and_read(move, route),
         DisableRestart(route),
-        StopSource(
-            route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.source)
-        ),
+        StopSource(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(move, move.source)),
         *data.after,
         CreateTarget(
-            route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved
+            route, dropped, addresses_of(move), move.planned.ports, lambda: judge_mounts_there(move), approved
         ),
-        *_links(world, move, route),
+        *_links(move, route),
         StartTarget(
             route,
             product.stop_grace_s,
             acts=product.acts_on_start,
-            reached_by=reached_on_start(world.scope, move, world.where()),
+            reached_by=reached_on_start(move.context.scope, move.planned, move.context.where()),
         ),
-        migrate.ready_target(world, move),
-        migrate.fingerprint_target(world, move),
-        _commit(world, move, route),
-        *_hook(route, AFTER_COMMIT, move.target, world.entry(move.service).hooks.after_commit),
-        migrate.smoke_target(world, move),
-        *_dependants(world, move),
-        migrate.record_baseline(world, move),
-        *([_measure(world, move, route, aim)] if aim else []),
+        migrate.ready_target(move),
+        migrate.fingerprint_target(move),
+        _commit(move, route),
+        *_hook(route, AFTER_COMMIT, move.target, move.entry.hooks.after_commit),
+        migrate.smoke_target(move),
+        *_dependants(move),
+        migrate.record_baseline(move),
+        *([_measure(move, route, aim)] if aim else []),
         data.clear,
         RenameSource(route),
     )
 
 
 def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the dependants that are on the target already: its engine lets them reach the service by name as soon as it runs.
+    """Return the dependants that are on the target already: its engine lets them reach the service by name as soon as
+    it runs.
 
-    What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any more.
+    What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any
+    more.
     """
     return tuple(
         sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target})
     )
 
 
-def _hold_and_read(world: RunContext, move: PlannedMove, route: Route) -> tuple[Action, ...]:
-    """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held, to be compared whole."""
-    reading: tuple[Action, ...] = (migrate.fingerprint_source(world, move),)
-    holding = _hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold)
-    return (*holding, *reading) if are_writers_held(world, move) else (*reading, *holding)
+def _hold_and_read(move: ServiceMove, route: Route) -> tuple[Action, ...]:
+    """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held,
+    to be compared whole.
+    """
+    reading: tuple[Action, ...] = (migrate.fingerprint_source(move),)
+    holding = _hook(route, BEFORE_HOLD, move.source, move.entry.hooks.before_hold)
+    return (*holding, *reading) if are_writers_held(move) else (*reading, *holding)
 
 
-def before_stop(world: RunContext, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
-    """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in memory."""
-    product, facts = world.product(service), world.facts(host)
-    container = facts.container(world.entry(service).container)
+def before_stop(move: ServiceMove, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
+    """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in
+    memory.
+    """
+    product, facts = move.product, move.context.facts(host)
+    container = facts.container(move.entry.container)
     if container is None:
         return (), 0.0
     usage = facts.around.usage.get(container.id)
@@ -127,11 +131,11 @@ def before_stop(world: RunContext, service: str, host: str) -> tuple[tuple[Conta
     return commands, float(usage.memory_bytes or 0) if usage else 0.0
 
 
-def _links(world: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDependencies, ...]:
+def _links(move: ServiceMove, route: Route) -> tuple[RelayDependencies, ...]:
     """Return the deed that keeps the names which the service uses; no deed when it uses none."""
-    if not world.scope.providers_of(move.service):
+    if not move.context.scope.providers_of(move.service):
         return ()
-    scope, before = world.scope, world.where()
+    scope, before = move.context.scope, move.context.where()
     wanted, now = (
         own_links(scope, move.service, {**before, move.service: move.target}),
         wanted_forwarders(scope, before),
@@ -140,10 +144,10 @@ def _links(world: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDep
     return (RelayDependencies(route, wanted, now, scope.hosts),)
 
 
-def _commit(world: RunContext, move: PlannedMove, route: Route) -> Commit:
+def _commit(move: ServiceMove, route: Route) -> Commit:
     scope, before = (
-        world.scope,
-        {**world.where(), move.service: move.source},
+        move.context.scope,
+        {**move.context.where(), move.service: move.source},
     )  # also once it was begun: the undo looks for what is new
     wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
     refuse_outside(
@@ -156,9 +160,9 @@ def _hook(route: Route, key: str, host: str, hook: Hook | None) -> tuple[RunHook
     return (RunHook(route, key, host, hook),) if hook else ()
 
 
-def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
-    return (migrate.dependants_work(world, move),) if world.scope.dependants_of(move.service) else ()
+def _dependants(move: ServiceMove) -> tuple[ReadOnlyStep, ...]:
+    return (migrate.dependants_work(move),) if move.context.scope.dependants_of(move.service) else ()
 
 
-def _measure(world: RunContext, move: PlannedMove, route: Route, aim: ProbeTarget) -> outage_record.RecordedOutage:
-    return outage_record.RecordedOutage(MeasureOutage(route, aim), world, move)
+def _measure(move: ServiceMove, route: Route, aim: ProbeTarget) -> outage_record.RecordedOutage:
+    return outage_record.RecordedOutage(MeasureOutage(route, aim), move)

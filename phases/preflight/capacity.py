@@ -26,7 +26,7 @@ from engine.journal.samples import HOST
 from engine.report_sections import Table
 from engine.verdict import Judgement
 from phases.context.run_context import RunContext
-from phases.context.service_facts import space_needs
+from phases.context.service_move import service_move
 from phases.preflight.sample_source import Baselines, read_baselines
 
 LOOK_BACK: Final = timedelta(days=14)
@@ -36,7 +36,7 @@ LOOK_BACK: Final = timedelta(days=14)
 class Capacity:
     """Targets of a run, with all samples of the last two weeks, and where they are from."""
 
-    world: RunContext
+    context: RunContext
     baselines: Baselines
     targets: tuple[str, ...]
     _loads: dict[tuple[str, str], Load] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -46,35 +46,36 @@ class Capacity:
         loads = {host: self._sampled_load(host), **self._sampled(host)}
         found = self.baselines
         return judge_baseline(
-            host, loads, self.world.scope.plan.baseline_min_h, found.origin, self._named(host, found.looks)
+            host, loads, self.context.scope.plan.baseline_min_h, found.origin, self._named(host, found.looks)
         )
 
     def judge_memory(self, host: str) -> Judgement:
         """Judge a target's memory after all moves."""
-        return judge_memory_after(self.load(host), self.world.scope.thresholds(host).memory_percent)
+        return judge_memory_after(self.load(host), self.context.scope.thresholds(host).memory_percent)
 
     def judge_processors(self, host: str) -> Judgement:
         """Judge a target's processors after all moves."""
-        return judge_processors_after(self.load(host), self.world.scope.thresholds(host).cpu_percent)
+        return judge_processors_after(self.load(host), self.context.scope.thresholds(host).cpu_percent)
 
     def judge_disk(self, host: str) -> Judgement:
         """Judge a target's disks after all moves."""
-        needs = [need for move in self._arriving(host) for need in space_needs(self.world, move.service)]
-        return judge_disk_after_all(self.world.facts(host), needs, self.world.scope.thresholds(host).disk_percent)
+        arriving = [service_move(self.context, move.service) for move in self._arriving(host)]
+        needs = [need for move in arriving for need in move.space_needs()]
+        return judge_disk_after_all(self.context.facts(host), needs, self.context.scope.thresholds(host).disk_percent)
 
     def judge_disks_busy(self, host: str) -> Judgement:
         """Judge how busy a target's disks are after all moves."""
         return judge_disks_busy_after(
             self._sampled_target(host),
-            self.world.scope.thresholds(host).io_percent,
-            self.world.scope.plan.baseline_min_h,
+            self.context.scope.thresholds(host).io_percent,
+            self.context.scope.plan.baseline_min_h,
         )
 
     def load(self, host: str) -> TargetUsage:
         """Return what a target needs now, and what comes to it."""
         sampled = self._sampled_load(host), self._sampled(host)
-        now = load_now(self.world.facts(host)), {move.service: self._now(move) for move in self._arriving(host)}
-        chosen = chosen_load(self.world.facts(host), sampled, now, self.world.scope.plan.baseline_min_h)
+        now = load_now(self.context.facts(host)), {move.service: self._now(move) for move in self._arriving(host)}
+        chosen = chosen_load(self.context.facts(host), sampled, now, self.context.scope.plan.baseline_min_h)
         return self._with_origin(chosen)
 
     def table(self) -> Table:
@@ -94,7 +95,7 @@ class Capacity:
             return [(host, "–", "–", "–", "–", f"UNKNOWN: {error}")]
 
     def _rows(self, host: str) -> Iterator[tuple[str, ...]]:
-        load, thresholds = self.load(host), self.world.scope.thresholds(host)
+        load, thresholds = self.load(host), self.context.scope.thresholds(host)
         for what, now, after, limit in (
             (
                 "memory",
@@ -126,11 +127,11 @@ class Capacity:
             )
 
     def _arriving(self, host: str) -> list[PlannedMove]:
-        where = self.world.where()
-        return [move for move in self.world.scope.moves if move.target == host and where[move.service] != host]
+        where = self.context.where()
+        return [move for move in self.context.scope.moves if move.target == host and where[move.service] != host]
 
     def _sampled(self, host: str) -> Mapping[str, Load]:
-        return {move.service: self._sampled_load(*_key(self.world, move)) for move in self._arriving(host)}
+        return {move.service: self._sampled_load(*_key(self.context.scope, move)) for move in self._arriving(host)}
 
     def _sampled_load(self, host: str, container: str = HOST) -> Load:
         """Return what the samples tell, counted once: a fleet has hundreds of thousands of them."""
@@ -141,7 +142,7 @@ class Capacity:
     def _sampled_target(self, host: str) -> TargetUsage:
         """Return what samples tell of a target and of what comes to it, however few they are."""
         arriving = tuple(IncomingService(name, load) for name, load in self._sampled(host).items())
-        return self._with_origin(TargetUsage(self.world.facts(host), self._sampled_load(host), arriving))
+        return self._with_origin(TargetUsage(self.context.facts(host), self._sampled_load(host), arriving))
 
     def _with_origin(self, load: TargetUsage) -> TargetUsage:
         found, host = self.baselines, load.facts.host
@@ -153,32 +154,34 @@ class Capacity:
         )
 
     def _named(self, host: str, looks: Mapping[Key, str]) -> dict[str, str]:
-        """Return what to look at by the names that messages use: the target's, and those of the services that come to it."""
-        keys = {host: (host, HOST), **{move.service: _key(self.world, move) for move in self._arriving(host)}}
+        """Return what to look at by the names that messages use: the target's, and those of the services that come to
+        it.
+        """
+        keys = {host: (host, HOST), **{move.service: _key(self.context.scope, move) for move in self._arriving(host)}}
         return {name: looks[key] for name, key in keys.items() if key in looks}
 
     def _now(self, move: PlannedMove) -> Load:
-        return container_load_now(self.world.facts(move.source), self.world.entry(move.service).container)
+        return container_load_now(self.context.facts(move.source), self.context.entry(move.service).container)
 
 
-def read_capacity(world: RunContext, hosts: Collection[str]) -> Capacity:
+def read_capacity(context: RunContext, hosts: Collection[str]) -> Capacity:
     """Return the capacity of the run's targets among these hosts; raises what reading the journal raises."""
-    targets, now = tuple(host for host in targets_of(world.scope) if host in hosts), datetime.now(UTC)
+    targets, now = tuple(host for host in targets_of(context.scope) if host in hosts), datetime.now(UTC)
     wanted = [*((host, HOST) for host in targets)]
-    for move in world.scope.moves:
+    for move in context.scope.moves:
         if move.target in targets:
-            wanted += [(move.source, HOST), _key(world, move)]
-    place = world.scope.environment.prometheus
+            wanted += [(move.source, HOST), _key(context.scope, move)]
+    place = context.scope.environment.prometheus
     return Capacity(
-        world,
-        read_baselines(world.journal, place, world.redactor, dict.fromkeys(wanted), (now - LOOK_BACK, now)),
+        context,
+        read_baselines(context.journal, place, context.redactor, dict.fromkeys(wanted), (now - LOOK_BACK, now)),
         targets,
     )
 
 
-def _key(world: RunContext, move: PlannedMove) -> Key:
+def _key(scope: Scope, move: PlannedMove) -> Key:
     """Return where what a service needs was measured: its container, where it comes from."""
-    return move.source, world.scope.services[move.service].container
+    return move.source, scope.services[move.service].container
 
 
 def targets_of(scope: Scope) -> tuple[str, ...]:

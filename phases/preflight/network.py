@@ -1,4 +1,6 @@
-"""What the hosts of a run must reach on each other, from the plan: copies, backups, drills, and relays after each move."""
+"""What the hosts of a run must reach on each other, from the plan: copies, backups, drills, and relays
+after each move.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from engine.command_line import ANY, typed_command
 from engine.config.scope import Scope
 from engine.errors import NotObservedError
 from engine.journal.kinds import RecordKind
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 from hosts.network.reachability import Outcome, Reachability, try_connections
@@ -68,41 +70,43 @@ def _relays(scope: Scope, where: Mapping[str, str]) -> Iterator[tuple[str, str, 
                 yield relay.host, hosts[relay.to_address], relay.to_port, f"relay {relay.alias}:{relay.port}"
 
 
-def look_at_network(world: RunContext, of: Collection[str]) -> Matrix:
+def look_at_network(context: RunContext, of: Collection[str]) -> Matrix:
     """Try every need of these hosts from its host, one command for each, all hosts at once."""
-    needs = tuple(need for need in list_needs(world.scope, world.where()) if need.host in of)
+    needs = tuple(need for need in list_needs(context.scope, context.where()) if need.host in of)
     hosts = tuple(dict.fromkeys(need.host for need in needs))
     with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
-        answers = pool.map(lambda host: _try(world, host, [need for need in needs if need.host == host]), hosts)
+        answers = pool.map(lambda host: _try(context, host, [need for need in needs if need.host == host]), hosts)
         reached = dict(zip(hosts, answers, strict=True))
-    facts = _facts(world, {*hosts, *(need.to for need in needs)})
-    return join_matrix(needs, reached, facts, proven_needs(world, needs), measured_rates(world.journal))
+    facts = _facts(context, {*hosts, *(need.to for need in needs)})
+    return join_matrix(needs, reached, facts, proven_needs(context, needs), measured_rates(context.journal))
 
 
-def _try(world: RunContext, host: str, needs: Iterable[Need]) -> Reachability | str:
+def _try(context: RunContext, host: str, needs: Iterable[Need]) -> Reachability | str:
     try:
-        return try_connections(world.fleet[host], [(need.address, need.port) for need in needs])
+        return try_connections(context.fleet[host], [(need.address, need.port) for need in needs])
     except NotObservedError as error:
         return str(error)
 
 
-def _facts(world: RunContext, hosts: Iterable[str]) -> dict[str, HostFacts]:
+def _facts(context: RunContext, hosts: Iterable[str]) -> dict[str, HostFacts]:
     found = {}
     for host in sorted(hosts):
         try:
-            found[host] = world.facts(host)
+            found[host] = context.facts(host)
         except NotObservedError:
             continue
     return found
 
 
-def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgement:
-    """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host that will need them."""
-    facts = world.facts(host)
+def try_with_listeners(context: RunContext, host: str, *, apply: bool) -> Judgement:
+    """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host
+    that will need them.
+    """
+    facts = context.facts(host)
     facts.need_sockets()
     needs = [
         need
-        for need in list_needs(world.scope, world.where())
+        for need in list_needs(context.scope, context.where())
         if need.to == host and listens_at(facts, need.port) is False
     ]
     if not apply:
@@ -113,15 +117,15 @@ def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgemen
     if not needs:
         return passed(f"{host}: something listens already at every port that others need there")
     with listening(
-        world.fleet,
+        context.fleet,
         host,
         {need.port for need in needs},
-        move_label=move_label(world.scope.environment.environment, "network", 1),
+        move_label=move_label(context.scope.environment.environment, "network", 1),
     ):
-        tried = {need: _try_one(world, need) for need in needs}
-        _sample(world, [need for need, (outcome, _) in tried.items() if outcome is Outcome.OPEN])
+        tried = {need: _try_one(context, need) for need in needs}
+        _sample(context, [need for need, (outcome, _) in tried.items() if outcome is Outcome.OPEN])
     for need, (outcome, _) in tried.items():
-        world.run.record(
+        context.run.record(
             RecordKind.NETWORK_TEST,
             body={
                 "host": need.host,
@@ -131,26 +135,26 @@ def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgemen
                 "outcome": outcome.value,
             },
         )
-    seen = {name: world.facts(name) for name in {host, *(need.host for need in needs)}}
-    return judge_trial(host, tried, seen, world.scope.environment.environment)
+    seen = {name: context.facts(name) for name in {host, *(need.host for need in needs)}}
+    return judge_trial(host, tried, seen, context.scope.environment.environment)
 
 
-def _sample(world: RunContext, needs: Iterable[Need]) -> None:
+def _sample(context: RunContext, needs: Iterable[Need]) -> None:
     """Send zeros from each host over one of its ways, and record how fast they went."""
     for need in {need.host: need for need in needs}.values():
         try:
-            rate = send_sample(world.fleet[need.host], need.address, need.port)
+            rate = send_sample(context.fleet[need.host], need.address, need.port)
         except NotObservedError:
             continue  # its ways have rows of their own
         if rate is not None:
-            world.run.record(
+            context.run.record(
                 RecordKind.PATH_THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)}
             )
 
 
-def _try_one(world: RunContext, need: Need) -> tuple[Outcome, str]:
+def _try_one(context: RunContext, need: Need) -> tuple[Outcome, str]:
     """Return how a try ended, and the host's words; a host that does not answer has not tried."""
-    found = _try(world, need.host, [need])
+    found = _try(context, need.host, [need])
     if isinstance(found, str):
         return Outcome.NOT_TRIED, found
     tried = found.tries.get((need.address, need.port))
@@ -166,12 +170,14 @@ def judge_trial(
         rule = explaining_rule(need, outcome, facts)
         if outcome not in {Outcome.OPEN, Outcome.NOT_TRIED}:
             wrong.append(
-                f"{need.text()} {outcome.value} ({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}"
+                f"{need.text()} {outcome.value} "
+                f"({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}"
             )
     untried = [f"{need.text()}: {words}" for need, (outcome, words) in tried.items() if outcome is Outcome.NOT_TRIED]
     if wrong:
         return failed(
-            f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. Open it in the firewalls between "
+            f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. "
+            "Open it in the firewalls between "
             f"and on {host}, then: {typed_command('prepare', environment=environment, apply=True)}",
             tuple(wrong),
         )
@@ -185,10 +191,10 @@ def judge_trial(
     )
 
 
-def proven_needs(world: RunContext, needs: Iterable[Need]) -> dict[Need, str]:
+def proven_needs(context: RunContext, needs: Iterable[Need]) -> dict[Need, str]:
     """Return the needs that were tried with a listener of ours, with the time of the newest try that went through."""
     seen: dict[tuple[str, str, int], str] = {}
-    for record in world.journal.records(kind=RecordKind.NETWORK_TEST):
+    for record in context.journal.records(kind=RecordKind.NETWORK_TEST):
         key = (str(record.body["host"]), str(record.body["address"]), int(record.body["port"]))
         if record.body["outcome"] == "open":
             seen[key] = record.at[:16].replace("T", " ")

@@ -51,7 +51,8 @@ def scanned_hosts(scope: Scope) -> tuple[str, ...]:
 def scan_ports(scope: Scope, fleet: Fleet, where: Mapping[str, str]) -> PortScan:
     """Look at every host and return what was found; `where` is each service's host now.
 
-    A host that does not answer is in the report with its error; raises RefusedError when a host of the plan is another machine.
+    A host that does not answer is in the report with its error; raises RefusedError when a host of the plan is another
+    machine.
     """
     names = scanned_hosts(scope)
     with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
@@ -99,7 +100,9 @@ def _look(scope: Scope, fleet: Fleet, name: str) -> Looked:
 
 
 def _arrivals(scope: Scope, facts: Mapping[str, HostFacts], where: Mapping[str, str]) -> Iterator[PlannedPorts]:
-    """Yield the plan's moves: with the ports that the containers publish, or those of the inventory where a host was not seen."""
+    """Yield the plan's moves: with the ports that the containers publish, or those of the inventory where a host was
+    not seen.
+    """
     for move in scope.plan.moves:
         if move.service not in scope.services:
             continue

@@ -1,4 +1,6 @@
-"""Where the samples of a run's capacity come from: the environment's Prometheus when it names one that answers, else our own."""
+"""Where the samples of a run's capacity come from: the environment's Prometheus when it names one that answers, else
+our own.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ def read_baselines(
 ) -> Baselines:
     """Return the samples of these hosts and containers; raises what reading the journal raises.
 
-    A Prometheus that does not answer, or not to all that is asked, is replaced by our own samples as a whole, and the origin says so.
+    A Prometheus that does not answer, or not to all that is asked, is replaced by our own samples as a whole, and the
+    origin says so.
     """
     if place is None:
         return Baselines(read_samples(journal, between[0]))
@@ -66,7 +69,9 @@ def read_baselines(
 
 
 def open_prometheus(place: PrometheusPlace, redactor: Redactor) -> Prometheus:
-    """Return the server with what it lets us in with, known to the redactor; raises InputError when a reference leads nowhere."""
+    """Return the server with what it lets us in with, known to the redactor; raises InputError when a reference leads
+    nowhere.
+    """
     if place.token is not None:
         return Prometheus(place.url, redactor.register(bearer(redactor.register(resolve_secret(place.token)))))
     if place.password is not None:

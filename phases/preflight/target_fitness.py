@@ -1,66 +1,48 @@
-"""Questions of preflight about what a move meets on its target, and about the night as a whole."""
+"""What preflight looks at on the hosts of the run, for its checks of targets and links."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from checks.dependencies.graph import DependencyGraph, read_references
-from checks.hosts import system
-from engine.contracts.product import NeedsKernel
+from engine.contracts.product import KernelNeed, NeedsKernel, Product
 from engine.errors import NotObservedError
-from engine.verdict import Judgement
 from hosts.facts.model import HostFacts
 from phases.context.run_context import RunContext
-from phases.context.service_facts import mount_rules, source_of, space_needs
+from phases.context.service_move import ServiceMove
 
 
-def judge_engine(world: RunContext, facts: HostFacts) -> Judgement:
-    """Judge whether a host's engine is of an ordinary kind; the other hosts' kinds are told."""
-    return system.judge_engine(facts, _answering(world, (host for host in world.scope.hosts if host != facts.host)))
+def answering(context: RunContext, *, but: str) -> list[HostFacts]:
+    """Return the facts of the other hosts that answer; those that do not have rows of their own."""
+    hosts = (host for host in context.scope.hosts if host != but)
+    return [answer for host in hosts if isinstance(answer := _facts(context, host), HostFacts)]
 
 
-def judge_place(world: RunContext, service: str) -> tuple[Judgement, ...]:
-    """Judge whether the disks that a service's data goes to can be written, and have inodes."""
-    target = world.facts(world.move_of(service).target)
+def data_paths(move: ServiceMove) -> tuple[str, ...]:
+    """Return where on the target the service's data goes: Docker's volumes folder, and the paths of what is copied."""
+    target = move.target_facts()
     target.need_docker()
-    paths = (f"{target.docker_root}/volumes", *(need.path for need in space_needs(world, service)))
-    return system.judge_writable(target, paths), system.judge_inodes(target, paths)
+    return (f"{target.docker_root}/volumes", *(need.path for need in move.space_needs()))
 
 
-def judge_kernel(world: RunContext, service: str) -> Judgement:
-    """Judge whether the target's kernel is set as the service needs it."""
-    move, product = world.move_of(service), world.product(service)
-    needs = product.kernel_needs if isinstance(product, NeedsKernel) else ()
-    source, container = source_of(world, service)
-    return system.judge_kernel(source, world.facts(move.target), container, needs)
+def kernel_needs_of(product: Product) -> Iterable[KernelNeed]:
+    """Return how a product needs the kernel to be set; most need nothing."""
+    return product.kernel_needs if isinstance(product, NeedsKernel) else ()
 
 
-def judge_owners(world: RunContext, service: str) -> Judgement:
-    """Judge whether the service's files belong to nobody else on the target."""
-    source, container = source_of(world, service)
-    return system.judge_owners(
-        source, world.facts(world.move_of(service).target), container, mount_rules(world, service)
-    )
-
-
-def find_references(world: RunContext) -> DependencyGraph:
+def find_references(context: RunContext) -> DependencyGraph:
     """Return who depends on whom on the hosts of this run."""
-    where = world.where()
-    services = {(where[name], entry.container): name for name, entry in world.scope.services.items()}
-    addresses = {identity.address: host for host, identity in world.scope.environment.hosts.items()}
-    answers = {host: _facts(world, host) for host in world.scope.hosts}
+    where = context.where()
+    services = {(where[name], entry.container): name for name, entry in context.scope.services.items()}
+    addresses = {identity.address: host for host, identity in context.scope.environment.hosts.items()}
+    answers = {host: _facts(context, host) for host in context.scope.hosts}
     blind = {host: str(answer) for host, answer in answers.items() if isinstance(answer, NotObservedError)}
     seen = [answer for answer in answers.values() if isinstance(answer, HostFacts)]
-    return read_references(seen, world.scope.links, services, addresses).with_unreachable(blind)
+    return read_references(seen, context.scope.links, services, addresses).with_unreachable(blind)
 
 
-def _answering(world: RunContext, hosts: Iterable[str]) -> list[HostFacts]:
-    """Return the facts of the hosts that answer; the others have rows of their own."""
-    return [answer for host in hosts if isinstance(answer := _facts(world, host), HostFacts)]
-
-
-def _facts(world: RunContext, host: str) -> HostFacts | NotObservedError:
+def _facts(context: RunContext, host: str) -> HostFacts | NotObservedError:
     try:
-        return world.facts(host)
+        return context.facts(host)
     except NotObservedError as error:
         return error

@@ -19,37 +19,40 @@ from engine.errors import InputError, NotObservedError
 from engine.i18n.language import term
 from engine.journal.kinds import RecordKind
 from engine.report_sections import Table
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.compose_files import fetch_files
 from hosts.local.secret_references import resolve_secret
 from phases.assess.host_projects import read_host_projects
 from phases.context.run_context import RunContext
-from phases.context.service_facts import mount_rules, peer_of
+from phases.context.service_facts import peer_of
+from phases.context.service_move import ServiceMove, service_move
 
 ENGINE_FILES: Final = ("/etc/docker/daemon.json",)
 SUBJECT: Final = "host_configuration"
 """Used in the names of the backup's helper containers where a move has its service."""
 
 
-def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
-    """Keep a host's configuration in the backup repository, and judge whether it came back as it went; in a dry run say so."""
-    backup, environment = world.scope.environment.backup, world.scope.environment.environment
+def keep_host(context: RunContext, host: str, *, apply: bool) -> Judgement:
+    """Keep a host's configuration in the backup repository, and judge whether it came back as it went; in a dry run say
+    so.
+    """
+    backup, environment = context.scope.environment.backup, context.scope.environment.environment
     if backup is None:
         raise InputError(f"environments/{environment}.yaml: backup: missing; expected host, path and password")
-    facts = world.facts(host)
+    facts = context.facts(host)
     facts.need_docker()
     if not apply:
         count = len(facts.containers)
         raise PlannedOnly(
             f"{host}: keep the configuration of {count} containers and the compose files in {backup.host}:{backup.path}"
         )
-    found, _ = read_host_projects(world.fleet, facts)
-    texts = {**found.contents, **fetch_files(world.fleet[host], [*ENGINE_FILES, *facts.around.units]).contents}
+    found, _ = read_host_projects(context.fleet, facts)
+    texts = {**found.contents, **fetch_files(context.fleet[host], [*ENGINE_FILES, *facts.around.units]).contents}
     files = configuration_files(facts, texts)
-    route = Route(world.fleet, SUBJECT, "", host, backup.host, move_label(environment, f"configuration-{host}", 1))
+    route = Route(context.fleet, SUBJECT, "", host, backup.host, move_label(environment, f"configuration-{host}", 1))
     repository = Repository(
-        peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password))
+        peer_of(context, backup.host), backup.path, context.redactor.register(resolve_secret(backup.password))
     )
     item, is_same = keep_configuration(route, repository, archive_of(files, datetime.now(UTC).timestamp()))
     compose = len(found.compose)
@@ -58,7 +61,7 @@ def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
         "files": len(files),
         "compose_files": compose,
     }
-    world.run.record(
+    context.run.record(
         RecordKind.HOST_CONFIGURATION_SAVED,
         body={"host": host, "object": item.record(), "read_back": is_same, **counts},
     )
@@ -66,15 +69,17 @@ def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
         host,
         {"object": item.record(), "read_back": is_same, **counts},
         datetime.now(UTC),
-        world.scope.plan.evidence_max_age_h,
-        world.scope.environment.environment,
+        context.scope.plan.evidence_max_age_h,
+        context.scope.environment.environment,
     )
 
 
 def judge_kept(
     host: str, record: Mapping[str, Any] | None, now: datetime, oldest_hours: float, environment: str = ANY
 ) -> Judgement:
-    """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back as it went."""
+    """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back
+    as it went.
+    """
     again = f"Keep it: {typed_command('prepare', environment=environment, apply=True)}"
     if record is None:
         return failed(
@@ -89,45 +94,56 @@ def judge_kept(
     ]
     if problems:
         return failed(
-            f"{host}: the kept configuration (snapshot {item.snapshot[:8]}): {'; '.join(problems)}. Expected: at most {oldest_hours:g} h old, and "
+            f"{host}: the kept configuration (snapshot {item.snapshot[:8]}): {'; '.join(problems)}. Expected: at most "
+            f"{oldest_hours:g} h old, and "
             f"the same when it is read. {again}",
             tuple(problems),
         )
-    told = f"{record['containers']} containers and {record['files'] - record['containers']} files ({record['compose_files']} of them compose files)"
+    told = (
+        f"{record['containers']} containers and {record['files'] - record['containers']} files "
+        f"({record['compose_files']} of them compose files)"
+    )
     return passed(
         f"{host}: {told} kept in snapshot {item.snapshot[:8]}, {age_hours:.1f} h old, read back as stored",
         size_bytes=item.size_bytes,
     )
 
 
-def recorded_configuration(world: RunContext, host: str) -> Mapping[str, Any] | None:
+def recorded_configuration(context: RunContext, host: str) -> Mapping[str, Any] | None:
     """Return the newest record of a host's kept configuration, None when there is none."""
     return next(
         (
             record.body
-            for record in reversed(world.journal.records(kind=RecordKind.HOST_CONFIGURATION_SAVED))
+            for record in reversed(context.journal.records(kind=RecordKind.HOST_CONFIGURATION_SAVED))
             if record.body["host"] == host
         ),
         None,
     )
 
 
-def judge_configuration(world: RunContext, host: str) -> Judgement:
+def judge_configuration(context: RunContext, host: str) -> Judgement:
     """Judge the configuration that prepare kept of a host."""
     return judge_kept(
         host,
-        recorded_configuration(world, host),
+        recorded_configuration(context, host),
         datetime.now(UTC),
-        world.scope.plan.evidence_max_age_h,
-        world.scope.environment.environment,
+        context.scope.plan.evidence_max_age_h,
+        context.scope.environment.environment,
     )
 
 
-def backup_table(world: RunContext, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:
-    """Return one row for each object of each backup of hosts and services: how old and large it is, whether it was restored."""
-    rows = [row for move in world.scope.moves if move.service in services for row in _rows(world, move.service, now)]
-    for host in (host for host in world.sources() if host in hosts):
-        record = recorded_configuration(world, host)
+def backup_table(context: RunContext, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:
+    """Return one row for each object of each backup of hosts and services: how old and large it is, whether it was
+    restored.
+    """
+    rows = [
+        row
+        for move in context.scope.moves
+        if move.service in services
+        for row in _rows(service_move(context, move.service), now)
+    ]
+    for host in (host for host in context.sources() if host in hosts):
+        record = recorded_configuration(context, host)
         item = BackupObject.from_record(record["object"]) if record else None
         rows.append(
             _row(
@@ -141,20 +157,19 @@ def backup_table(world: RunContext, now: datetime, hosts: Collection[str], servi
     return Table(term("Backups"), ("of", "what", "snapshot", "size", "age", "restored"), tuple(rows))
 
 
-def _rows(world: RunContext, service: str, now: datetime) -> Iterator[tuple[str, ...]]:
-    taken, _ = recorded_backup(world.journal, service)
+def _rows(move: ServiceMove, now: datetime) -> Iterator[tuple[str, ...]]:
+    taken, _ = recorded_backup(move.context.journal, move.service)
     newest = {item.name: item for item in sorted(taken, key=lambda one: one.taken_at)}
-    drill = recorded_drill(world.journal, service)
-    for name in dict.fromkeys((*_expected(world, service), *newest)):
+    drill = recorded_drill(move.context.journal, move.service)
+    for name in dict.fromkeys((*_expected(move), *newest)):
         item = newest.get(name)
-        yield _row(service, name, item, now, _drilled(drill, item) if item else "–")
+        yield _row(move.service, name, item, now, _drilled(drill, item) if item else "–")
 
 
-def _expected(world: RunContext, service: str) -> tuple[str, ...]:
+def _expected(move: ServiceMove) -> tuple[str, ...]:
     """Return what the backup must hold, nothing when the source does not answer: its own row tells that."""
     try:
-        container = world.container(service, world.move_of(service).source)
-        return expected_objects(world.product(service), container, mount_rules(world, service))
+        return expected_objects(move.product, move.container_on(move.source), move.mount_rules)
     except NotObservedError:
         return ()
 

@@ -6,21 +6,21 @@ from actions.common.labels import move_label
 from actions.images.ship import ship_toolbox as ship
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Judgement, Verdict
 from hosts.fleet import Fleet
 from phases.context.run_context import RunContext
 
 
-def ship_toolbox(world: RunContext, host: str, *, apply: bool) -> Judgement:
+def ship_toolbox(context: RunContext, host: str, *, apply: bool) -> Judgement:
     """Put the toolbox image onto a host; in a dry run say so."""
     if not apply:
         raise PlannedOnly(f"{host}: load the toolbox image, unless the same one is there")
-    world.facts(host).need_docker()
-    judgement = ship(world.fleet, host, move_label(world.scope.environment.environment, "toolbox", 1))
-    world.fleet.forget_facts(host)
+    context.facts(host).need_docker()
+    judgement = ship(context.fleet, host, move_label(context.scope.environment.environment, "toolbox", 1))
+    context.fleet.forget_facts(host)
     if judgement.passed:
-        world.fleet.use_toolbox(host, str(judgement.measured["image"]))
+        context.fleet.use_toolbox(host, str(judgement.measured["image"]))
     return judgement
 
 
@@ -36,7 +36,9 @@ def recorded_toolboxes(journal: Journal) -> dict[str, str]:
 
 
 def use_recorded_toolboxes(fleet: Fleet, journal: Journal, command: str) -> Fleet:
-    """Run the toolbox by the id that prepare compared, whatever its tag names by now; prepare itself compares it first."""
+    """Run the toolbox by the id that prepare compared, whatever its tag names by now; prepare itself
+    compares it first.
+    """
     for host, image in recorded_toolboxes(journal).items():
         if command != "prepare" and host in fleet.names:
             fleet.use_toolbox(host, image)

@@ -1,33 +1,33 @@
-"""What a moved dependant held at its cutover, before and after its own references are rewritten: nothing else may change with them."""
+"""What a moved dependant held at its cutover, before and after its own references are rewritten: nothing else may
+change with them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from actions.common.base_action import BaseAction
 from engine.contracts.action import Note
 from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from phases.repoint.subject import Pointing
 from services.fingerprints.compare import compare_fingerprints
 
 
 @dataclass(frozen=True)
-class BaselineHeld:
-    """Before anything is rewritten, what each moved dependant held at its cutover still holds; undone last, and read again then."""
+class BaselineHeld(BaseAction):
+    """Before anything is rewritten, what each moved dependant held at its cutover still holds; undone last, and read
+    again then.
+    """
 
     pointing: Pointing
-    key: str = field(default="baseline-unchanged", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "baseline-unchanged"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"compare what {', '.join(self.pointing.dependants)} hold with what they held at their cutover"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 5.0
 
     def do(self, note: Note) -> None:
         """Compare."""
@@ -49,7 +49,7 @@ class BaselineHeld:
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Read again the parts that became others with the references, now that these are put back; nothing else."""
-        journal, service = self.pointing.world.journal, self.pointing.move.service
+        journal, service = self.pointing.context.journal, self.pointing.move.service
         record, begun = (
             journal.last(RecordKind.BASELINE_UPDATED, service=service),
             journal.last(RecordKind.REPOINT_STARTED, service=service),
@@ -59,21 +59,16 @@ class BaselineHeld:
 
 
 @dataclass(frozen=True)
-class BaselineRead:
+class BaselineRead(BaseAction):
     """What the new references changed in a dependant's own configuration is what every later night is compared with."""
 
     pointing: Pointing
-    key: str = field(default="references-baseline", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "references-baseline"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"read again what {', '.join(self.pointing.dependants)} hold, for the nights to come"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 5.0
 
     def do(self, note: Note) -> None:
         """Read, and note what became another."""
@@ -89,13 +84,12 @@ class BaselineRead:
             f"{len(parts)} parts became others with the references: {', '.join(parts) or 'none'}", parts=len(parts)
         )
 
-    def undo(self, note: Note) -> None:
-        """Undo nothing here: it is read again once the references are put back."""
-
 
 def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
     """Return what each dependant that moved held at its cutover, of those of which something lasts."""
-    found = {dependant: pointing.world.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants}
+    found = {
+        dependant: pointing.context.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants
+    }
     return {
         name: seen
         for name, seen in found.items()
@@ -104,8 +98,8 @@ def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
 
 
 def _read(pointing: Pointing, dependant: str, before: Fingerprint) -> Fingerprint:
-    world, host = pointing.world, pointing.host_of(dependant)
-    return world.product(dependant).fingerprint(world.target(dependant, host), since=before)
+    context, host = pointing.context, pointing.host_of(dependant)
+    return context.product(dependant).fingerprint(context.target(dependant, host), since=before)
 
 
 def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[str]:
@@ -113,7 +107,7 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
 
     What is gone stays in the baseline, so that it is missed. Which parts became others is on record before they do.
     """
-    world, changed = pointing.world, {}
+    context, changed = pointing.context, {}
     for dependant, before in _baselines(pointing).items():
         seen = others(before, _read(pointing, dependant, before))
         parts = {name: part for name, part in seen.parts.items() if only is None or f"{dependant}: {name}" in only}
@@ -121,15 +115,15 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
             changed[dependant] = (before, parts)
     told = [f"{dependant}: {name}" for dependant, (_, parts) in changed.items() for name in parts]
     if only is None:
-        earlier = world.journal.last(RecordKind.BASELINE_UPDATED, service=pointing.move.service)
-        world.run.record(
+        earlier = context.journal.last(RecordKind.BASELINE_UPDATED, service=pointing.move.service)
+        context.run.record(
             RecordKind.BASELINE_UPDATED,
             service=pointing.move.service,
             body={"parts": told or (earlier.body["parts"] if earlier else [])},
         )
     for dependant, (before, parts) in changed.items():
         merged = Fingerprint(dependant, {**before.parts, **parts})
-        world.record_fingerprint(dependant, pointing.host_of(dependant), "cutover", merged)
+        context.record_fingerprint(dependant, pointing.host_of(dependant), "cutover", merged)
     return told
 
 

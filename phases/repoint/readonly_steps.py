@@ -38,8 +38,8 @@ def words_of(pointing: Pointing) -> str:
 
 def confirm(pointing: Pointing) -> Judgement:
     """Judge whether all can be rewritten; what would change goes into the evidence as a table."""
-    world = pointing.world
-    problems = [text for link, address in pointing.links for text in _link_problems(world, link, address)]
+    context = pointing.context
+    problems = [text for link, address in pointing.links for text in _link_problems(context, link, address)]
     if problems:
         return failed(f"{len(problems)} of {len(pointing.links)} links are not ready: {problems[0]}", tuple(problems))
     try:
@@ -49,7 +49,7 @@ def confirm(pointing: Pointing) -> Judgement:
     except LongshoreError as error:
         return failed(str(error))
     rows = tuple((service, lines[0], _said(lines, "-"), _said(lines, "+")) for service, lines in changes)
-    world.run.record(
+    context.run.record(
         RecordKind.REPORT_TABLE,
         body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body(),
     )
@@ -72,62 +72,68 @@ def _said(lines: tuple[str, ...], sign: str) -> str:
     return "; ".join(line[2:] for line in lines[1:] if line.startswith(sign))
 
 
-def _link_problems(world: RunContext, link: Link, address: Address) -> list[str]:
-    where, planned = world.where(), places_planned(world.scope)
-    moved = {move.service for move in world.scope.plan.moves}
+def _link_problems(context: RunContext, link: Link, address: Address) -> list[str]:
+    where, planned = context.where(), places_planned(context.scope)
+    moved = {move.service for move in context.scope.plan.moves}
     for end in (link.from_, link.to):
-        state = read_past(world.journal, end).state
+        state = read_past(context.journal, end).state
         if end in moved and (state is not MoveState.DONE or where[end] != planned[end]):
             told = state.value.replace("_", " ")
-            first = world.scope.command("migrate", service=end, apply=True)
+            first = context.scope.command("migrate", service=end, apply=True)
             return [f"{link_name(link)}: {end} is {told}. Expected: done, on {planned[end]}. Move it first: {first}"]
     here = planned[link.from_]
-    if here not in world.scope.environment.hosts:
+    if here not in context.scope.environment.hosts:
         return [
-            f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: {world.scope.command('pin')}"
+            (
+                f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: "
+                f"{context.scope.command('pin')}"
+            )
         ]
-    tried = try_connections(world.fleet[here], [(address.address, address.port)]).tries.get(
+    tried = try_connections(context.fleet[here], [(address.address, address.port)]).tries.get(
         (address.address, address.port)
     )
     if tried is None or tried.outcome is not Outcome.OPEN:
         outcome = tried.outcome.value if tried else "not tried"
         return [
-            f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc -vz {address.address} {address.port}"
+            (
+                f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc "
+                f"-vz {address.address} {address.port}"
+            )
         ]
     return []
 
 
 def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
     """Judge whether a container that is made anew loses nothing: what was changed in it outside its mounts would go."""
-    world, host = pointing.world, pointing.host_of(dependant)
+    context, host = pointing.context, pointing.host_of(dependant)
     if not any(
         isinstance(reference, VariableReference) and reference.route.service == dependant
         for reference in pointing.references
     ):
         return passed(f"{dependant}: its container stays")
-    container = world.container(dependant, host)
+    container = context.container(dependant, host)
     try:
-        changes = read_changes(world, host, container.name)
+        changes = read_changes(context, host, container.name)
     except NotObservedError as error:
         return unknown(str(error))
     return judge_writable_layer(
         container,
         changes,
-        world.product(dependant).writable_noise,
-        world.entry(dependant).ignore_writable_layer_because,
+        context.product(dependant).writable_noise,
+        context.entry(dependant).ignore_writable_layer_because,
     )
 
 
 def ready(pointing: Pointing, dependant: str) -> Judgement:
     """Wait until a dependant is ready."""
     host = pointing.host_of(dependant)
-    pointing.world.fleet.forget_facts(host)
-    return health.judge_ready(pointing.world, dependant, host)
+    pointing.context.fleet.forget_facts(host)
+    return health.judge_ready(pointing.context, dependant, host)
 
 
 def works(pointing: Pointing) -> Judgement:
     """Judge whether each dependant is ready; without its provider, whose host is declared lost, none can be."""
-    lost_hosts = pointing.world.scope.dead
+    lost_hosts = pointing.context.scope.dead
     dead = [address.host for _, address in pointing.links if address.host in lost_hosts]
     dead += [
         pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in lost_hosts
@@ -145,10 +151,10 @@ def works(pointing: Pointing) -> Judgement:
 
 def used(pointing: Pointing) -> Judgement:
     """Judge whether each dependant works and is connected to the new address."""
-    world, told = pointing.world, []
+    context, told = pointing.context, []
     for dependant in pointing.dependants:
         host = pointing.host_of(dependant)
-        for answer in (ready(pointing, dependant), health.judge_smoke(world, dependant, host)):
+        for answer in (ready(pointing, dependant), health.judge_smoke(context, dependant, host)):
             if not answer.passed:
                 return Judgement(answer.verdict, f"{dependant} on {host}: {answer.text}", details=answer.details)
         told.append(f"{dependant} works")
@@ -162,50 +168,54 @@ def used(pointing: Pointing) -> Judgement:
 
 def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
     """Judge whether a dependant is connected to the new address, or connects to it while we look."""
-    world, host, name = pointing.world, pointing.host_of(link.from_), pointing.world.entry(link.from_).container
-    world.fleet.forget_facts(host)
-    count = connections_to(world.facts(host), name, address.address, address.port)
+    context, host, name = pointing.context, pointing.host_of(link.from_), pointing.context.entry(link.from_).container
+    context.fleet.forget_facts(host)
+    count = connections_to(context.facts(host), name, address.address, address.port)
     if count:
         return passed(f"{link_name(link)}: {count} connections to {address.text()}")
-    world.waits(f"{link.from_} connects to {address.text()}", USED_S)
+    context.waits(f"{link.from_} connects to {address.text()}", USED_S)
     opened = [
         one
-        for one in watch_openings(world.fleet, host, name, address.port, seconds=USED_S, until=address.address)
+        for one in watch_openings(context.fleet, host, name, address.port, seconds=USED_S, until=address.address)
         if one.target == address.address
     ]
     if opened:
         return passed(f"{link_name(link)}: connected to {address.text()} while it was watched")
     return unknown(
-        f"{link_name(link)}: no connection to {address.text()} within {USED_S:.0f} s. Expected: one at least. What is rewritten may not be what "
+        f"{link_name(link)}: no connection to {address.text()} within {USED_S:.0f} s. Expected: one at least. What is "
+        "rewritten may not be what "
         f"{link.from_} uses, or it was idle: use it, then try again"
     )
 
 
-def unused(world: RunContext, relays: frozenset[Relay]) -> Judgement:
+def unused(context: RunContext, relays: frozenset[Relay]) -> Judgement:
     """Judge whether no container connects through these relays: who uses a name that is not declared would lose it."""
     named = sorted(relay for relay in relays if relay.network != PUBLISHED_ONLY)
     users: list[str] = []
     for host in sorted({relay.host for relay in named}):
-        world.fleet.forget_facts(host)
+        context.fleet.forget_facts(host)
         users += users_of(
-            world.facts(host), [(relay.network, relay.alias, relay.port) for relay in named if relay.host == host]
+            context.facts(host), [(relay.network, relay.alias, relay.port) for relay in named if relay.host == host]
         )
-    users = users or [user for relay in named for user in _users_while_watched(world, relay)]
+    users = users or [user for relay in named for user in _users_while_watched(context, relay)]
     if users:
         return failed(
-            f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or re-point it by hand",
+            (
+                f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or "
+                "re-point it by hand"
+            ),
             tuple(users),
         )
     return passed(f"nobody connected through {len(named)} relays within {UNUSED_S:.0f} s")
 
 
-def _users_while_watched(world: RunContext, relay: Relay) -> list[str]:
-    facts = world.facts(relay.host)
+def _users_while_watched(context: RunContext, relay: Relay) -> list[str]:
+    facts = context.facts(relay.host)
     container = relay_named(facts, relay.network, relay.alias)
     if container is None:
         return []
-    world.waits(f"nobody uses {relay.alias}:{relay.port} on {relay.host}", UNUSED_S)
-    opened = watch_openings(world.fleet, relay.host, container.name, relay.port, seconds=UNUSED_S)
+    context.waits(f"nobody uses {relay.alias}:{relay.port} on {relay.host}", UNUSED_S)
+    opened = watch_openings(context.fleet, relay.host, container.name, relay.port, seconds=UNUSED_S)
     return [
         f"{name} on {relay.host}: connects to {relay.alias}:{relay.port}"
         for name in names_of(facts, relay.network, [one.source for one in opened])

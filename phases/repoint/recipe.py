@@ -1,18 +1,18 @@
-"""The order in which a service's references are re-pointed, once: rewritten, seen in use, and only then the relays are removed."""
+"""The order in which a service's references are re-pointed, once: rewritten, seen in use, and only then the relays are
+removed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
 
-from actions.common.labels import move_label
 from actions.common.route import Route
 from actions.references.steps import ReleaseRelays, RewriteReferences
 from actions.relays.planning import Relay, wanted_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Action
 from engine.journal.kinds import RecordKind
-from phases.context.attempt import read_past
 from phases.context.link_state import REPOINT_STEPS, read_repointed
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.run_context import RunContext
@@ -41,33 +41,30 @@ def repoint_recipe(pointing: Pointing) -> tuple[Action, ...]:
 
 def release_of(pointing: Pointing) -> ReleaseRelays:
     """Return the deed that takes the relays away which nobody needs then."""
-    world = pointing.world
-    others = read_repointed(world.journal) - pointing.keys
+    context = pointing.context
+    others = read_repointed(context.journal) - pointing.keys
     return ReleaseRelays(
         route=_service_route(pointing),
         links=pointing.keys,
-        wanted=_relays(world, others | pointing.keys),
-        before=_relays(world, others),
-        hosts=world.scope.hosts,
-        users=lambda relays: unused(world, relays),
-        is_recorded=lambda key: key in read_repointed(world.journal),
+        wanted=_relays(context, others | pointing.keys),
+        before=_relays(context, others),
+        hosts=context.scope.hosts,
+        users=lambda relays: unused(context, relays),
+        is_recorded=lambda key: key in read_repointed(context.journal),
         record=lambda key, value: _record(pointing, key, is_repointed=value),
     )
 
 
 def _service_route(pointing: Pointing) -> Route:
-    world, move = pointing.world, pointing.move
-    label = move_label(
-        world.scope.environment.environment, move.service, read_past(world.journal, move.service).attempt
-    )
-    return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
+    move = pointing.move
+    return Route(move.context.fleet, move.service, move.entry.container, move.source, move.target, move.label())
 
 
-def _relays(world: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay]:
-    return wanted_forwarders(replace(world.scope, repointed=repointed), world.where())
+def _relays(context: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay]:
+    return wanted_forwarders(replace(context.scope, repointed=repointed), context.where())
 
 
 def _record(pointing: Pointing, key: LinkKey, *, is_repointed: bool) -> None:
-    pointing.world.run.record(
+    pointing.context.run.record(
         RecordKind.REPOINTED, service=pointing.move.service, body={"link": list(key), "repointed": is_repointed}
     )

@@ -1,11 +1,14 @@
-"""The order of a rollback, once: the service goes back to its source, with what was written on the target since, or without."""
+"""The order of a rollback, once: the service goes back to its source, with what was written on the target since, or
+without.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from actions.common.base_action import BaseAction, WrappedAction
 from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
@@ -23,24 +26,25 @@ from actions.replication.replica import PURPOSE as REPLICA_KEY
 from actions.replication.replica import ROLE as REPLICA
 from actions.rollback.clean_source import KEY as CLEAN_SOURCE
 from actions.rollback.clean_source import CleanSource
-from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved, SwitchClientsBack
+from actions.rollback.clean_target import CleanTarget
+from actions.rollback.copy_back import CopyBack
+from actions.rollback.start_returned import StartReturned, SwitchClientsBack
+from actions.rollback.stop_moved import StopMoved
 from checks.capacity.disk_space import SpaceNeed, judge_space
-from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
+from engine.contracts.container import ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.contracts.move_state import MoveState
-from engine.contracts.product import Observing
 from engine.errors import ActionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess import health
-from phases.context import service_facts
 from phases.context.attempt import read_past
 from phases.context.outage_record import RecordedOutage
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
-from phases.context.run_context import RunContext
-from phases.context.service_facts import peer_of, places_of
+from phases.context.service_facts import peer_of
+from phases.context.service_move import ServiceMove
 from phases.migrate.data_strategy import data_steps
 from phases.migrate.recipe import before_stop, recipe
 from services.fingerprints.compare import compare_fingerprints
@@ -55,10 +59,22 @@ DEAD_STEPS = ("target-writes", "start-probe-back", "stop-moved", "return-outage"
 """What is asked of the new host, or done there; the outage began when it died, before any probe."""
 DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
-    "confirm-rollback", "target-writes", "links-returnable", "start-probe-back", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
-    "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "clean-target",
+    "confirm-rollback",
+    "target-writes",
+    "links-returnable",
+    "start-probe-back",
+    "stop-moved",
+    *DATA_STEPS,
+    "switch-back",
+    "start-returned",
+    "ready-returned",
+    "fingerprint-returned",
+    "smoke-returned",
+    "dependants-returned",
+    "return-outage",
+    "clean-target",
     CLEAN_SOURCE,
-)  # fmt: skip
+)
 REPEATABLE = frozenset(
     {"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target", CLEAN_SOURCE}
 )
@@ -68,20 +84,23 @@ STOPPED = "stop-moved"
 MEASURES = frozenset({"start-probe-back", "return-outage"})
 """Deeds that only measure: a rollback ends without them."""
 SUPERSEDED_BY = {"start-probe-back": "return-outage", "stop-moved": "clean-target"}
-"""What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is being removed is down."""
+"""What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is
+being removed is down.
+"""
 UNDO_STEP = "finish-undo"
 CREATED = "create-target"
 
 
-def found_on_hosts(world: RunContext, move: PlannedMove) -> str:
-    """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty when it does not.
+def found_on_hosts(move: ServiceMove) -> str:
+    """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty
+    when it does not.
 
-    The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data. Where nobody could
-    look, the undo looks again, and refuses to put anything back unseen.
+    The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data.
+    Where nobody could look, the undo looks again, and refuses to put anything back unseen.
     """
-    past = read_past(world.journal, move.service)
+    past = read_past(move.context.journal, move.service)
     known = past.done | past.begun | past.failed
-    for action in recipe(world, move, past.attempt):
+    for action in recipe(move, past.attempt):
         if isinstance(action, Commit) and action.key not in known:
             continue
         if isinstance(action, StartTarget) and CREATED not in known:
@@ -95,140 +114,109 @@ def found_on_hosts(world: RunContext, move: PlannedMove) -> str:
 
 
 @dataclass(frozen=True)
-class Renamed:
+class Renamed(WrappedAction):
     """An action under another key, where a recipe holds it for another purpose."""
 
     key: str
-    action: Action
-
-    @property
-    def effect(self) -> Effect:
-        """Return what it does to the hosts."""
-        return self.action.effect
-
-    @property
-    def commits(self) -> bool:
-        """Return whether nothing is undone automatically after it."""
-        return self.action.commits
-
-    def describe(self) -> str:
-        """Return the dry run's line."""
-        return self.action.describe()
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return self.action.estimate_s()
-
-    def observe(self, note: Note) -> None:
-        """Look at what it will need, where it needs anything."""
-        if isinstance(self.action, Observing):
-            self.action.observe(note)
-
-    def do(self, note: Note) -> None:
-        """Do it."""
-        self.action.do(note)
-
-    def verify(self, note: Note) -> Judgement:
-        """Judge it."""
-        return self.action.verify(note)
-
-    def undo(self, note: Note) -> None:
-        """Undo it."""
-        self.action.undo(note)
 
 
-def rollback_recipe(
-    world: RunContext, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False
-) -> tuple[Action, ...]:
+def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
     """Return the actions that bring a committed move back.
 
     With `discard`, the reason for it, the target's data stays there and the source's is used as it was.
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
-    route = route_of(world, move, attempt)
-    places, size = places_of(world, move), service_facts.bytes_to_copy(world, move.service)
-    moved = {**world.where(), move.service: move.target}
+    route = route_of(move, attempt)
+    places, size = move.places(), move.bytes_to_copy()
+    moved = {**move.context.where(), move.service: move.target}
     back = {**moved, move.service: move.source}
-    way_back = move.model_copy(update={"source": move.target, "target": move.source})
-    scope, dropped = world.scope, service_facts.dropped_mounts(world, move.service)
+    way_back = replace(move, planned=move.planned.model_copy(update={"source": move.target, "target": move.source}))
+    scope, dropped = move.context.scope, move.dropped_mounts
     refuse_outside(
         scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved), scope.environment.environment
     )
     aim = None if dead else choose_probe_target(scope, move.service, moved)
-    creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
-    copying = CopyVolumes(route, places, peer_of(world, move.target), size)
-    returning = CopyBack(route.turned(), places, peer_of(world, move.source), size)
+    creating = CreateTarget(route, dropped, addresses_of(move), move.planned.ports)
+    copying = CopyVolumes(route, places, peer_of(move.context, move.target), size)
+    returning = CopyBack(route.turned(), places, peer_of(move.context, move.source), size)
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
         returning,
-        Renamed("verify-copy-back", VerifyVolumes(route.turned(), places, size, returning.proving())),
+        Renamed(key="verify-copy-back", action=VerifyVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
-        _confirm_kept(world, move, discard or "") if dead else _confirm(world, move, needs_space=not discard),
-        *([] if dead else [_written_since(world, move, discard=discard)]),
-        _links(world, move, back),
-        *([Renamed("start-probe-back", StartProbe(route, aim))] if aim else []),
-        *([] if dead else [_stop_moved(world, move, route, keep=bool(discard))]),
+        _confirm_kept(move, discard or "") if dead else _confirm(move, needs_space=not discard),
+        *([] if dead else [_written_since(move, discard=discard)]),
+        _links(move, back),
+        *([Renamed(key="start-probe-back", action=StartProbe(route, aim))] if aim else []),
+        *([] if dead else [_stop_moved(move, route, keep=bool(discard))]),
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route, keep=bool(discard)),
         _ask(
             "ready-returned",
             f"wait until {move.service} is ready on {move.source}",
-            lambda: health.judge_ready(world, move.service, move.source),
+            lambda: health.judge_ready(move.context, move.service, move.source),
         ),
-        _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
+        _fingerprint(move, "source" if discard else BEFORE_RETURN),
         _ask(
             "smoke-returned",
             f"use {move.service} on {move.source}",
-            lambda: health.judge_smoke(world, move.service, move.source),
+            lambda: health.judge_smoke(move.context, move.service, move.source),
         ),
-        *_dependants(world, move),
-        *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
+        *_dependants(move),
+        *([Renamed(key="return-outage", action=RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
         *(
             [CleanSource(route, (COPY, REPLICA, PROBE, ASIDE), (COPY_KEY, REPLICA_KEY))]
             if dead
-            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]
+            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(move, route).clear)]
         ),
     )
 
 
-def _stop_moved(world: RunContext, move: PlannedMove, route: Route, *, keep: bool) -> StopMoved:
-    product, saving = world.product(move.service), before_stop(world, move.service, move.target)
-    return StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=keep)
+def _stop_moved(move: ServiceMove, route: Route, *, keep: bool) -> StopMoved:
+    """Return the stop of the moved container; what it runs before is read on its host, so only where that is asked."""
+    saving = before_stop(move, move.target)
+    return StopMoved(route, move.product.stop_grace_s, move.product.clean_exit_codes, *saving, keep=keep)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlyStep:
     return ReadOnlyStep(key, words, question)
 
 
-def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> ReadOnlyStep:
+def _kept_container(move: ServiceMove) -> tuple[ContainerFacts | None, Judgement]:
+    """Return the source's container when it is kept and stopped, else None and what is wrong with it."""
+    name, source = move.entry.container, move.source_facts()
+    kept = source.container(kept_name(name)) or source.container(name)
+    if kept is not None and not kept.running:
+        return kept, passed(f"{kept.name} is kept and stopped on {move.source}")
+    return None, failed(
+        f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
+        "and stopped since the move"
+    )
+
+
+def _confirm(move: ServiceMove, *, needs_space: bool) -> ReadOnlyStep:
     """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
 
     def ask() -> Judgement:
-        name = world.entry(move.service).container
-        source = world.facts(move.source)
-        kept = source.container(kept_name(name)) or source.container(name)
-        if kept is None or kept.running:
-            return failed(
-                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move"
-            )
-        moved = world.facts(move.target).container(name)
+        kept, problem = _kept_container(move)
+        if kept is None:
+            return problem
+        name, source = move.entry.container, move.source_facts()
+        moved = move.target_facts().container(name)
         if moved is None:
             return failed(
                 f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a"
             )
-        needs = [
-            SpaceNeed(
-                f"{move.service}: data set aside", source.docker_root, service_facts.bytes_to_copy(world, move.service)
-            )
-        ]
+        needs = [SpaceNeed(f"{move.service}: data set aside", source.docker_root, move.bytes_to_copy())]
         room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
         if not room.passed:
             return room
         return passed(
-            f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}"
+            f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on "
+            f"{move.source}; {room.text}"
         )
 
     return ReadOnlyStep(
@@ -236,19 +224,16 @@ def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> Read
     )
 
 
-def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnlyStep:
+def _confirm_kept(move: ServiceMove, reason: str) -> ReadOnlyStep:
     """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
 
     def ask() -> Judgement:
-        name = world.entry(move.service).container
-        source = world.facts(move.source)
-        kept = source.container(kept_name(name)) or source.container(name)
-        if kept is None or kept.running:
-            return failed(
-                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move"
-            )
+        kept, problem = _kept_container(move)
+        if kept is None:
+            return problem
         return passed(
-            f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it ({reason})"
+            f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the "
+            f"move is lost with it ({reason})"
         )
 
     return ReadOnlyStep(
@@ -256,20 +241,20 @@ def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnly
     )
 
 
-def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None) -> ReadOnlyStep:
+def _written_since(move: ServiceMove, *, discard: str | None) -> ReadOnlyStep:
     """Return the reading of what the target holds now, and what of it was written since the cutover."""
 
     def ask() -> Judgement:
-        container = world.container(move.service, move.target)
+        container = move.container_on(move.target)
         if not container.running:
-            return _last_reading(world, move, container.state, discard=discard)
-        now = world.product(move.service).fingerprint(world.target(move.service, move.target), since=None)
+            return _last_reading(move, container.state, discard=discard)
+        now = move.fingerprint(move.target, since=None)
         if not now.parts:
             return passed(
                 f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}"
             )
-        world.record_fingerprint(move.service, move.target, BEFORE_RETURN, now)
-        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        move.record_fingerprint(move.target, BEFORE_RETURN, now)
+        lines = describe_writes(move.recorded_fingerprint("cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written on {move.target} since the cutover"
         return passed(
             f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}",
@@ -279,16 +264,19 @@ def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None)
 
     return ReadOnlyStep(
         "target-writes",
-        f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}",
+        (
+            f"read what was written to {move.service} on {move.target} since the cutover; it "
+            f"{_fate(move, discard=discard)}"
+        ),
         ask,
     )
 
 
-def _last_reading(world: RunContext, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
+def _last_reading(move: ServiceMove, state: str, *, discard: str | bool | None) -> Judgement:
     """Judge a target that does not run: what this very rollback read of it before its stop counts, no older reading."""
-    now = world.recorded_fingerprint(move.service, BEFORE_RETURN)
+    now = move.recorded_fingerprint(BEFORE_RETURN)
     if now is not None:
-        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        lines = describe_writes(move.recorded_fingerprint("cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written there since the cutover"
         fate = _fate(move, discard=discard)
         return passed(
@@ -297,12 +285,13 @@ def _last_reading(world: RunContext, move: PlannedMove, state: str, *, discard: 
         )
     if discard:
         return unknown(
-            f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or look at its files by hand"
+            f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or "
+            "look at its files by hand"
         )
     return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
 
 
-def _fate(move: PlannedMove, *, discard: str | bool | None) -> str:
+def _fate(move: ServiceMove, *, discard: str | bool | None) -> str:
     return (
         f"is NOT brought back: it stays on {move.target} (the reason given: {discard})"
         if discard
@@ -328,15 +317,20 @@ def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
     return lines + gone
 
 
-def _links(world: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOnlyStep:
-    """Return the question whether each link can be kept once the service is back; services that moved later reach it by relays."""
+def _links(move: ServiceMove, back: dict[str, str]) -> ReadOnlyStep:
+    """Return the question whether each link can be kept once the service is back; services that moved later reach it by
+    relays.
+    """
 
     def ask() -> Judgement:
-        wanted = plan_forwarders(world.scope, back)
+        wanted = plan_forwarders(move.context.scope, back)
         mine = [text for text in wanted.problems if move.service in text]
         if mine:
             return failed(
-                f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back that dependant first",
+                (
+                    f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back "
+                    "that dependant first"
+                ),
                 tuple(mine),
             )
         relays = sorted(one.text() for one in wanted.forwarders)
@@ -350,9 +344,9 @@ def _links(world: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOn
     )
 
 
-def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyStep:
+def _fingerprint(move: ServiceMove, moment: str) -> ReadOnlyStep:
     def ask() -> Judgement:
-        before = world.recorded_fingerprint(move.service, moment)
+        before = move.recorded_fingerprint(moment)
         if before is None:
             files = (
                 "those that it left behind, not compared with anything"
@@ -360,8 +354,8 @@ def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyS
                 else "compared when they were brought back"
             )
             return passed(f"{move.service}: {NO_DATA}; its files are {files}")
-        now = world.product(move.service).fingerprint(world.target(move.service, move.source), since=before)
-        world.record_fingerprint(move.service, move.source, "returned", now)
+        now = move.fingerprint(move.source, since=before)
+        move.record_fingerprint(move.source, "returned", now)
         return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
     then = "there before the move" if moment == "source" else f"on {move.target}"
@@ -369,41 +363,34 @@ def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyS
     return ReadOnlyStep("fingerprint-returned", words, ask)
 
 
-def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
-    if not world.scope.dependants_of(move.service):
+def _dependants(move: ServiceMove) -> tuple[ReadOnlyStep, ...]:
+    if not move.context.scope.dependants_of(move.service):
         return ()
-    names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
+    names = ", ".join(link.from_ for link in move.context.scope.dependants_of(move.service))
     return (
         ReadOnlyStep(
             "dependants-returned",
             f"ask {names} whether they work",
-            lambda: health.judge_dependants(world, move.service),
+            lambda: health.judge_dependants(move),
         ),
     )
 
 
 @dataclass(frozen=True)
-class FinishUndo:
+class FinishUndo(BaseAction):
     """Finish the undo of a move that stopped before its commit: put back what it changed, see the source serve."""
 
-    world: RunContext
-    move: PlannedMove
+    move: ServiceMove
     undo_attempt: Callable[[], str]
     state: Callable[[], MoveState]
     proof: Callable[[], Judgement | None] = lambda: None
-    key: str = "finish-undo"
-    effect: Effect = Effect.CHANGES_STATE
-    commits: bool = False
+    key = "finish-undo"
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return (
             f"undo what the move of {self.move.service} did so far, in reverse, and see it serve on {self.move.source}"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on how far the move came."""
-        return None
 
     def do(self, note: Note) -> None:
         """Undo; the note says how it ended."""
@@ -416,6 +403,3 @@ class FinishUndo:
             return failed(ended)
         proof = self.proof()
         return passed(ended) if proof is None or proof.passed else Judgement(proof.verdict, ended)
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: going on with an undo is never taken back."""

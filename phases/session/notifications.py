@@ -1,4 +1,6 @@
-"""What people are told while a run goes on: start, each move, each failure and the end of what changes hosts; of a validation only what changed."""
+"""What people are told while a run goes on: start, each move, each failure and the end of what changes hosts; of a
+validation only what changed.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ def notify(
     scope: Scope, run: Run, command: str, *, apply: bool, console: Console, language: Language,
     messenger: Callable[[Mapping[str, str], Redactor], Messenger | None] = open_messenger,
 ) -> Iterator[None]:  # fmt: skip
-    """Tell people of a run that changes hosts, or of a validation, at the addresses in LONGSHORE_NOTIFY; nothing of it can fail the run."""
+    """Tell people of a run that changes hosts, or of a validation, at the addresses in LONGSHORE_NOTIFY; nothing of it
+    can fail the run.
+    """
     wanted = notifies(command) is (Notifies.EVERY_STEP if apply else Notifies.CHANGES)
     carrier = messenger(os.environ, run.journal.redactor) if wanted else None
     if carrier is None:

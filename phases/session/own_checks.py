@@ -1,4 +1,6 @@
-"""The pytest side of own checks: their fixtures `host` and `service`, the hosts and services they run for, and their declaration."""
+"""The pytest side of own checks: their fixtures `host` and `service`, the hosts and services they run for, and their
+declaration.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from testinfra.host import Host as TestinfraHost
 from engine.config.inventory import ServiceEntry
 from engine.contracts.phase import PHASES
 from engine.run.plugin import OWN, Endings
-from engine.saga.saga import judgement_of_error
+from engine.saga.outcomes import judgement_of_error
 from engine.verdict import Effect, Judgement, Verdict, passed, unknown
 from hosts.testinfra_backend import open_testinfra
 from phases.context.own_checks import GUIDE, HOST, SERVICE, key_of
@@ -42,9 +44,9 @@ class Service:
 class OwnChecks:
     """Gives the tests of a project's folder what the runbooks' steps declare by hand."""
 
-    def __init__(self, folder: Path, phase: str, world: RunContext) -> None:
+    def __init__(self, folder: Path, phase: str, context: RunContext) -> None:
         """Take the folder of one phase's own checks."""
-        self.folder, self.phase, self.world = folder.resolve(), phase, world
+        self.folder, self.phase, self.context = folder.resolve(), phase, context
         self.unreadable: list[str] = []
 
     def _is_own(self, path: Path | None) -> bool:
@@ -53,19 +55,19 @@ class OwnChecks:
     @pytest.fixture
     def machine(self, request: pytest.FixtureRequest) -> str:
         """Return the host that a check about a service asks: the one where the service is now."""
-        return self.world.where()[request.getfixturevalue("move")]
+        return self.context.where()[request.getfixturevalue("move")]
 
     @pytest.fixture
     def host(self, machine: str, request: pytest.FixtureRequest) -> TestinfraHost:
         """Return the host that this check is about, over the run's own connection."""
-        found = open_testinfra(self.world.fleet[machine])
+        found = open_testinfra(self.context.fleet[machine])
         request.node.stash.setdefault(ASKED, []).append(found)
         return found
 
     @pytest.fixture
     def service(self, move: str) -> Service:
         """Return the service that this check is about."""
-        return Service(move, self.world.where()[move], self.world.entry(move))
+        return Service(move, self.context.where()[move], self.context.entry(move))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -75,19 +77,19 @@ class OwnChecks:
         if SERVICE in metafunc.fixturenames:
             marks = [
                 pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)])
-                for move in self.world.scope.moves
+                for move in self.context.scope.moves
             ]
             metafunc.parametrize("move", marks)
         elif HOST in metafunc.fixturenames:
             metafunc.parametrize("machine", self._machines(metafunc.definition))
 
     def _machines(self, item: pytest.Item) -> tuple[str, ...]:
-        moves = self.world.scope.moves
+        moves = self.context.scope.moves
         if item.get_closest_marker("source_hosts"):
             return tuple(dict.fromkeys(move.source for move in moves))
         if item.get_closest_marker("target_hosts"):
             return tuple(dict.fromkeys(move.target for move in moves))
-        return self.world.scope.hosts
+        return self.context.scope.hosts
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep why a file can't be imported."""
@@ -108,21 +110,26 @@ class OwnChecks:
             self._declare(item)
         rows = [(item.get_closest_marker("step"), _about(item)) for item in own] if not problems else []
         keys = [(mark.args[0], about) for mark, about in rows if mark]
-        problems += [f"{key}: two checks have this key for {about[0] or about[1] or 'all'}. Expected: names of their own"
-                     for key, about in sorted({one for one in keys if keys.count(one) > 1}, key=str)]  # fmt: skip
+        problems += [
+            (f"{key}: two checks have this key for {about[0] or about[1] or 'all'}. Expected: names of their own")
+            for key, about in sorted({one for one in keys if keys.count(one) > 1}, key=str)
+        ]
         if problems:
             raise pytest.UsageError("\n".join([*dict.fromkeys(problems), GUIDE]))
 
     def _is_asked(self, item: pytest.Item) -> bool:
-        """Return whether a check is for its service; one that names only services that do not exist stays, to be refused."""
-        only = _only(item) & set(self.world.scope.services)
+        """Return whether a check is for its service; one that names only services that do not exist stays, to be
+        refused.
+        """
+        only = _only(item) & set(self.context.scope.services)
         return not only or _about(item)[0] in only
 
     def _unknown_services(self, own: list[pytest.Item]) -> Iterator[str]:
-        known = self.world.scope.services
+        known = self.context.scope.services
         for item in own:
             for name in sorted(_only(item) - set(known)):
-                yield f'{item.nodeid.partition("[")[0]}: services("{name}"): no such service here. Expected: {", ".join(sorted(known))}'
+                where = f'{item.nodeid.partition("[")[0]}: services("{name}")'
+                yield f"{where}: no such service here. Expected: {', '.join(sorted(known))}"
 
     def _declare(self, item: pytest.Item) -> None:
         params = getattr(getattr(item, "callspec", None), "params", {})
@@ -181,12 +188,18 @@ def _problems(item: pytest.Item) -> Iterator[str]:
         yield f"{name}: no docstring. Expected: one; its first line is the check's sentence in the evidence"
     by_hand = [mark for mark in DECLARED if item.get_closest_marker(mark)]
     if by_hand:
-        yield f"{name}: marked {', '.join(by_hand)}. Expected: none of these; an own check only reads, in the phase of its folder, under its name"
+        yield (
+            f"{name}: marked {', '.join(by_hand)}. Expected: none of these; an own check only reads, in the phase "
+            "of its folder, under its name"
+        )
     info: Any = getattr(item, "_fixtureinfo", None)
     known = getattr(info, "name2fixturedefs", {})
     missing = [one for one in getattr(item, "fixturenames", ()) if one not in known and one != "request"]
     if missing:
-        yield f"{name}: no fixture {', '.join(missing)}. Expected: host, service, judge, pytest's own, or those of your conftest.py"
+        yield (
+            f"{name}: no fixture {', '.join(missing)}. Expected: host, service, judge, pytest's own, or those of "
+            "your conftest.py"
+        )
 
 
 def _last_line(text: str) -> str:

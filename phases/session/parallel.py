@@ -1,7 +1,7 @@
 """Deeds of several services side by side, told one by one: what changes nothing in service need not wait for its turn.
 
-Each host carries one such deed at a time: a source that serves others is not to feel more than one backup, a target restores
-one of them while the next is taken. Rows of evidence stay in the plan's order.
+Each host carries one such deed at a time: a source that serves others is not to feel more than one backup, a target
+restores one of them while the next is taken. Rows of evidence stay in the plan's order.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class QueuedAction:
 class HostQueues:
     """The deeds of all moves of a run. `carrier_of(service, key)` names the host whose turn a deed waits for.
 
-    A service's own deeds keep their order. `cut` ends the commands that run on hosts now: so an interruption reaches them.
+    A service's own deeds keep their order. `cut` ends the commands that run on hosts now: so an interruption reaches
+    them.
     """
 
     moves: Moves
@@ -57,7 +58,9 @@ class HostQueues:
     _at_work: set[Thread] = field(default_factory=set, init=False)
 
     def perform(self, service: str, key: str) -> Judgement:
-        """Return the judgement of a deed once it is there; the first question starts all. Raises what the deed raised, PlannedOnly in a dry run."""
+        """Return the judgement of a deed once it is there; the first question starts all. Raises what the deed raised,
+        PlannedOnly in a dry run.
+        """
         if not self.moves.apply:
             return self.moves[service].perform(key)
         if not self._threads:
@@ -70,7 +73,9 @@ class HostQueues:
         return answer.result()
 
     def end(self) -> None:
-        """Leave nothing running: after the last answer there is nothing to do, before it what goes on is interrupted and undone."""
+        """Leave nothing running: after the last answer there is nothing to do, before it what goes on is interrupted
+        and undone.
+        """
         if not all(answer.done() for answer in self._answers.values()):
             self._interrupt()
         for turns in self._carriers.values():
@@ -79,8 +84,10 @@ class HostQueues:
             thread.join()
 
     def _start(self) -> None:
-        """Give each service's first deed its turn, in the plan's order; a service that can't be looked at tells so in its own row."""
-        for move in self.moves.world.scope.moves:
+        """Give each service's first deed its turn, in the plan's order; a service that can't be looked at tells so in
+        its own row.
+        """
+        for move in self.moves.context.scope.moves:
             try:
                 running = self.moves[move.service]
             except NotObservedError:
@@ -112,7 +119,9 @@ class HostQueues:
                 self._give(following)
 
     def _interrupt(self) -> None:
-        """Do in each working thread what Ctrl-C does in the main one: its deed ends, is recorded and undone; no other begins."""
+        """Do in each working thread what Ctrl-C does in the main one: its deed ends, is recorded and undone; no other
+        begins.
+        """
         for running in self.moves.started.values():
             running.stopped_because = running.stopped_because or STOPPED
         for thread in tuple(self._at_work):

@@ -1,4 +1,6 @@
-"""What binds a run to its plan and to those who approved it, written into the journal: evidence is drawn from there alone."""
+"""What binds a run to its plan and to those who approved it, written into the journal: evidence is drawn from there
+alone.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ from phases.signoff.approvals import approvals_on_record, subject_of
 from phases.signoff.waivers import file_of
 
 
-def record_plan(world: RunContext, scope: Scope, waivers: Waivers) -> None:
-    """Write down the plan's files as they were digested for this run, and each approval and waiver that is good for them now."""
-    run, journal = world.run, world.journal
+def record_plan(context: RunContext, scope: Scope, waivers: Waivers) -> None:
+    """Write down the plan's files as they were digested for this run, and each approval and waiver that is good for
+    them now.
+    """
+    run, journal = context.run, context.journal
     hidden = []
     for name, text in scope.part_texts.items():
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -29,24 +33,24 @@ def record_plan(world: RunContext, scope: Scope, waivers: Waivers) -> None:
     run.record(
         RecordKind.PLAN, body={"digest": scope.digest, "parts": scope.parts, **({"left_out": hidden} if hidden else {})}
     )
-    for path, one in _good_approvals(world, scope):
+    for path, one in _good_approvals(context, scope):
         _record_signed(
-            world,
+            context,
             RecordKind.APPROVAL,
             path,
             {"person": one.person, "role": one.role, "signed_at": one.signed_at.isoformat()},
         )
     for waiver in waivers.waivers:
         _record_signed(
-            world,
+            context,
             RecordKind.SIGNED_WAIVER,
             file_of(waiver),
             {"person": waiver.approver, "role": waiver.role, "step": waiver.step},
         )
 
 
-def _good_approvals(world: RunContext, scope: Scope) -> Iterator[tuple[Path, Statement]]:
-    now = subject_of(scope, world.journal, [move.service for move in scope.moves])
+def _good_approvals(context: RunContext, scope: Scope) -> Iterator[tuple[Path, Statement]]:
+    now = subject_of(scope, context.journal, [move.service for move in scope.moves])
     try:
         on_record = approvals_on_record(scope)
     except NotObservedError:
@@ -57,8 +61,10 @@ def _good_approvals(world: RunContext, scope: Scope) -> Iterator[tuple[Path, Sta
             yield Path(signed.name), one
 
 
-def _record_signed(world: RunContext, kind: str, path: Path, about: dict[str, str]) -> None:
-    """Write down a signed text with its signature; one that the redactor would change is left out: it would not fit any more."""
+def _record_signed(context: RunContext, kind: str, path: Path, about: dict[str, str]) -> None:
+    """Write down a signed text with its signature; one that the redactor would change is left out: it would not fit any
+    more.
+    """
     text, signature = path.read_text(encoding="utf-8"), path.with_name(f"{path.name}.sig").read_text(encoding="utf-8")
-    if world.redactor.text(text) == text:
-        world.run.record(kind, body={"file": path.name, **about, "text": text, "signature": signature})
+    if context.redactor.text(text) == text:
+        context.run.record(kind, body={"file": path.name, **about, "text": text, "signature": signature})

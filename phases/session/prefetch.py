@@ -1,4 +1,6 @@
-"""Questions about services that take longest, asked side by side from the first row of preflight on and told in their own rows."""
+"""Questions about services that take longest, asked side by side from the first row of preflight on and told in their
+own rows.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Final
 
 from engine.verdict import Judgement
 from phases.assess import health, readiness
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 
 MOST_AT_ONCE: Final = 4
 """Services asked side by side: a source that works for others is not to feel it."""
@@ -17,9 +19,13 @@ MOST_AT_ONCE: Final = 4
 class Prefetch:
     """Whether each service serves on its old host, and where its state lies."""
 
-    def __init__(self, world: RunContext, beside: Callable[[str], Iterable[str]] = lambda _service: ()) -> None:
-        """Ask nothing yet; `beside` returns the services that are asked too when one is asked for."""
-        self._world, self._beside = world, beside
+    def __init__(
+        self, move_of: Callable[[str], ServiceMove], beside: Callable[[str], Iterable[str]] = lambda _service: ()
+    ) -> None:
+        """Ask nothing yet; `move_of` returns a service's move, `beside` the services that are asked too when one is
+        asked for.
+        """
+        self._move_of, self._beside = move_of, beside
         self._pool = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="asks a service")
         self._serves: dict[str, Future[Judgement]] = {}
         self._state: dict[str, Future[tuple[Judgement, ...]]] = {}
@@ -28,8 +34,8 @@ class Prefetch:
         """Begin to ask about these services, in this order."""
         for service in services:
             if service not in self._serves:
-                self._serves[service] = self._pool.submit(health.judge_source_serves, self._world, service)
-                self._state[service] = self._pool.submit(readiness.judge_state, self._world, service)
+                self._serves[service] = self._pool.submit(health.judge_source_serves, self._move_of(service))
+                self._state[service] = self._pool.submit(readiness.judge_state, self._move_of(service))
 
     def serves(self, service: str) -> Judgement:
         """Return whether a service serves, once the answer is there; raises what its looking raised."""

@@ -12,9 +12,9 @@ from phases.context.run_context import RunContext
 from phases.signoff.approvals import source_body, toolbox_of
 
 
-def record_scope(world: RunContext) -> None:
+def record_scope(context: RunContext) -> None:
     """Write what this run is about into the journal: the page is drawn from there alone."""
-    scope, run = world.scope, world.run
+    scope, run = context.scope, context.run
     moves = [
         move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy"})
         for move in scope.moves
@@ -27,13 +27,22 @@ def record_scope(world: RunContext) -> None:
         run.record(RecordKind.STEP_SKIPPED, body={"text": text})
 
 
-def record_looked_at(world: RunContext, command: str, hosts: Iterable[str], services: Collection[str]) -> None:
-    """Write down how hosts were found, and which containers of services are to be moved: an approval is for these very ones."""
-    scope, run = world.scope, world.run
-    for host, found in world.fleet.gather(tuple(hosts)).items():
-        facts = {} if isinstance(found, NotObservedError) else {
-            "docker_version": found.docker_version, "os": found.os_name, "kernel": found.kernel, "containers": len(found.containers),
-        }  # fmt: skip
+def record_looked_at(context: RunContext, command: str, hosts: Iterable[str], services: Collection[str]) -> None:
+    """Write down how hosts were found, and which containers of services are to be moved: an approval is for these very
+    ones.
+    """
+    scope, run = context.scope, context.run
+    for host, found in context.fleet.gather(tuple(hosts)).items():
+        facts = (
+            {}
+            if isinstance(found, NotObservedError)
+            else {
+                "docker_version": found.docker_version,
+                "os": found.os_name,
+                "kernel": found.kernel,
+                "containers": len(found.containers),
+            }
+        )
         error = str(found) if isinstance(found, NotObservedError) else ""
         identity = scope.environment.hosts[host]
         key = hashlib.sha256(base64.b64decode(identity.ssh_host_key.split()[1])).digest()
@@ -51,15 +60,15 @@ def record_looked_at(world: RunContext, command: str, hosts: Iterable[str], serv
             },
         )
     if command == "preflight":
-        _record_sources(world, services)
+        _record_sources(context, services)
 
 
-def _record_sources(world: RunContext, services: Collection[str]) -> None:
-    for move in world.scope.moves:
+def _record_sources(context: RunContext, services: Collection[str]) -> None:
+    for move in context.scope.moves:
         if move.service not in services:
             continue
         try:
-            container = world.container(move.service, move.source)
+            container = context.container(move.service, move.source)
         except NotObservedError:
             continue  # preflight says so in rows of its own
-        world.run.record(RecordKind.SOURCE_OBSERVED, service=move.service, body=source_body(container))
+        context.run.record(RecordKind.SOURCE_OBSERVED, service=move.service, body=source_body(container))

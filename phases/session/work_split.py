@@ -1,4 +1,6 @@
-"""Which hosts and services a process looks at: all of a run, those of its shard, or what the processes of one machine leave to it."""
+"""Which hosts and services a process looks at: all of a run, those of its shard, or what the processes of one machine
+leave to it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from phases.preflight.port_scan import scanned_hosts
 from phases.signoff.approvals import code_digest
 
 FIRST: Final = "preflight"
-"""The phase that asks about all hosts together; its services are where they come from. Validate asks where they went."""
+"""The phase that asks about all hosts together; its services are where they come from. Validate asks where they went.
+"""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,10 @@ def start_run(
 def _asked(scope: Scope, waivers: Waivers, options: Options) -> str:
     """Return the SHA-256 over what decides, beside the plan, which rows there are and how they count."""
     content: dict[str, Any] = {
-        "services": sorted(options.services), "waves": sorted(options.waves), "hosts": sorted(scanned_hosts(scope)),
-        "moves": [[move.service, move.source, move.target] for move in scope.moves], "waivers": sorted(one.digest for one in waivers.waivers),
-    }  # fmt: skip
+        "services": sorted(options.services),
+        "waves": sorted(options.waves),
+        "hosts": sorted(scanned_hosts(scope)),
+        "moves": [[move.service, move.source, move.target] for move in scope.moves],
+        "waivers": sorted(one.digest for one in waivers.waivers),
+    }
     return hashlib.sha256(rfc8785.dumps(content)).hexdigest()

@@ -38,7 +38,9 @@ def source_body(container: ContainerFacts) -> dict[str, Any]:
 
 
 def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subject:
-    """Return what an approval must be about now: files as resolved, code, and containers and toolboxes as preflight saw them."""
+    """Return what an approval must be about now: files as resolved, code, and containers and toolboxes as preflight saw
+    them.
+    """
     services = tuple(services)
     seen = {service: journal.last(RecordKind.SOURCE_OBSERVED, service=service) for service in services}
     containers = {service: str(record.body["digest"]) for service, record in seen.items() if record}

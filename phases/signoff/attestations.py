@@ -97,7 +97,9 @@ class Attested:
 
 
 def read_attested(scope: Scope, asked: ManualRequest, since: datetime | None = None) -> Attested:
-    """Return the newest attestation of a step that is signed by who may, for exactly what is asked now, not before `since`."""
+    """Return the newest attestation of a step that is signed by who may, for exactly what is asked now, not before
+    `since`.
+    """
     good: list[tuple[datetime, Path, Attestation]] = []
     void = []
     for path in sorted((folder_of(scope.environment.environment) / "attested").glob(f"{asked.name}-*.txt")):
@@ -138,13 +140,18 @@ def _problem(scope: Scope, asked: ManualRequest, path: Path, one: Attestation) -
 def _too_old(one: Attestation, since: datetime | None) -> str:
     if since is None or one.attested_at >= since.replace(microsecond=0):  # it is signed in whole seconds
         return ""
-    return f"{one.person} attested it at {one.attested_at:%Y-%m-%d %H:%M:%S} UTC, before the move was committed at {since:%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{one.person} attested it at {one.attested_at:%Y-%m-%d %H:%M:%S} UTC, before the move was committed at "
+        f"{since:%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def judge_manual(
     scope: Scope, run: Recorder, folder: Path, asked: ManualRequest, since: datetime | None = None
 ) -> Judgement:
-    """Judge whether a person attested a step; what is asked and what shows it go into the run's folder, the rest into the journal."""
+    """Judge whether a person attested a step; what is asked and what shows it go into the run's folder, the rest into
+    the journal.
+    """
     text, place = asked.text(scope), folder / "attachments"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = place / f"{asked.name}.txt"

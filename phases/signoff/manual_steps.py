@@ -1,4 +1,6 @@
-"""Steps that no program can do, each with what a person is asked: the runbooks show it, `attest` signs that it was done."""
+"""Steps that no program can do, each with what a person is asked: the runbooks show it, `attest` signs that it was
+done.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,11 @@ def _every(_entry: ServiceEntry) -> bool:
 
 @dataclass(frozen=True)
 class ManualStep:
-    """One step: phase/key, what is asked (of one service where `per_service`), and who may attest it (None: any approver).
+    """One step: phase/key, what is asked (of one service where `per_service`), and who may attest it (None: any
+    approver).
 
-    `applies`: of which services it is asked; `after_commit`: it can be done only once the service is on its new host, so that
-    what was attested before the newest commit does not count.
+    `applies`: of which services it is asked; `after_commit`: it can be done only once the service is on its new host,
+    so that what was attested before the newest commit does not count.
     """
 
     step: str
@@ -67,13 +70,17 @@ def _tell_teams(scope: Scope, _service: str | None) -> str:
 def _put_into_calendar(scope: Scope, _service: str | None) -> str:
     moved = ", ".join(f"{move.service} ({move.source} to {move.target})" for move in moves_here(scope))
     how = f"{scope.command('window', 'ics')} writes the invitation"
-    return f"Put the window into the shared calendar ({how}), and attest once it stands there.\n\n{window_words(scope)}: {moved}\n"
+    return (
+        f"Put the window into the shared calendar ({how}), and attest once it stands "
+        f"there.\n\n{window_words(scope)}: {moved}\n"
+    )
 
 
 def _shorten_names(scope: Scope, service: str | None) -> str:
     names = "\n".join(f"- {name}" for name in scope.services[str(service)].public_names)
     return (
-        f"Lower the time to live of each of these names to {SHORT_TTL_S} seconds or less, at least one old time to live before the window, "
+        f"Lower the time to live of each of these names to {SHORT_TTL_S} seconds or less, at least one old time to "
+        "live before the window, "
         f"and attest once it is published: clients then follow within minutes.\n\n{names}\n"
     )
 
@@ -89,7 +96,8 @@ def _change_dns(scope: Scope, service: str | None) -> str:
 def _send_message(scope: Scope, service: str | None) -> str:
     sessions = ", ".join(map(str, scope.services[str(service)].options.get("sessions") or ())) or "each session"
     return (
-        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must arrive. "
+        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must "
+        "arrive. "
         "Attest it with a screenshot.\n\nNo program does this: the inventory allows no test_number.\n"
     )
 
@@ -165,14 +173,17 @@ def manual_requests(scope: Scope) -> Iterator[ManualRequest]:
 
 
 def steps_not_asked(scope: Scope, service: str) -> dict[str, str]:
-    """Return the keys of the manual steps of which a service is not one, each with the reason that nobody needs to read."""
+    """Return the keys of the manual steps of which a service is not one, each with the reason that nobody needs to
+    read.
+    """
     return {
         one.step.partition("/")[2]: "" for one in STEPS if one.per_service and not one.applies(scope.services[service])
     }
 
 
 def since_when(asked: ManualRequest, journal: Journal | None, services: Iterable[str]) -> datetime | None:
-    """Return since when a step can be done: the newest commit of its service, or of these; None when it can be done at any time.
+    """Return since when a step can be done: the newest commit of its service, or of these; None when it can be done at
+    any time.
 
     Raises TooEarlyError while none of them is committed.
     """

@@ -1,6 +1,8 @@
-"""The plan as a person reads it before signing: the moves in order, what runs as root, what stays behind, when, what could go wrong.
+"""The plan as a person reads it before signing: the moves in order, what runs as root, what stays behind, when, what
+could go wrong.
 
-Each text of a file is shown in one line and without control characters: none can pose as another line of what is signed.
+Each text of a file is shown in one line and without control characters: none can pose as another line of what is
+signed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ VERIFICATIONS = {
 
 
 def render_plan(scope: Scope, privileges: Mapping[str, Sequence[str]] | None = None) -> str:
-    """Return the plan of a scope as plain text; `privileges` are those of each source's container as preflight saw it."""
+    """Return the plan of a scope as plain text; `privileges` are those of each source's container as
+    preflight saw it.
+    """
     return "\n".join(_lines(scope, privileges or {})) + "\n"
 
 
@@ -36,18 +40,30 @@ def _lines(scope: Scope, privileges: Mapping[str, Sequence[str]]) -> Iterator[st
     yield f"Environment {environment.environment}: " + ", ".join(
         f"{host} is {_address(scope, host)}" for host in scope.hosts
     )
-    yield f"Window: {window.starts_at:%a %Y-%m-%d %H:%M %z} to {window.ends_at:%a %Y-%m-%d %H:%M %z} ({plain(window.time_zone)}), {window.status}"
+    yield (
+        f"Window: {window.starts_at:%a %Y-%m-%d %H:%M %z} to {window.ends_at:%a %Y-%m-%d %H:%M %z} "
+        f"({plain(window.time_zone)}), {window.status}"
+    )
     yield "Approvals needed: " + (", ".join(f"{one.count} x {one.role}" for one in plan.approvals) or "none")
     yield f"Between hosts relays are {_encryption(scope)}"
-    yield f"When a move fails: {plan.on_failure.replace('_', ' ')}; preflight and backups are at most {plan.evidence_max_age_h:g} h old"
+    yield (
+        f"When a move fails: {plan.on_failure.replace('_', ' ')}; preflight and backups are at most "
+        f"{plan.evidence_max_age_h:g} h old"
+    )
     limit = f"{plan.bandwidth_limit_mb_s:g} MB/s" if plan.bandwidth_limit_mb_s else "none"
-    yield f"Outage budget: {plan.outage_budget_s:g} s; bandwidth limit: {limit}; capacity by at least {plan.baseline_min_h:g} h of samples"
+    yield (
+        f"Outage budget: {plan.outage_budget_s:g} s; bandwidth limit: {limit}; capacity by at least "
+        f"{plan.baseline_min_h:g} h of samples"
+    )
     yield from _about_environment(scope)
     yield ""
     yield "Moves, in this order:"
     for number, move in enumerate(_here(scope), start=1):
         entry = scope.services[move.service]
-        yield f"{number:3}. {move.service} ({plain(entry.image)}), {move.source} -> {move.target}, {move.wave}, {move.strategy}"
+        yield (
+            f"{number:3}. {move.service} ({plain(entry.image)}), {move.source} -> {move.target}, {move.wave}, "
+            f"{move.strategy}"
+        )
         yield from (f"     {line}" for line in _about_move(scope, move, entry, privileges.get(move.service, ())))
     yield from _below("References rewritten for good by repoint:", _rewrites(scope))
     yield from _below("Risks:", (f"{risk.level}: {plain(risk.risk)}. {plain(risk.mitigation)}" for risk in plan.risks))
@@ -60,7 +76,10 @@ def _about_environment(scope: Scope) -> Iterator[str]:
     if environment.backup:
         yield f"Backups: on {environment.backup.host}, {plain(environment.backup.path)}"
     if not environment.require_clean_checkout:
-        yield "Code: uncommitted runbooks may run here (require_clean_checkout: false); what runs is not bound by this approval"
+        yield (
+            "Code: uncommitted runbooks may run here (require_clean_checkout: false); what runs is not bound by "
+            "this approval"
+        )
     if environment.ssh_config:
         yield f"Hosts are reached with ssh_config {plain(environment.ssh_config)}"
     if environment.simulated:
@@ -75,7 +94,10 @@ def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges
     copied = [mount.source or mount.path for mount in entry.mounts if mount.rule == "copy"]
     yield f"data: {', '.join(map(plain, copied)) or 'none on mounts'}; needed by: {_dependants(scope, move.service)}"
     if early := _reached_on_start(scope, move):
-        yield f"its start on {move.target} is its commit, nothing is undone by itself after it: {early} on that host can reach it by name then"
+        yield (
+            f"its start on {move.target} is its commit, nothing is undone by itself after it: {early} on that "
+            "host can reach it by name then"
+        )
     budget = f"{move.outage_budget_s:g} s" if move.outage_budget_s else "the plan's"
     yield f"verify: {move.verify} ({VERIFICATIONS[move.verify]}); outage budget: {budget}"
     for mount in entry.mounts:
@@ -83,7 +105,10 @@ def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges
             what = "stays behind (drop)" if mount.rule == "drop" else "is taken as it is on the target (same_on_target)"
             yield f"NOT COPIED: {plain(mount.source or 'anonymous volume')} at {plain(mount.path)} {what}"
     if entry.ignore_writable_layer_because:
-        yield f"NOT COPIED: changes outside its mounts (ignore_writable_layer_because: {plain(entry.ignore_writable_layer_because)})"
+        yield (
+            "NOT COPIED: changes outside its mounts (ignore_writable_layer_because: "
+            f"{plain(entry.ignore_writable_layer_because)})"
+        )
     for port, landed in move.ports.items():
         yield f"published {port} becomes {landed} on {move.target}"
     yield from _hook("before its hold", move.source, entry.hooks.before_hold)

@@ -1,4 +1,6 @@
-"""Signed statements of one environment's people: approvals, waivers and attestations, each by a key allowed for its role."""
+"""Signed statements of one environment's people: approvals, waivers and attestations, each by a key allowed for its
+role.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,14 @@ def now() -> datetime:
 
 
 def signed_in_future(at: datetime, *, again: str) -> str:
-    """Return why a text that says it was signed later than now does not count, empty when it was not; `again` signs it anew."""
+    """Return why a text that says it was signed later than now does not count, empty when it was not; `again` signs it
+    anew.
+    """
     if at <= now() + CLOCKS_APART:
         return ""
     return (
-        f"it says it was signed at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and it is {now():%Y-%m-%d %H:%M} here. Expected: not in the future; "
+        f"it says it was signed at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and it is {now():%Y-%m-%d %H:%M} here. "
+        "Expected: not in the future; "
         f"one of the two clocks is wrong. Set it, then sign again: {again}"
     )
 
@@ -53,7 +58,8 @@ def need_person(scope: Scope, person: str, role: str | None) -> str:
         )
         asked, what = (f" --role {role}", "an approver in that role") if role else ("", "an approver")
         raise InputError(
-            f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They stand in environments/{name}.yaml, approvers"
+            f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They stand in "
+            f"environments/{name}.yaml, approvers"
         )
     return approver.key
 

@@ -11,7 +11,9 @@ from engine.errors import InputError
 
 
 def window_words(scope: Scope) -> str:
-    """Return the window as people read it, in the zone that they think in; raises InputError for a zone that is none."""
+    """Return the window as people read it, in the zone that they think in; raises InputError for a zone
+    that is none.
+    """
     window, zone = scope.window, zone_of(scope)
     begin, end = window.starts_at.astimezone(zone), window.ends_at.astimezone(zone)
     hours = (window.ends_at - window.starts_at).total_seconds() / 3600
@@ -60,9 +62,18 @@ def _lines(scope: Scope, team: str) -> Iterator[str]:
     yield f"Subject: {', '.join(named)} will be moved, {window_words(scope)}"
     yield ""
     for move in own:
-        yield f"- {move.service}, which you answer for, moves from {move.source} to {move.target}. It is down while its data is copied."
+        yield (
+            f"- {move.service}, which you answer for, moves from {move.source} to {move.target}. It is down while "
+            "its data is copied."
+        )
     for link in used:
         move = moves[link.to]
-        yield f"- {link.from_} uses {link.to} as {link.name}:{link.port}. It moves from {move.source} to {move.target}; the address stays."
-    yield "You need not change anything before the window. Expect failed requests for the length of each move, and a reconnect after it."
+        yield (
+            f"- {link.from_} uses {link.to} as {link.name}:{link.port}. It moves from {move.source} to "
+            f"{move.target}; the address stays."
+        )
+    yield (
+        "You need not change anything before the window. Expect failed requests for the length of each move, and "
+        "a reconnect after it."
+    )
     yield "Please look at your applications when the window is over, and tell us what does not work as before."

@@ -34,7 +34,9 @@ def load_waivers(options: Options, scope: Scope) -> Waivers:
 
 
 def list_waivers(options: Options, scope: Scope) -> list[Waiver]:
-    """Return the waivers of the run's environment, signed or not; none without a file. Raises InputError with all problems."""
+    """Return the waivers of the run's environment, signed or not; none without a file. Raises InputError with all
+    problems.
+    """
     path = options.waivers or DEFAULT
     if options.waivers is None and not path.exists():
         return []
@@ -53,7 +55,8 @@ def file_of(waiver: Waiver) -> Path:
 def rests_on(scope: Scope, waiver: Waiver) -> str:
     """Return the SHA-256 over the part of the plan that a waiver's row is about; one about all rests on the whole plan.
 
-    Of a service: its move, its entry, its links and its two hosts. Of a host: the host, and every move from it or to it.
+    Of a service: its move, its entry, its links and its two hosts. Of a host: the host, and every move from it or to
+    it.
     """
     if waiver.service is None and waiver.host is None:
         return scope.digest

@@ -1,4 +1,6 @@
-"""A lost journal rebuilt from the audit logs of the hosts, and a journal compared with them: what is certain, what is not."""
+"""A lost journal rebuilt from the audit logs of the hosts, and a journal compared with them: what is certain, what is
+not.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class AuditLogs:
 
 
 def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> AuditLogs:
-    """Return what the logs say, each record once, runs in their order; a line that is torn or was changed is a problem."""
+    """Return what the logs say, each record once, runs in their order; a line that is torn or was changed
+    is a problem.
+    """
     logs, seen = AuditLogs(), dict[str, AuditEntry]()
     for host, lines in lines_of.items():
         for number, line in enumerate(lines, start=1):
@@ -80,7 +84,9 @@ def _record(data: Mapping[str, Any]) -> Record:
 
 
 def _in_order(told: Iterable[AuditEntry]) -> list[AuditEntry]:
-    """Return records run by run, as they began; within a run in the order of writing: a clock may be put back meanwhile."""
+    """Return records run by run, as they began; within a run in the order of writing: a clock may be put back
+    meanwhile.
+    """
     known = list(told)
     begun: dict[str, str] = {}
     for one in known:
@@ -118,7 +124,9 @@ def _is_witness(one: AuditEntry, scope: Scope) -> bool:
 
 
 def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[str]:
-    """Yield what nobody can know from the logs alone, service by service; the next migrate looks at the hosts for it."""
+    """Yield what nobody can know from the logs alone, service by service; the next migrate looks at the
+    hosts for it.
+    """
     yield from logs.problems
     yield from _not_believed(journal, scope, logs)
     for move in scope.plan.moves:
@@ -126,7 +134,10 @@ def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
             continue
         past = read_past(journal, move.service)
         for key in sorted(past.begun):
-            yield f'{move.service}: "{key}" was begun and no host knows how it ended: the next migrate looks, then completes or undoes it'
+            yield (
+                f'{move.service}: "{key}" was begun and no host knows how it ended: the next migrate looks, then '
+                "completes or undoes it"
+            )
         for host, other in ((move.source, move.target), (move.target, move.source)):
             missing = [
                 one
@@ -134,7 +145,10 @@ def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
                 if one.record.service == move.service and other in one.hosts and host not in one.hosts
             ]
             if missing:
-                yield f"{move.service}: {host} lacks {len(missing)} of the records that {other} has, the last: {_named(missing[-1].record)}"
+                yield (
+                    f"{move.service}: {host} lacks {len(missing)} of the records that {other} has, the last: "
+                    f"{_named(missing[-1].record)}"
+                )
         if past.state is MoveState.PLANNED:
             yield f"{move.service}: no host knows of a move: it has not begun, or was cut off before its first deed"
     for host, run_id, _ in logs.heads:
@@ -146,12 +160,18 @@ def _not_believed(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
     """Yield what a host tells that is not its own to tell, and what one host alone tells of an entry."""
     for one in logs.told:
         if not _is_witness(one, scope):
-            yield f"{', '.join(one.hosts)}: tells of {one.record.service} ({_named(one.record)}), which it is no host of: it is left out"
+            yield (
+                f"{', '.join(one.hosts)}: tells of {one.record.service} ({_named(one.record)}), which it is no "
+                "host of: it is left out"
+            )
     for move in scope.plan.moves:
         begun = journal.last(RecordKind.PLAN_FROZEN, service=move.service) if move.service in scope.services else None
         if begun is not None and tell_same(begun, move) is False:
             told = f"only {', '.join(begun.body['adopted']['hosts'])} tells what it was begun with"
-            yield f"{move.service}: {told}: its entry is taken from the files here. Compare them with what runs: {scope.command('preflight')}"
+            yield (
+                f"{move.service}: {told}: its entry is taken from the files here. Compare them with what runs: "
+                f"{scope.command('preflight')}"
+            )
 
 
 def _named(record: Record) -> str:
@@ -159,14 +179,19 @@ def _named(record: Record) -> str:
 
 
 def differences(journal: Journal, logs: AuditLogs) -> Iterator[str]:
-    """Yield what the hosts know and the journal does not: a record that was changed or dropped, a chain whose tail was cut off."""
+    """Yield what the hosts know and the journal does not: a record that was changed or dropped, a chain whose tail was
+    cut off.
+    """
     written = journal.records()
     adopted = [record.body["adopted"] for record in written if "adopted" in record.body]
     known = {record.hash for record in written} | {str(origin["hash"]) for origin in adopted}
     yield from logs.problems
     for one in logs.told:
         if one.record.hash not in known:
-            yield f"{', '.join(one.hosts)}: {_named(one.record)}, {one.record.service}: not in the journal, or changed there"
+            yield (
+                f"{', '.join(one.hosts)}: {_named(one.record)}, {one.record.service}: not in the journal, or "
+                "changed there"
+            )
     for host, run_id, heads in logs.heads:
         if run_id in {origin["run_id"] for origin in adopted}:
             continue  # rebuilt from the hosts themselves: its chain is gone
@@ -174,4 +199,7 @@ def differences(journal: Journal, logs: AuditLogs) -> Iterator[str]:
         for writer, head in heads.items():
             chain = [record for record in records if record.writer == writer]
             if len(chain) < head["records"] or chain[head["records"] - 1].hash != head["hash"]:
-                yield f"{host}: run {run_id} ended with {head['records']} records, the last {head['hash'][:12]}; the journal has {len(chain)}"
+                yield (
+                    f"{host}: run {run_id} ended with {head['records']} records, the last {head['hash'][:12]}; "
+                    f"the journal has {len(chain)}"
+                )

@@ -1,4 +1,6 @@
-"""Where every move stands, from the journal alone: hosts are not asked, so it can be told while another process runs."""
+"""Where every move stands, from the journal alone: hosts are not asked, so it can be told while another
+process runs.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def read_standing(journal: Journal, scope: Scope, now: datetime) -> PlanStatus:
 
 
 def _references(journal: Journal, scope: Scope) -> Iterator[str]:
-    """Yield, for each link whose ends are on different hosts now, whether a relay keeps it, and what would make that needless."""
+    """Yield, for each link whose ends are on different hosts now, whether a relay keeps it, and what would make that
+    needless.
+    """
     where, repointed = where_now(scope, journal), read_repointed(journal)
     for link in scope.links:
         if where[link.from_] == where[link.to]:
@@ -87,7 +91,9 @@ def _references(journal: Journal, scope: Scope) -> Iterator[str]:
 
 
 def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedRun, ...]:
-    """Return the newest run when it has no end, and older ones that overlap it in time; what was killed before is past."""
+    """Return the newest run when it has no end, and older ones that overlap it in time; what was killed
+    before is past.
+    """
     ended = {run.run_id for run in journal.records(kind=RecordKind.RUN_ENDED)}
     found = []
     for run in reversed(started):
@@ -147,7 +153,10 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
     if state is MoveState.DONE:
         return scope.command("validate", service=service)
     if state is MoveState.NEEDS_OPERATOR:
-        return f"look at its last evidence, then go on with its undo: {scope.command('rollback', service=service, apply=True)}"
+        return (
+            "look at its last evidence, then go on with its undo: "
+            f"{scope.command('rollback', service=service, apply=True)}"
+        )
     if state.is_open:
         command = scope.command("rollback" if state.is_returning else "migrate", service=service, apply=True)
         return f"{'once no run is at work: ' if working else ''}{command}"

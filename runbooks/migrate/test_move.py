@@ -21,7 +21,9 @@ def test_source_is_as_preflight_saw_it(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_measured_from_outside(move: RunningMove, judge: Judge) -> None:
-    """A probe queries the service ten times a second from its clients' network, and keeps running without the operator."""
+    """A probe queries the service ten times a second from its clients' network, and keeps running without
+    the operator.
+    """
     judge(move.perform("start-probe"))
 
 

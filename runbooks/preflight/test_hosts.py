@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 
 from checks.hosts.basics import judge_clock, judge_docker, judge_reached, judge_versions
-from checks.hosts.system import judge_synchronised
+from checks.hosts.system import judge_engine, judge_synchronised
 from checks.ports.verdicts import judge_compose_understood
 from engine.contracts.step import Judge
 from hosts.facts.model import HostFacts
 from phases.context.run_context import RunContext
 from phases.preflight.capacity import Capacity
 from phases.preflight.port_scan import PortScan
-from phases.preflight.target_fitness import judge_engine
+from phases.preflight.target_fitness import answering
 from phases.prepare.host_configuration import judge_configuration
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 
 @pytest.mark.step("ssh-answers")
-def test_ssh_answers(machine: str, world: RunContext, judge: Judge) -> None:
+def test_ssh_answers(machine: str, context: RunContext, judge: Judge) -> None:
     """The host answers over ssh and its identity is the pinned one."""
-    judge(judge_reached(world.facts(machine)))
+    judge(judge_reached(context.facts(machine)))
 
 
 @pytest.mark.step("docker-answers")
@@ -32,9 +32,9 @@ def test_docker_answers(facts: HostFacts, judge: Judge) -> None:
 
 @pytest.mark.step("versions")
 @pytest.mark.together
-def test_versions_are_known_to_work(facts: HostFacts, world: RunContext, judge: Judge) -> None:
+def test_versions_are_known_to_work(facts: HostFacts, context: RunContext, judge: Judge) -> None:
     """Docker is recent enough and the CPU architecture is the same on all hosts of the migration."""
-    judge(judge_versions(facts, world.architectures()))
+    judge(judge_versions(facts, context.architectures()))
 
 
 @pytest.mark.step("clock")
@@ -53,9 +53,9 @@ def test_clock_is_kept(facts: HostFacts, judge: Judge) -> None:
 
 @pytest.mark.step("engine-supported")
 @pytest.mark.together
-def test_engine_is_ordinary(facts: HostFacts, world: RunContext, judge: Judge) -> None:
+def test_engine_is_ordinary(facts: HostFacts, context: RunContext, judge: Judge) -> None:
     """Its Docker Engine runs as root, without user namespace remapping."""
-    judge(judge_engine(world, facts))
+    judge(judge_engine(facts, answering(context, but=facts.host)))
 
 
 @pytest.mark.step("memory-after")
@@ -105,9 +105,9 @@ def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> No
 @pytest.mark.at_once
 @pytest.mark.source_hosts
 @pytest.mark.usefixtures("backups")
-def test_configuration_is_kept(machine: str, world: RunContext, judge: Judge) -> None:
+def test_configuration_is_kept(machine: str, context: RunContext, judge: Judge) -> None:
     """A recent copy of its container configurations and compose files is stored on another host and was read back."""
-    judge(judge_configuration(world, machine))
+    judge(judge_configuration(context, machine))
 
 
 @pytest.mark.step("compose-parsed")

@@ -21,9 +21,9 @@ def test_network_is_open(machine: str, network: Matrix, judge: Judge) -> None:
 @pytest.mark.step("network-proven")
 @pytest.mark.at_once
 @pytest.mark.severity("warning")
-def test_network_is_proven(machine: str, network: Matrix, world: RunContext, judge: Judge) -> None:
+def test_network_is_proven(machine: str, network: Matrix, context: RunContext, judge: Judge) -> None:
     """Each of those ports was reached while a test listener was running on it."""
-    judge(judge_proven(network, machine, world.scope.environment.environment))
+    judge(judge_proven(network, machine, context.scope.environment.environment))
 
 
 @pytest.mark.step("network-paths")

@@ -13,6 +13,6 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 @pytest.mark.step("window-fits")
 @pytest.mark.together
-def test_window_is_long_enough(world: RunContext, judge: Judge) -> None:
+def test_window_is_long_enough(context: RunContext, judge: Judge) -> None:
     """All moves, plus undoing the longest one, are predicted to fit in the window."""
-    judge(judge_window(world))
+    judge(judge_window(context))

@@ -17,20 +17,22 @@ pytestmark = [pytest.mark.prepare, pytest.mark.changes_state]
 @pytest.mark.step("toolbox")
 def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) -> None:
     """The toolbox image is on the host; nothing else has to be installed there."""
-    judge(ship_toolbox(session.world, machine, apply=session.options.apply))
+    judge(ship_toolbox(session.context, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("network-tested")
 def test_network_was_tried(machine: str, session: Session, judge: Judge) -> None:
-    """The other hosts reached every port they will need on it, through a test listener where the port is not in use yet."""
-    judge(try_with_listeners(session.world, machine, apply=session.options.apply))
+    """The other hosts reached every port they will need on it, through a test listener where the port is not in use
+    yet.
+    """
+    judge(try_with_listeners(session.context, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("configuration-kept")
 @pytest.mark.source_hosts
 def test_configuration_is_kept(machine: str, session: Session, judge: Judge) -> None:
     """Its container configurations and compose files are stored encrypted on another host and can be read back."""
-    judge(keep_host(session.world, machine, apply=session.options.apply))
+    judge(keep_host(session.context, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("image-shipped")

@@ -1,4 +1,6 @@
-"""Let the dependants of moved services use the new addresses themselves, so that no relay is needed for them; or put it all back."""
+"""Let the dependants of moved services use the new addresses themselves, so that no relay is needed for them; or put it
+all back.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def test_references_are_put_back(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.step("confirm-references")
 @pytest.mark.read_only
 def test_references_can_be_rewritten(move: RunningMove, judge: Judge) -> None:
-    """Both ends of each link are where the plan puts them, the new address answers, and each reference is found exactly once."""
+    """Both ends of each link are where the plan puts them, the new address answers, and each reference is found exactly
+    once.
+    """
     judge(move.perform("confirm-references"))
 
 

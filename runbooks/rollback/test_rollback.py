@@ -42,7 +42,9 @@ def test_dependants_can_follow(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_measured_from_outside(move: RunningMove, judge: Judge) -> None:
-    """A probe queries the service ten times a second from its clients' network, and keeps running without the operator."""
+    """A probe queries the service ten times a second from its clients' network, and keeps running without
+    the operator.
+    """
     judge(move.perform("start-probe-back"))
 
 
@@ -127,7 +129,9 @@ def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.step("clean-target")
 @pytest.mark.changes_state
 def test_new_host_is_left_clean(move: RunningMove, judge: Judge) -> None:
-    """The service is removed from its new host; only data that was not brought back is kept, in a stopped, renamed container."""
+    """The service is removed from its new host; only data that was not brought back is kept, in a stopped, renamed
+    container.
+    """
     judge(move.perform("clean-target"))
 
 

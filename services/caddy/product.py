@@ -1,7 +1,7 @@
 """Caddy: every virtual host answers through TLS with what is behind it, and serves the certificates that it has.
 
-Known: 2.6 (run in the lab); later 2.x by their documentation. Its start is the commit: a server that misses a certificate
-orders one, and a certificate authority counts every failed try (docs: "Automatic HTTPS", Errors).
+Known: 2.6 (run in the lab); later 2.x by their documentation. Its start is the commit: a server that misses a
+certificate orders one, and a certificate authority counts every failed try (docs: "Automatic HTTPS", Errors).
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Product:
         )
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it keeps nothing of ours
-        """Ask every virtual host through TLS: trusted, with the certificate of its storage, answered by its upstream."""
+        """Ask every virtual host through TLS: trusted, with the certificate of its storage, answered by its
+        upstream.
+        """
         return repeat_until_passed(lambda: _judge_sites(at), SITES_DEADLINE_S)
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
@@ -120,7 +122,9 @@ class Product:
         return Fingerprint(at.service, parts)
 
     def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
-        """Return where it keeps certificates and its last configuration (docs: "Conventions", File locations; the image sets both)."""
+        """Return where it keeps certificates and its last configuration (docs: "Conventions", File locations; the image
+        sets both).
+        """
         names = ("XDG_DATA_HOME", "XDG_CONFIG_HOME")
         return tuple(container.env.get(name) or usual for name, usual in zip(names, self.state_paths, strict=True))
 
@@ -172,12 +176,18 @@ def _judge_sites(at: ServiceInstance) -> Judgement:
     ]
     if wrong or not sites:
         return failed(
-            f"{at.where}: {'; '.join(wrong[:5]) or 'no virtual host'}. Expected: each of {len(sites)} trusted, with its stored certificate, answered",
+            (
+                f"{at.where}: {'; '.join(wrong[:5]) or 'no virtual host'}. Expected: each of {len(sites)} "
+                "trusted, with its stored certificate, answered"
+            ),
             tuple(wrong),
         )
     told = ", ".join(f"{site.host} → {' '.join(site.upstreams) or 'itself'}" for site in sites)
     return passed(
-        f"{at.where}: all {len(sites)} sites answer through TLS with the certificates of its storage, and redirect to it: {told}",
+        (
+            f"{at.where}: all {len(sites)} sites answer through TLS with the certificates of its storage, and "
+            f"redirect to it: {told}"
+        ),
         sites=len(sites),
     )
 

@@ -37,7 +37,9 @@ def sni_of(host: str) -> str:
 
 @contextmanager
 def _secured(at: ServiceInstance, host: str, root_pem: str) -> Iterator[tuple[ssl.SSLSocket, str]]:
-    """Yield a TLS connection to a virtual host, and the name that was asked for; raises AssertionError for an untrusted certificate."""
+    """Yield a TLS connection to a virtual host, and the name that was asked for; raises AssertionError for an untrusted
+    certificate.
+    """
     name, context = sni_of(host), _context()
     if root_pem:
         context.load_verify_locations(cadata=root_pem)
@@ -55,9 +57,11 @@ def _secured(at: ServiceInstance, host: str, root_pem: str) -> Iterator[tuple[ss
 
 
 def _context() -> ssl.SSLContext:
-    """Return a client's context that trusts the roots of this system, whatever SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE say.
+    """Return a client's context that trusts the roots of this system, whatever SSL_CERT_FILE, SSL_CERT_DIR and
+    SSLKEYLOGFILE say.
 
-    `ssl.create_default_context` follows them (Python's documentation, "ssl": get_default_verify_paths, keylog_filename).
+    `ssl.create_default_context` follows them (Python's documentation, "ssl": get_default_verify_paths,
+    keylog_filename).
     """
     context, roots = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.get_default_verify_paths()
     file = roots.openssl_cafile if Path(roots.openssl_cafile).is_file() else None
@@ -74,7 +78,9 @@ def shake_hands(at: ServiceInstance, host: str, root_pem: str) -> Certificate:
 
 
 def ask_site(at: ServiceInstance, host: str, path: str, root_pem: str) -> Answer:
-    """Return the answer to GET `path` at a virtual host; raises AssertionError for an untrusted certificate, UnreachableError without answer."""
+    """Return the answer to GET `path` at a virtual host; raises AssertionError for an untrusted certificate,
+    UnreachableError without answer.
+    """
     with _secured(at, host, root_pem) as (secured, name):
         certificate = _leaf(secured)
         status, body = _get(secured, name, path)

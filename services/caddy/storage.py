@@ -1,7 +1,7 @@
 """What Caddy has: the configuration that runs, and the certificates, authorities and keys in its storage.
 
-All is asked inside the container: its admin API listens on the container's loopback (docs: "API"), its storage belongs to root
-(docs: "Conventions", File locations).
+All is asked inside the container: its admin API listens on the container's loopback (docs: "API"), its storage belongs
+to root (docs: "Conventions", File locations).
 """
 
 from __future__ import annotations

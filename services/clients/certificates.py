@@ -1,6 +1,7 @@
 """What a certificate says of itself, read from its DER: fingerprint, issuer and validity. Standard library only.
 
-Only the few fields that a comparison needs (RFC 5280, section 4.1); whether it is trusted is for a real handshake to say.
+Only the few fields that a comparison needs (RFC 5280, section 4.1); whether it is trusted is for a real handshake to
+say.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Certificate:
 
 
 def leaf_of(pem: str) -> Certificate:
-    """Return the first certificate of a PEM file: the leaf, as servers write chains; raises ValueError for other text."""
+    """Return the first certificate of a PEM file: the leaf, as servers write chains; raises ValueError for
+    other text.
+    """
     if END not in pem:
         raise ValueError("no certificate in PEM")
     return read_der(ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN") : pem.index(END) + len(END)] + "\n"))

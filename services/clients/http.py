@@ -20,8 +20,8 @@ LONG_DEADLINE_S: Final = 60.0
 def request(method: str, url: str, *, timeout: float, **given: Any) -> requests.Response:
     """Return the answer to one request, redirects not followed; raises what requests raises.
 
-    With `trust_env` requests would go through HTTP_PROXY, take credentials from ~/.netrc and roots from REQUESTS_CA_BUNDLE
-    (requests' documentation, "Advanced Usage": Proxies, and `Session.trust_env`).
+    With `trust_env` requests would go through HTTP_PROXY, take credentials from ~/.netrc and roots from
+    REQUESTS_CA_BUNDLE (requests' documentation, "Advanced Usage": Proxies, and `Session.trust_env`).
     """
     with requests.Session() as session:
         session.trust_env = False

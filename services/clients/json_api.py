@@ -42,7 +42,8 @@ class JsonApi:
     ) -> requests.Response:
         """Return whatever is answered; raises UnreachableError when nothing is.
 
-        What may be asked `again` (reading, unless said otherwise) is, for some seconds, while the service is in trouble.
+        What may be asked `again` (reading, unless said otherwise) is, for some seconds, while the service is in
+        trouble.
         """
         ends, pause = time.monotonic() + PATIENCE_S, FIRST_SLEEP_S
         while True:
@@ -68,7 +69,9 @@ class JsonApi:
             ) from None  # its text may hold the request
 
     def ask(self, method: str, path: str, *, deadline_s: float = DEADLINE_S, **request: Any) -> Any:
-        """Return the JSON of a 2xx answer (None: empty); raises AssertionError for any other, UnreachableError for none."""
+        """Return the JSON of a 2xx answer (None: empty); raises AssertionError for any other, UnreachableError for
+        none.
+        """
         answer = self.send(method, path, deadline_s=deadline_s, **request)
         said = f"{self.at.where}: {method} {path}: {answer.status_code} {shortened(answer)}"
         if answer.status_code in REFUSED:

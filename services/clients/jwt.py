@@ -1,4 +1,6 @@
-"""A signed token, judged with the keys that its issuer publishes: RSA with SHA-2, as RFC 7515 and RFC 8017 (8.2.2) say."""
+"""A signed token, judged with the keys that its issuer publishes: RSA with SHA-2, as RFC 7515 and RFC 8017
+(8.2.2) say.
+"""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ def compare_fingerprints(
 ) -> Judgement:
     """Judge whether the parts of `before` that hold that long are the same in `after`.
 
-    Parts that are only in `after` are new and no difference; an empty side is UNKNOWN: nothing compared is not a pass. `instead` ends the
-    sentence about the parts that are not compared.
+    Parts that are only in `after` are new and no difference; an empty side is UNKNOWN: nothing compared is not a pass.
+    `instead` ends the sentence about the parts that are not compared.
     """
     judged = {name: part for name, part in before.parts.items() if part.holds in holds}
     if not judged or not after.parts:
@@ -34,7 +34,10 @@ def compare_fingerprints(
     told = f"{len(judged)} parts ({things:,} things) compared" + (f", {left} parts {instead}" if left else "")
     if wrong:
         return failed(
-            f"{before.service}: {len(wrong)} of {len(judged)} parts differ: {'; '.join(wrong[:3])}. Expected: all equal; {told}",
+            (
+                f"{before.service}: {len(wrong)} of {len(judged)} parts differ: {'; '.join(wrong[:3])}. Expected: "
+                f"all equal; {told}"
+            ),
             tuple(wrong[:SHOWN]),
             parts=len(judged),
             differing=len(wrong),
@@ -43,10 +46,12 @@ def compare_fingerprints(
 
 
 def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -> Judgement:
-    """Judge what a replica holds against its source's reading; nothing of it was compared as files, so every part counts here.
+    """Judge what a replica holds against its source's reading; nothing of it was compared as files, so every part
+    counts here.
 
-    With `held` nobody wrote to the source from its reading to its stop: all parts must be the same. Without, a part that holds only while
-    no client writes may differ: it is named as not compared, and is a loss when much of it is missing.
+    With `held` nobody wrote to the source from its reading to its stop: all parts must be the same. Without, a part
+    that holds only while no client writes may differ: it is named as not compared, and is a loss when much of it is
+    missing.
     """
     if held or not any(part.holds is Validity.AT_CUTOVER for part in before.parts.values()):
         return compare_fingerprints(before, after, frozenset(Validity))
@@ -63,8 +68,10 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     ]
     if lost:
         return failed(
-            f"{before.service}: {len(lost)} of {len(before.parts)} parts lost more than {1 - ENOUGH:.0%} of what they held when they were read on "
-            f"the source: {'; '.join(lost[:3])}. Expected: at most what clients removed until the stop. Run the move again with strategy precopy",
+            f"{before.service}: {len(lost)} of {len(before.parts)} parts lost more than {1 - ENOUGH:.0%} of what they "
+            "held when they were read on "
+            f"the source: {'; '.join(lost[:3])}. Expected: at most what clients removed until the stop. Run the move "
+            "again with strategy precopy",
             tuple(lost[:SHOWN]),
             differing=len(lost),
         )
@@ -77,7 +84,10 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     )
     return Judgement(
         judged.verdict,
-        f"{judged.text}; NOT compared: {len(moved)} parts that clients could write to until the stop: {', '.join(list(moved)[:3])}",
+        (
+            f"{judged.text}; NOT compared: {len(moved)} parts that clients could write to until the stop: "
+            f"{', '.join(list(moved)[:3])}"
+        ),
         {**judged.measured, "not_compared": len(moved)},
         (*judged.details, *names[:SHOWN]),
     )

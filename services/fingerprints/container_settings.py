@@ -1,4 +1,6 @@
-"""What a container was started with, as far as it says where its state lies: the words of its command, and the values of flags."""
+"""What a container was started with, as far as it says where its state lies: the words of its command, and the values
+of flags.
+"""
 
 from __future__ import annotations
 

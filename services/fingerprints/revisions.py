@@ -36,7 +36,8 @@ def digest_of(value: Any, drop: Collection[str] = ()) -> str:
 def part_of(
     name: str, things: Mapping[str, Thing], since: Fingerprint | None, *, holds: Validity = Validity.SINCE_CUTOVER
 ) -> dict[str, FingerprintPart]:
-    """Return the part of that name; with `since`, new things are left out and those with a later revision count as unchanged.
+    """Return the part of that name; with `since`, new things are left out and those with a later revision count as
+    unchanged.
 
     A person who edits a dashboard the day after did nothing wrong; a dashboard of the same or an earlier revision with
     other content is damage, and so is one that is gone.

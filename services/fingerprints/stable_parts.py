@@ -1,7 +1,7 @@
 """What a backup of a running service must hold: what was the same just before and just after it was taken. Pure.
 
-A service in use goes on while it is exported. What did not change meanwhile must be in the backup exactly; what did change
-must be there, about as much of it.
+A service in use goes on while it is exported. What did not change meanwhile must be in the backup exactly; what did
+change must be there, about as much of it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Any container: health by HTTP, by TCP or by its own health check; no fingerprint but what its files give.
 
-Without any health check only Docker is asked: a program that ends and is started again is no service, so it must have run for a while.
+Without any health check only Docker is asked: a program that ends and is started again is no service, so it must have
+run for a while.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from services.clients.http import judge_http
 
 CONNECT_S: Final = 5.0
 SILENT_S: Final = 10.0
-"""Through a forward a connection that nobody takes is closed only after the far host was tried; one that stays open for so long is taken."""
+"""Through a forward a connection that nobody takes is closed only after the far host was tried; one that stays open for
+so long is taken.
+"""
 RUNS_S: Final = 30.0
 STEADY_S: Final = 3600.0
 """So long a container without a health check must have run: without a restart, or since its last one."""
@@ -59,7 +62,9 @@ class Product:
 
 
 def _judge_container(at: ServiceInstance) -> Judgement:
-    """Judge by what Docker says: its health check, and without one that it has run for a while and was not restarted."""
+    """Judge by what Docker says: its health check, and without one that it has run for a while and was not
+    restarted.
+    """
     container, state = at.container, at.container.raw.get("State") or {}
     restarts = int(container.raw.get("RestartCount") or 0)
     told = f"{at.where}: {container.state}, health {container.health}, {restarts} restarts"
@@ -72,7 +77,8 @@ def _judge_container(at: ServiceInstance) -> Judgement:
     if runs_s < (STEADY_S if restarts else RUNS_S):
         wanted = f"{RUNS_S:.0f} s without a restart, or {STEADY_S / 60:.0f} minutes since the last one"
         return failed(
-            f"{told}, for {max(runs_s, 0):.0f} s. Expected: {wanted}: it has no health check, so nothing else tells that it works"
+            f"{told}, for {max(runs_s, 0):.0f} s. Expected: {wanted}: it has no health check, so nothing else "
+            "tells that it works"
         )
     return passed(f"{told}, for {runs_s:.0f} s; it has no health check, so nothing was asked of it")
 
@@ -82,9 +88,11 @@ def _now() -> datetime:
 
 
 def _judge_tcp(at: ServiceInstance) -> Judgement:
-    """Judge by a connection that stays open: an ssh forward takes every connection, and closes it when the far end refuses.
+    """Judge by a connection that stays open: an ssh forward takes every connection, and closes it when the far end
+    refuses.
 
-    ssh(1) opens the channel after it has accepted; a refusal comes back a round trip later (RFC 4254, 7.2: SSH_MSG_CHANNEL_OPEN_FAILURE).
+    ssh(1) opens the channel after it has accepted; a refusal comes back a round trip later (RFC 4254, 7.2:
+    SSH_MSG_CHANNEL_OPEN_FAILURE).
     """
     try:
         with socket.create_connection((at.endpoint.host, at.endpoint.port), timeout=CONNECT_S) as connection:

@@ -1,8 +1,10 @@
-"""Grafana: ready with its database, gets answers from every data source, and holds the same dashboards, sources and alert rules.
+"""Grafana: ready with its database, gets answers from every data source, and holds the same dashboards, sources and
+alert rules.
 
 Options: `admin_user` (default admin). Secrets: `admin_password`, `secret_key`.
-Known: 12.x; from 13 on its API has a successor below /apis and this one still answers. Alert rules are judged, and people
-paged, as soon as it starts: its start is the commit, and a copy for rehearsal or drill needs a network without egress.
+Known: 12.x; from 13 on its API has a successor below /apis and this one still answers. Alert rules are judged, and
+people paged, as soon as it starts: its start is the commit, and a copy for rehearsal or drill needs a network without
+egress.
 """
 
 from __future__ import annotations
@@ -68,8 +70,10 @@ ask() {
         curl -sSf -K - "http://127.0.0.1:3000/api/$1"
     echo
 }
-for uid in $(ask 'search?type=dash-db&limit=5000' | grep -o '"uid": *"[^"]*"' | cut -d'"' -f4); do ask "dashboards/uid/$uid"; done
-for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/contact-points v1/provisioning/policies; do ask "$kind"; done
+for uid in $(ask 'search?type=dash-db&limit=5000' | grep -o '"uid": *"[^"]*"' | cut -d'"' -f4);
+  do ask "dashboards/uid/$uid"; done
+for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/contact-points v1/provisioning/policies;
+  do ask "$kind"; done
 """
 """The official image has curl and bash; the password goes through a pipe, never into argv. One JSON document a line."""
 
@@ -131,7 +135,8 @@ class Product:
             )
         asked = sum(str(source["uid"]) in queries for source in sources)
         return passed(
-            f"{at.where}: a dashboard was saved, read and deleted; {len(sources)} of {len(sources)} data sources healthy and answering, "
+            f"{at.where}: a dashboard was saved, read and deleted; {len(sources)} of {len(sources)} data sources "
+            "healthy and answering, "
             f"{asked} of them a panel's own query",
             sources=len(sources),
         )
@@ -139,8 +144,9 @@ class Product:
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read of every organisation what people made, each by its uid, and whether the key of its secrets is the same.
 
-        Secrets themselves can't be read. Names are in the content only: contact points and rules of one name are several things
-        (grafana, `pkg/services/ngalert/provisioning/contactpoints.go`; rules are unique per folder only).
+        Secrets themselves can't be read. Names are in the content only: contact points and rules of one name are
+        several things (grafana, `pkg/services/ngalert/provisioning/contactpoints.go`; rules are unique per folder
+        only).
         """
         api = _api(at)
         organisations = _organisations(api)
@@ -166,7 +172,8 @@ class Product:
     def address_request(self, at: ServiceInstance, name: str, value: str) -> ApiRequest:
         """Return the request that gives a data source another URL.
 
-        What it keeps secret is not told and stays (fillWithSecureJSONData in its source); `version` makes it refuse when somebody edits it meanwhile.
+        What it keeps secret is not told and stays (fillWithSecureJSONData in its source); `version` makes it refuse
+        when somebody edits it meanwhile.
         """
         api = _api(at)
         source = _data_source(api, name)
@@ -178,7 +185,9 @@ class Product:
         return (container.env.get("GF_PATHS_DATA") or self.state_paths[0],)
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
-        """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's archive."""
+        """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's
+        archive.
+        """
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=600, saves_as="dashboards.jsonl"),)
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
@@ -197,19 +206,23 @@ def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
     if len(found) != 1:
         known = ", ".join(f"{source['uid']} ({source['name']})" for source in sources)
         raise AssertionError(
-            f"{api.at.where}: {len(found)} data sources are called {name}. Expected: one, by uid or name; known: {known or 'none'}"
+            f"{api.at.where}: {len(found)} data sources are called {name}. Expected: one, by uid or name; "
+            f"known: {known or 'none'}"
         )
     source: dict[str, Any] = api.get(f"/api/datasources/uid/{found[0]['uid']}")
     if source.get("readOnly"):
         raise AssertionError(
-            f"{api.at.where}: data source {name} is provisioned from a file, which wins at each start. Expected: one that can be edited. "
+            f"{api.at.where}: data source {name} is provisioned from a file, which wins at each start. Expected: one "
+            "that can be edited. "
             "Rewrite that file instead: kind: file"
         )
     return source
 
 
 def _organisations(api: JsonApi) -> list[dict[str, Any]] | None:
-    """Return all organisations; None where the user may see its own only (docs: "Organization API", for server administrators)."""
+    """Return all organisations; None where the user may see its own only (docs: "Organization API", for server
+    administrators).
+    """
     answer = api.send("GET", "/api/orgs")
     return list(answer.json()) if answer.ok else None
 
@@ -220,7 +233,9 @@ def _is_in(api: JsonApi, organisation: int | None) -> bool:
 
 
 def _secret_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
-    """Return which key its secrets are written with, without telling it; with another one data sources and alerts lose their passwords."""
+    """Return which key its secrets are written with, without telling it; with another one data sources and alerts lose
+    their passwords.
+    """
     key = (
         at.secrets["secret_key"].reveal()
         if "secret_key" in at.secrets
@@ -267,7 +282,9 @@ def _listed(api: JsonApi, path: str) -> list[dict[str, Any]] | None:
 
 
 def _folders(api: JsonApi) -> Iterator[dict[str, Any]]:
-    """Yield every folder: the list tells one level only, the children of each are asked for (grafana, `pkg/api/folder.go`: parentUid)."""
+    """Yield every folder: the list tells one level only, the children of each are asked for (grafana,
+    `pkg/api/folder.go`: parentUid).
+    """
     above: list[str] = [""]
     seen: set[str] = set()
     while above:

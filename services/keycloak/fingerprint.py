@@ -6,7 +6,7 @@ database's fingerprint and in the realm export.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
@@ -24,7 +24,8 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
 """Kinds that answer with their whole list at once: path below the realm, and the key of a thing's name."""
 
 NAMED_USERS: Final = 20_000
-"""Up to so many users of a realm each is compared by name; of more, their number is compared by the server's own count."""
+"""Up to so many users of a realm each is compared by name; of more, their number is compared by the server's own count.
+"""
 IDENTITY: Final = ("id", "username", "enabled", "createdTimestamp", "federationLink", "serviceAccountClientId")
 """What a person can't change about itself; the rest of its profile is equal at the cutover only."""
 PASSING: Final = ("access", "notBefore")
@@ -81,9 +82,10 @@ def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Fin
 def _keys(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the keys by their kid: tokens issued before the move must stay good after it."""
     keys = api.get(f"/admin/realms/{realm}/keys")["keys"]
-    fields: Callable[[Any], dict[str, Any]] = lambda key: {
-        name: key.get(name) for name in ("type", "algorithm", "use", "publicKey", "certificate")
-    }
+
+    def fields(key: dict[str, Any]) -> dict[str, Any]:
+        return {name: key.get(name) for name in ("type", "algorithm", "use", "publicKey", "certificate")}
+
     return part_of(
         f"{realm}: signing keys", {str(key["kid"]): Thing(fields(key)) for key in keys if key.get("kid")}, since
     )

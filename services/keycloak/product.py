@@ -1,8 +1,10 @@
-"""Keycloak: ready with its database, lets a person in with a token that its published keys confirm, and holds the same realms.
+"""Keycloak: ready with its database, lets a person in with a token that its published keys confirm, and holds the same
+realms.
 
 Options: `admin_user` (its realm is master), `login: {realm, client, user}` for the login that smoke does.
-Secrets: `admin_password`, `login_password`, `login_client_secret` where the client is confidential, `database_password`.
-Known: 26.x. All realm data and signing keys are in its database; since 26 user sessions too, so tokens survive the move.
+Secrets: `admin_password`, `login_password`, `login_client_secret` where the client is confidential,
+`database_password`. Known: 26.x. All realm data and signing keys are in its database; since 26 user sessions too, so
+tokens survive the move.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Product:
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ("/opt/keycloak/data",)
     writable_noise: tuple[str, ...] = (
-        "/tmp/*",
+        "/tmp/*",  # noqa: S108
         "/opt/keycloak/lib/quarkus",
         "/opt/keycloak/lib/quarkus/*",
         "/opt/keycloak/data/tmp*",
@@ -88,7 +90,8 @@ class Product:
         login = at.options.get("login")
         if not login or "login_password" not in at.secrets:
             return unknown(
-                f"{at.where}: no login to try. Expected: options login (realm, client, user) and secret login_password. "
+                f"{at.where}: no login to try. Expected: options login (realm, client, user) and secret "
+                "login_password. "
                 "Add a user for it to a realm, and both to inventory.yaml"
             )
         api, base = _api(at), f"/realms/{login['realm']}"
@@ -100,7 +103,8 @@ class Product:
         if not answer.ok:
             return failed(
                 f"{at.where}: login of {login['user']} to client {login['client']} of realm {login['realm']}: "
-                f"{answer.status_code} {shortened(answer)}. Expected: a token. Look: the realm's clients, and its login events"
+                f"{answer.status_code} {shortened(answer)}. Expected: a token. Look: the realm's clients, and its "
+                "login events"
             )
         tokens = answer.json()
         try:
@@ -109,27 +113,35 @@ class Product:
             _log_out(api, login, tokens, _client_secret(at))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
-        """Read every realm: settings, clients, users, roles, groups, flows, providers, and the keys that sign its tokens."""
+        """Read every realm: settings, clients, users, roles, groups, flows, providers, and the keys that sign its
+        tokens.
+        """
         return Fingerprint(at.service, prints.read_parts(admin_api(at), since))
 
     def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return its realms, where they are in memory only (docs: "Configuring the database", dev-mem)."""
         if "dev-mem" in {at.container.env.get("KC_DB"), value_of(words_of(at.container), "--db")}:
             return (
-                "db dev-mem: its realms are in memory, a stop loses them. Move them to a database first: kc.sh export, then import",
+                (
+                    "db dev-mem: its realms are in memory, a stop loses them. Move them to a database first: "
+                    "kc.sh export, then import"
+                ),
             )
         return ()
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return an export of all realms with their users, credentials and keys, one JSON document a realm.
 
-        https://www.keycloak.org/server/importExport: the command starts no server; with `--optimized` it does not build either.
+        https://www.keycloak.org/server/importExport: the command starts no server; with `--optimized` it does not build
+        either.
         """
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=1800, saves_as="realms.json"),)
 
 
 def _in_trouble(answer: requests.Response) -> bool:
-    """Return whether it could not answer now; that its database was away while it looked a client up, 26.4.7 says with status 400."""
+    """Return whether it could not answer now; that its database was away while it looked a client up, 26.4.7 says with
+    status 400.
+    """
     return is_troubled(answer) or (
         answer.status_code == requests.codes.bad_request and "Unexpected error" in answer.text
     )
@@ -140,7 +152,9 @@ def _api(at: ServiceInstance) -> JsonApi:
 
 
 def admin_api(at: ServiceInstance) -> JsonApi:
-    """Return the admin API as the administrator of the inventory; raises AssertionError when the password is refused."""
+    """Return the admin API as the administrator of the inventory; raises AssertionError when the password
+    is refused.
+    """
     api = _api(at)
     form = {
         "grant_type": "password",
@@ -195,7 +209,8 @@ def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping
     if wrong:
         return failed(f"{at.where}: {login['user']} got a token with {'; '.join(wrong)}")
     return passed(
-        f"{at.where}: {login['user']} logged in to realm {login['realm']} as {issuer}; the token is confirmed by one of "
+        f"{at.where}: {login['user']} logged in to realm {login['realm']} as {issuer}; the token is confirmed by one "
+        "of "
         f"{len(keys)} published keys and opens the user's data; a stranger was refused"
     )
 

@@ -34,7 +34,9 @@ def send(
 
 
 def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
-    """Return `data` of a question; raises UnreachableError for an error of the server, AssertionError for a refused question."""
+    """Return `data` of a question; raises UnreachableError for an error of the server, AssertionError for a refused
+    question.
+    """
     answer = send(at, "GET", path, params=params)
     if answer.status_code == requests.codes.ok:
         return answer.json().get("data") or []

@@ -1,7 +1,8 @@
-"""Loki: takes lines and gives them back, goes on getting those of its shippers, and answers the same about the same past.
+"""Loki: takes lines and gives them back, goes on getting those of its shippers, and answers the same about the same
+past.
 
-Known: by its documentation only (3.x); a stand-in with the same API was run. Chunks that are not flushed at its stop lie in
-its write-ahead log, which travels with its volume and is replayed (docs: "Write Ahead Log").
+Known: by its documentation only (3.x); a stand-in with the same API was run. Chunks that are not flushed at its stop
+lie in its write-ahead log, which travels with its volume and is replayed (docs: "Write Ahead Log").
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class Product:
         return passed(f"{at.where}: {back.text}; {arriving.text}") if arriving.passed else arriving
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
-        """Read of every stream, in a past that does not change, how many lines there are, and the first and last thousand."""
+        """Read of every stream, in a past that does not change, how many lines there are, and the first and last
+        thousand.
+        """
         parts: dict[str, FingerprintPart] = {}
         for start_ns, end_ns in _windows(at, since):
             for stream in list_streams(at, start_ns, end_ns):
@@ -96,7 +99,9 @@ class Product:
         return ()
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
-        """Return nothing to do: it starts from its archived files and replays its write-ahead log, as after a power cut."""
+        """Return nothing to do: it starts from its archived files and replays its write-ahead log, as after a power
+        cut.
+        """
         return ()
 
 
@@ -105,7 +110,9 @@ def _day(moment_ns: int) -> str:
 
 
 def _windows(at: ServiceInstance, since: Fingerprint | None) -> Iterator[tuple[int, int]]:
-    """Yield the times to compare, none longer than one question may be about: those of `since`, else up to two hours ago."""
+    """Yield the times to compare, none longer than one question may be about: those of `since`, else up to two hours
+    ago.
+    """
     if since is not None and since.parts:
         yield from sorted(
             {(int(part.bound["start_s"]) * NS, int(part.bound["end_s"]) * NS) for part in since.parts.values()}
@@ -134,12 +141,15 @@ def _judge_read_back(at: ServiceInstance, selector: str, moment: int, nonce: str
     if (moment, nonce) in seen:
         return passed("a line was pushed and read back")
     return failed(
-        f"{at.where}: the pushed line is not found: {len(seen)} lines in its stream. Expected: 1 within {READ_BACK_S:.0f} s"
+        f"{at.where}: the pushed line is not found: {len(seen)} lines in its stream. Expected: 1 within "
+        f"{READ_BACK_S:.0f} s"
     )
 
 
 def _remove(at: ServiceInstance, selector: str, moment: int) -> None:
-    """Ask for the deletion of our line; without retention Loki has no deletion (404), and the line stays in a stream of its own."""
+    """Ask for the deletion of our line; without retention Loki has no deletion (404), and the line stays in a stream of
+    its own.
+    """
     span = {"query": selector, "start": moment // NS - 1, "end": moment // NS + 1}
     send(at, "POST", "/loki/api/v1/delete", params=span)
 
@@ -159,6 +169,7 @@ def _judge_arriving(at: ServiceInstance, now_ns: int) -> Judgement:
         return failed(str(error))
     if silent:
         return failed(
-            f"{at.where}: no line of the last minute from {', '.join(silent)}. Expected: its shippers send here: look at their address"
+            f"{at.where}: no line of the last minute from {', '.join(silent)}. Expected: its shippers send "
+            "here: look at their address"
         )
     return passed(f"lines of the last minute from {len(wanted)} of {len(wanted)} shippers")

@@ -1,8 +1,9 @@
-"""Metabase: ready with its application database, runs its questions, and holds the same questions, dashboards and databases.
+"""Metabase: ready with its application database, runs its questions, and holds the same questions, dashboards and
+databases.
 
-Options: `test_questions` (how many questions of each database smoke runs, 5 without it). Secrets: `api_key` (of the group
-Administrators), `encryption_key` where one is set, `database_password`.
-Known: 0.56. All its state is in its application database: with MB_DB_TYPE missing it would start on a file in the container.
+Options: `test_questions` (how many questions of each database smoke runs, 5 without it). Secrets: `api_key` (of the
+group Administrators), `encryption_key` where one is set, `database_password`. Known: 0.56. All its state is in its
+application database: with MB_DB_TYPE missing it would start on a file in the container.
 """
 
 from __future__ import annotations
@@ -25,10 +26,24 @@ from services.fingerprints.revisions import Thing, part_of, plain_part
 QUESTIONS: Final = 5
 FOLDERS: Final = ("/plugins", "/app/plugins")
 BUNDLED: Final = (
-    "athena", "bigquery-cloud-sdk", "druid", "druid-jdbc", "googleanalytics", "mongo", "oracle", "presto-jdbc", "redshift", "snowflake",
-    "sparksql", "sqlite", "sqlserver", "vertica",
-)  # fmt: skip
-"""Drivers that the program unpacks itself (metabase, `modules/drivers/`); a jar of another name was put there by somebody."""
+    "athena",
+    "bigquery-cloud-sdk",
+    "druid",
+    "druid-jdbc",
+    "googleanalytics",
+    "mongo",
+    "oracle",
+    "presto-jdbc",
+    "redshift",
+    "snowflake",
+    "sparksql",
+    "sqlite",
+    "sqlserver",
+    "vertica",
+)
+"""Drivers that the program unpacks itself (metabase, `modules/drivers/`); a jar of another name was put there by
+somebody.
+"""
 BUNDLED_SINCE: Final = {"databricks": 52, "clickhouse": 54}
 """Drivers that were a community's before that version (metabase's release notes)."""
 VERSION: Final = re.compile(r":v[01]\.(\d+)")
@@ -62,7 +77,7 @@ class Product:
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ()
     writable_noise: tuple[str, ...] = (
-        "/tmp/*",
+        "/tmp/*",  # noqa: S108
         *FOLDERS,
         *(jar for name in (*BUNDLED, *BUNDLED_SINCE) for jar in _jars(name)),
     )
@@ -119,7 +134,9 @@ class Product:
         )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
-        """Read questions, dashboards with their cards, collections, users and databases; these only show with the right key."""
+        """Read questions, dashboards with their cards, collections, users and databases; these only show with the right
+        key.
+        """
         api = _api(at)
         parts = _named(
             "questions",
@@ -150,7 +167,9 @@ class Product:
         return Fingerprint(at.service, parts | _key_part(at))
 
     def layer_doubts(self, container: ContainerFacts) -> tuple[str, ...]:
-        """Return the drivers that this version does not bundle yet: a jar of that name was put there by somebody, and does not travel."""
+        """Return the drivers that this version does not bundle yet: a jar of that name was put there by somebody, and
+        does not travel.
+        """
         found = VERSION.search(container.image_ref)
         release = int(found[1]) if found else 0
         return tuple(jar for name, since in BUNDLED_SINCE.items() if release < since for jar in _jars(name))
@@ -220,8 +239,8 @@ def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> st
 def _question_problem(api: JsonApi, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
     """Run a question, past the cache, so that its database is asked; return what is wrong.
 
-    A failed query is answered with 202 and says so in its status; answers of the cache travel with the application database
-    (metabase, `queries/api/card.clj`: `ignore_cache`).
+    A failed query is answered with 202 and says so in its status; answers of the cache travel with the application
+    database (metabase, `queries/api/card.clj`: `ignore_cache`).
     """
     answer = api.send("POST", f"/api/card/{card['id']}/query", json={"ignore_cache": True}, deadline_s=LONG_DEADLINE_S)
     name = f"question {card['name']} of database {databases.get(int(card['database_id']), card['database_id'])}"

@@ -52,22 +52,35 @@ class _Calls:
 def connect(at: ServiceInstance, key: Secret | None = None, secret: Secret | None = None) -> Any:
     """Return an S3 client for the given key, else for the inventory's `access_key` and `secret_key`."""
     config = Config(
-        signature_version="s3v4", connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries=ONCE, s3={"addressing_style": "path"},
-        proxies={}, request_checksum_calculation="when_required", response_checksum_validation="when_required",
-    )  # fmt: skip
+        signature_version="s3v4",
+        connect_timeout=TIMEOUT_S,
+        read_timeout=TIMEOUT_S,
+        retries=ONCE,
+        s3={"addressing_style": "path"},
+        proxies={},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
     undo = set_plugin_context(PluginContext(plugins="DISABLED"))
     try:
         client = _session().create_client(
-            "s3", endpoint_url=at.endpoint.url(""), region_name=str(at.options.get("region", "us-east-1")), config=config, verify=True,
-            aws_access_key_id=(key or at.secrets["access_key"]).reveal(), aws_secret_access_key=(secret or at.secrets["secret_key"]).reveal(),
-        )  # fmt: skip
+            "s3",
+            endpoint_url=at.endpoint.url(""),
+            region_name=str(at.options.get("region", "us-east-1")),
+            config=config,
+            verify=True,
+            aws_access_key_id=(key or at.secrets["access_key"]).reveal(),
+            aws_secret_access_key=(secret or at.secrets["secret_key"]).reveal(),
+        )
     finally:
         reset_plugin_context(undo)
     return _Calls(client, at.where)
 
 
 def _session() -> Session:
-    """Return a session that knows nothing of AWS_* variables, ~/.aws, its models and plugins (botocore: `configprovider.py`, `loaders.py`)."""
+    """Return a session that knows nothing of AWS_* variables, ~/.aws, its models and plugins (botocore:
+    `configprovider.py`, `loaders.py`).
+    """
     session = Session(session_vars=UNSET)
     session.get_component("config_store").set_config_provider("s3", ConstantProvider(None))
     session.register_component(

@@ -1,8 +1,9 @@
-"""What an S3 store holds, in parts: buckets with their settings, versions of objects with their etags, bytes of a sample.
+"""What an S3 store holds, in parts: buckets with their settings, versions of objects with their etags, bytes of a
+sample.
 
-An etag tells what was put, not what the disk gives back: so a sample is read whole. The sample is chosen by the digest of
-the name, so that it is the same on both sides, and its size is told. Names of objects may say whose they are: they are
-called by keyed digests in all that is written down.
+An etag tells what was put, not what the disk gives back: so a sample is read whole. The sample is chosen by the digest
+of the name, so that it is the same on both sides, and its size is told. Names of objects may say whose they are: they
+are called by keyed digests in all that is written down.
 """
 
 from __future__ import annotations
@@ -25,9 +26,16 @@ NAMED_VERSIONS: Final = 100_000
 SAMPLED: Final = 200
 SAMPLED_BYTES: Final = 64 * 1024 * 1024
 SETTINGS: Final = (
-    "get_bucket_policy", "get_bucket_versioning", "get_bucket_lifecycle_configuration", "get_bucket_encryption", "get_bucket_tagging",
-    "get_bucket_cors", "get_bucket_notification_configuration", "get_object_lock_configuration", "get_bucket_replication",
-)  # fmt: skip
+    "get_bucket_policy",
+    "get_bucket_versioning",
+    "get_bucket_lifecycle_configuration",
+    "get_bucket_encryption",
+    "get_bucket_tagging",
+    "get_bucket_cors",
+    "get_bucket_notification_configuration",
+    "get_object_lock_configuration",
+    "get_bucket_replication",
+)
 UNREADABLE: Final = "can't be read"
 
 
@@ -56,7 +64,9 @@ def read_parts(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> di
 
 
 def _encryption_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
-    """Return which key objects are encrypted with, without telling it; lost, only these can't be read (docs: "Server-Side Encryption", KMS)."""
+    """Return which key objects are encrypted with, without telling it; lost, only these can't be read (docs:
+    "Server-Side Encryption", KMS).
+    """
     key = at.container.env.get("MINIO_KMS_SECRET_KEY", "")
     told = hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
     return {"encryption key": FingerprintPart(1, told)}
@@ -125,8 +135,10 @@ def _content(
     unreadable = [name for name in chosen if part.names[name] == UNREADABLE]
     if before is None and unreadable:
         raise AssertionError(
-            f"bucket {bucket}: {len(unreadable)} of {len(chosen)} sampled objects can't be read: {', '.join(unreadable[:5])}. "
-            "Expected: all can. Their names are in the run's folder, private/. Mend or remove them first: a move would carry the damage along"
+            f"bucket {bucket}: {len(unreadable)} of {len(chosen)} sampled objects can't be read: "
+            f"{', '.join(unreadable[:5])}. "
+            "Expected: all can. Their names are in the run's folder, private/. Mend or remove them first: a move "
+            "would carry the damage along"
         )
     return part
 

@@ -1,7 +1,9 @@
-"""MinIO, asked as any S3 server: ready when it takes writes, its keys work and wrong ones do not, it holds the same objects.
+"""MinIO, asked as any S3 server: ready when it takes writes, its keys work and wrong ones do not, it holds the same
+objects.
 
 Known: nothing of MinIO itself was run here, only SeaweedFS in its place; what is asked is S3, and MinIO's health check
-(docs: "Healthcheck API"). Its own users and policies live in its data and travel with it: a key of an application proves them.
+(docs: "Healthcheck API"). Its own users and policies live in its data and travel with it: a key of an application
+proves them.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class Product:
         return passed(f"{at.where}: live, lists {len(buckets)} buckets")
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
-        """Use a bucket of our own with every S3 call that applications need; see wrong keys refused and the application's key work."""
+        """Use a bucket of our own with every S3 call that applications need; see wrong keys refused and the
+        application's key work.
+        """
         wrong, told = _use_a_bucket(at, nonce), ["put, head, get, range, multipart and delete in a bucket of our own"]
         wrong += _refused_keys(at)
         told.append("a wrong secret and an unknown key are refused")
@@ -108,7 +112,9 @@ class Product:
         return ()
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
-        """Return nothing to do: its files, archived while it runs, are taken as they are; a write that was under way may be missing."""
+        """Return nothing to do: its files, archived while it runs, are taken as they are; a write that was under way
+        may be missing.
+        """
         return ()
 
 
@@ -134,9 +140,12 @@ def _use_an_object(client: Any, bucket: str, body: bytes) -> list[str]:
     whole = client.get_object(Bucket=bucket, Key="one")["Body"].read()
     piece = client.get_object(Bucket=bucket, Key="one", Range="bytes=2-5")["Body"].read()
     found = {
-        "etag": head["ETag"] == etag, "size": head["ContentLength"] == len(body), "metadata": head["Metadata"] == {"from": "longshore"},
-        "content": whole == body, "range": piece == body[2:6],
-    }  # fmt: skip
+        "etag": head["ETag"] == etag,
+        "size": head["ContentLength"] == len(body),
+        "metadata": head["Metadata"] == {"from": "longshore"},
+        "content": whole == body,
+        "range": piece == body[2:6],
+    }
     return [f"the object's {what} is another one than was put" for what, good in found.items() if not good]
 
 
@@ -176,7 +185,9 @@ def _refused_keys(at: ServiceInstance) -> list[str]:
 
 
 def _use_application_key(at: ServiceInstance, nonce: str) -> list[str]:
-    """Put, get and delete an object in the application's bucket with its own key; see a bucket that is not its own forbidden."""
+    """Put, get and delete an object in the application's bucket with its own key; see a bucket that is not its own
+    forbidden.
+    """
     client, bucket = (
         connect(at, at.secrets["app_access_key"], at.secrets["app_secret_key"]),
         str(at.options.get("app_bucket", "")),

@@ -1,10 +1,11 @@
-"""n8n: ready when its database is connected and migrated, runs workflows for its webhooks, and holds the same workflows and credentials.
+"""n8n: ready when its database is connected and migrated, runs workflows for its webhooks, and holds the same workflows
+and credentials.
 
 Options: `probe_webhook` (path of a production webhook that echoes `nonce`; it should use what workflows depend on),
 `test_credentials` (names of credentials that n8n's own test may be run with).
 Secrets: `api_key` (of the owner or an administrator), `encryption_key`.
-Known: 2.x on postgres. It registers webhooks and runs schedules as soon as it starts: its start is the commit, and a copy for
-rehearsal or drill needs a network without egress.
+Known: 2.x on postgres. It registers webhooks and runs schedules as soon as it starts: its start is the commit, and a
+copy for rehearsal or drill needs a network without egress.
 """
 
 from __future__ import annotations
@@ -73,12 +74,16 @@ class Product:
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
-        """Ask /healthz/readiness: 200 only when the database is connected and migrated; /healthz says nothing about it."""
+        """Ask /healthz/readiness: 200 only when the database is connected and migrated; /healthz says
+        nothing about it.
+        """
         health = at.options.get("health") or {}
         return judge_http(at, str(health.get("path") or "/healthz/readiness"))
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
-        """Publish a workflow of our own, call its production webhook, see the execution, remove it; then the probe and the credentials."""
+        """Publish a workflow of our own, call its production webhook, see the execution, remove it; then the probe and
+        the credentials.
+        """
         api = _api(at)
         with _workflow(api, nonce) as workflow:
             wrong = _call(at, nonce, nonce) or _execution_problem(api, workflow)
@@ -101,7 +106,9 @@ class Product:
         return passed(f"{at.where}: {'; '.join(told)}; {len(wanted)} credentials tested")
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
-        """Read workflows as the API gives them, and credentials decrypted by the container itself: so the key is the right one."""
+        """Read workflows as the API gives them, and credentials decrypted by the container itself: so the key is the
+        right one.
+        """
         workflows = {
             _title(item): Thing(_content(item), str(item["updatedAt"])) for item in _pages(_api(at), "workflows")
         }
@@ -118,7 +125,9 @@ class Product:
         return (f"{folder.rstrip('/')}/.n8n",) if folder else self.state_paths
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
-        """Return workflows and credentials (these stay encrypted). A second format only: importing it unpublishes every workflow."""
+        """Return workflows and credentials (these stay encrypted). A second format only: importing it unpublishes every
+        workflow.
+        """
         commands = (("workflow", "workflows.json"), ("credentials", "credentials.json"))
         return tuple(ContainerCommand(_cli(what), timeout_s=CLI_S, saves_as=name) for what, name in commands)
 
@@ -162,7 +171,8 @@ def _decrypted(at: ServiceInstance) -> list[dict[str, Any]]:
         return []
     if "decrypt" in said or "encryption key" in said.lower():
         raise AssertionError(
-            f"{at.where}: credentials can't be decrypted: {said}. Expected: N8N_ENCRYPTION_KEY and .n8n/config travelled"
+            f"{at.where}: credentials can't be decrypted: {said}. Expected: N8N_ENCRYPTION_KEY and "
+            ".n8n/config travelled"
         )
     raise NotObservedError(
         f"{at.where}: n8n export:credentials: exit {answer.exit_code}: {said}. Try it inside the container"
@@ -170,7 +180,9 @@ def _decrypted(at: ServiceInstance) -> list[dict[str, Any]]:
 
 
 def _sealed(credential: Mapping[str, Any], key: bytes) -> dict[str, Any]:
-    """Return what a credential is, with its plain text behind a keyed digest: a weak password can't be guessed from it."""
+    """Return what a credential is, with its plain text behind a keyed digest: a weak password can't be
+    guessed from it.
+    """
     digest = hmac.new(key, canonical(credential["data"]).encode(), hashlib.sha256).hexdigest()
     return {"id": credential["id"], "type": credential["type"], "data": digest}
 
@@ -178,8 +190,15 @@ def _sealed(credential: Mapping[str, Any], key: bytes) -> dict[str, Any]:
 @contextmanager
 def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
     """Publish a workflow that echoes through a webhook of this name, yield its id, and remove it whatever happened."""
-    hook = {"id": f"{nonce}-1", "name": "Webhook", "type": "n8n-nodes-base.webhook", "typeVersion": 2, "position": [0, 0], "webhookId": nonce,
-            "parameters": {"httpMethod": "POST", "path": nonce, "responseMode": "lastNode"}}  # fmt: skip
+    hook = {
+        "id": f"{nonce}-1",
+        "name": "Webhook",
+        "type": "n8n-nodes-base.webhook",
+        "typeVersion": 2,
+        "position": [0, 0],
+        "webhookId": nonce,
+        "parameters": {"httpMethod": "POST", "path": nonce, "responseMode": "lastNode"},
+    }
     echo = {
         "assignments": {
             "assignments": [{"id": "1", "name": "nonce", "value": "={{ $json.body.nonce }}", "type": "string"}]
@@ -220,13 +239,16 @@ def _remove(api: JsonApi, workflow: str) -> None:
         pause = min(pause * 1.5, 2.0)
     if not answer.ok:
         raise AssertionError(
-            f"{api.at.where}: workflow {workflow} of this test stays: DELETE: {answer.status_code} {shortened(answer)}. "
+            f"{api.at.where}: workflow {workflow} of this test stays: DELETE: {answer.status_code} "
+            f"{shortened(answer)}. "
             "Delete it by hand in the editor"
         )
 
 
 def _call(at: ServiceInstance, path: str, nonce: str) -> str:
-    """Call a production webhook as its clients do; return what is wrong, empty when it echoes. Publishing may take a moment."""
+    """Call a production webhook as its clients do; return what is wrong, empty when it echoes. Publishing may take a
+    moment.
+    """
     client, deadline, pause = JsonApi(at, at.endpoint), time.monotonic() + EXECUTION_DEADLINE_S, 0.2
     while True:
         answer = client.send("POST", f"/webhook/{path}", json={"nonce": nonce}, deadline_s=LONG_DEADLINE_S)

@@ -1,4 +1,6 @@
-"""PostgreSQL: ready over TCP, works for a client, and holds the same roles, schemas, rows, sequences and large objects."""
+"""PostgreSQL: ready over TCP, works for a client, and holds the same roles, schemas, rows, sequences and
+large objects.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,15 @@ from services.postgres import fingerprint as prints
 CONNECT_S: Final = 5
 STATEMENT_MS: Final = 120_000
 SETTINGS: Final = (
-    f"-c statement_timeout={STATEMENT_MS} -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 "
+    f"-c statement_timeout={STATEMENT_MS} -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c "
+    "extra_float_digits=1 "
     "-c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off"
 )
 """One set of output settings: another TimeZone alone changes the text, and so the digest, of a timestamptz."""
 OUTPUT: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'"
-"""Once more after the login: libpq sends PGTZ and PGDATESTYLE with it, and they win over `options` (fe-protocol3.c, build_startup_packet)."""
+"""Once more after the login: libpq sends PGTZ and PGDATESTYLE with it, and they win over `options` (fe-protocol3.c,
+build_startup_packet).
+"""
 PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
 """So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
 
@@ -87,14 +92,17 @@ class Product:
                 connection.execute(f"CREATE TEMP TABLE {name} (id int PRIMARY KEY, said text)")
                 connection.execute(f"INSERT INTO {name} SELECT i, %s || i FROM generate_series(1, 100) i", (nonce,))  # noqa: S608 our own nonce
                 row = connection.execute(
-                    f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s", (f"{nonce}%",)
+                    f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s",  # noqa: S608
+                    (f"{nonce}%",),
                 ).fetchone()
             if row is None or row[0] != 100:  # noqa: PLR2004 as many as were inserted
                 return failed(
-                    f"{at.service} on {at.container.host}: {database}: read back {row}. Expected: the 100 rows just written"
+                    f"{at.service} on {at.container.host}: {database}: read back {row}. Expected: the 100 "
+                    "rows just written"
                 )
         return passed(
-            f"{at.service} on {at.container.host}: 100 rows written, read and rolled back in each of {len(databases)} databases "
+            f"{at.service} on {at.container.host}: 100 rows written, read and rolled back in each of {len(databases)} "
+            "databases "
             f"({', '.join(databases)})",
             databases=len(databases),
         )
@@ -112,7 +120,9 @@ class Product:
         return Fingerprint(at.service, parts)
 
     def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
-        """Return its data directory; the image of 18 sets another one than those before (docker-library/postgres, Dockerfile)."""
+        """Return its data directory; the image of 18 sets another one than those before (docker-library/postgres,
+        Dockerfile).
+        """
         return (container.env.get("PGDATA") or self.state_paths[0],)
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
@@ -122,7 +132,9 @@ class Product:
         return (ContainerCommand(argv, timeout_s=4 * 3600, saves_as="cluster.sql"),)
 
     def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
-        """Return a checkpoint: what is dirty is written while it serves, and the one at its stop has little left (docs: "CHECKPOINT")."""
+        """Return a checkpoint: what is dirty is written while it serves, and the one at its stop has little left (docs:
+        "CHECKPOINT").
+        """
         user = container.env.get("POSTGRES_USER", "postgres")
         argv = (
             "psql",
@@ -141,7 +153,8 @@ class Product:
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
         """Return how the dump comes back into a new cluster; the superuser it is restored as is there already.
 
-        With --clean a dump wants to begin in the database postgres, and errors about that one role are normal (pg_dumpall, Notes).
+        With --clean a dump wants to begin in the database postgres, and errors about that one role are normal
+        (pg_dumpall, Notes).
         """
         user = container.env.get("POSTGRES_USER", "postgres")
         return (
@@ -183,13 +196,21 @@ def _databases(at: ServiceInstance) -> list[str]:
 
 @contextmanager
 def _connect(at: ServiceInstance, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
-    """Yield a connection; a refused password is an AssertionError (looked, it is wrong), no answer is UnreachableError."""
+    """Yield a connection; a refused password is an AssertionError (looked, it is wrong), no answer is
+    UnreachableError.
+    """
     where = f"{at.service} on {at.container.host}"
     user = str(at.options.get("user", "postgres"))
     ours: dict[str, Any] = {
-        "host": at.endpoint.host, "port": at.endpoint.port, "user": user, "dbname": database, "connect_timeout": CONNECT_S,
-        "password": at.secrets["password"].reveal() if "password" in at.secrets else "", "options": SETTINGS, "application_name": "longshore",
-    }  # fmt: skip
+        "host": at.endpoint.host,
+        "port": at.endpoint.port,
+        "user": user,
+        "dbname": database,
+        "connect_timeout": CONNECT_S,
+        "password": at.secrets["password"].reveal() if "password" in at.secrets else "",
+        "options": SETTINGS,
+        "application_name": "longshore",
+    }
     os.environ.pop(SERVICE, None)
     try:
         connection = psycopg.connect(autocommit=True, **{**unset_parameters(), **ours})
@@ -214,6 +235,7 @@ def _refused(where: str, user: str, said: str) -> Exception:
     reason = line.rpartition("failed: ")[2][:200]
     if "password authentication failed" in said or "no pg_hba.conf entry" in said:
         return AssertionError(
-            f"{where}: login refused for user {user}: {reason}. Expected: the password of the inventory's reference works"
+            f"{where}: login refused for user {user}: {reason}. Expected: the password of the inventory's "
+            "reference works"
         )
     return UnreachableError(f"{where}: no connection: {reason}")

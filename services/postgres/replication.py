@@ -15,13 +15,17 @@ OLDEST: Final = 120_000
 
 CONDITIONS: Final = """\
 SELECT current_setting('server_version_num'), current_setting('wal_level'), current_setting('max_wal_senders'),
-  (SELECT count(*) FROM pg_stat_replication), (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),
-  (SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')), current_setting('data_directory'),
+  (SELECT count(*) FROM pg_stat_replication), (SELECT rolsuper OR rolreplication FROM pg_roles
+    WHERE rolname = current_user),
+  (SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')),
+    current_setting('data_directory'),
   pg_is_in_recovery(), (SELECT count(*) FROM pg_replication_slots WHERE NOT temporary),
   (SELECT count(*) FROM pg_database WHERE NOT datallowconn AND datname <> 'template0');
 """
 UNLOGGED: Final = "SELECT count(*) FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'm', 'S')"
-"""Of an unlogged relation a standby has the definition only. https://www.postgresql.org/docs/17/sql-createtable.html, UNLOGGED"""
+"""Of an unlogged relation a standby has the definition only. https://www.postgresql.org/docs/17/sql-createtable.html,
+UNLOGGED
+"""
 ASK: Final = """\
 set -e
 user=$1; unlogged=$2; shift 2

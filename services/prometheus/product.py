@@ -85,7 +85,8 @@ class Product:
         wrong += [f"{runtime['corruptionCount']} corruptions"] if runtime["corruptionCount"] else []
         if wrong or not targets:
             return failed(
-                f"{where}: {'; '.join(wrong[:5]) or 'no target at all'}. Expected: all targets up and scraped, no errors"
+                f"{where}: {'; '.join(wrong[:5]) or 'no target at all'}. Expected: all targets up and "
+                "scraped, no errors"
             )
         return passed(
             f"{where}: {len(targets)} of {len(targets)} targets up, {len(rules)} rules without error",
@@ -96,8 +97,8 @@ class Product:
         """Read configuration, rules, each block's files, and samples of a past that does not change.
 
         Targets are in the configuration; those that were discovered come seconds after the start, so smoke judges them.
-        Files come first: a damaged block makes Prometheus refuse the query (its chunks carry checksums), and then it is the
-        file that must be named. Raises AssertionError for that, CouldNotLookError when the files are as before.
+        Files come first: a damaged block makes Prometheus refuse the query (its chunks carry checksums), and then it is
+        the file that must be named. Raises AssertionError for that, CouldNotLookError when the files are as before.
         """
         blocks = _blocks(at, since)
         try:
@@ -108,7 +109,9 @@ class Product:
         return Fingerprint(at.service, blocks | answered)
 
     def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
-        """Return where its blocks lie: without the flag below its working directory (`prometheus --help`: storage.tsdb.path, default data/)."""
+        """Return where its blocks lie: without the flag below its working directory (`prometheus --help`:
+        storage.tsdb.path, default data/).
+        """
         words = words_of(container)
         return (
             (below_work(container, value_of(words, "--storage.tsdb.path") or "data/"),) if words else self.state_paths
@@ -148,7 +151,9 @@ def _is_old(target: Mapping[str, Any]) -> bool:
 
 
 def _seconds(duration: str) -> float:
-    """Return a duration as Prometheus writes it (`1m30s`, `500ms`, `1h`) in seconds; raises CouldNotLookError for another form."""
+    """Return a duration as Prometheus writes it (`1m30s`, `500ms`, `1h`) in seconds; raises CouldNotLookError for
+    another form.
+    """
     if not DURATION.fullmatch(duration):
         raise NotObservedError(
             f'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page /targets'
@@ -177,7 +182,9 @@ def _answered(at: ServiceInstance, since: Fingerprint | None) -> dict[str, Finge
 def _refuse_damaged(
     at: ServiceInstance, blocks: Mapping[str, FingerprintPart], since: Fingerprint | None, error: NotObservedError
 ) -> None:
-    """Raise AssertionError naming the files when blocks differ from those recorded: that is why nothing could be asked."""
+    """Raise AssertionError naming the files when blocks differ from those recorded: that is why nothing
+    could be asked.
+    """
     before = {name: part for name, part in (since.parts if since else {}).items() if name.startswith("block ")}
     seen = compare_fingerprints(Fingerprint(at.service, before), Fingerprint(at.service, blocks))
     if seen.verdict is Verdict.FAILED:
@@ -239,7 +246,9 @@ def _range(at: ServiceInstance, query: str, start: float, end: float, step: int)
 
 
 def _blocks(at: ServiceInstance, since: Fingerprint | None) -> dict[str, FingerprintPart]:
-    """Return each block's files; a block that was compacted away since is told as it was: its samples are compared above."""
+    """Return each block's files; a block that was compacted away since is told as it was: its samples are compared
+    above.
+    """
     blocks: dict[str, dict[str, str]] = {}
     for path, digest in at.files(DATA).items():
         folder, _, rest = path.partition("/")

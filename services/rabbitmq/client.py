@@ -39,21 +39,30 @@ def _home(at: ServiceInstance) -> str:
 
 @contextmanager
 def connect(at: ServiceInstance, virtual_host: str | None = None) -> Iterator[pika.BlockingConnection]:
-    """Yield an AMQP connection; a refused login is an AssertionError (looked, it is wrong), no answer is UnreachableError."""
+    """Yield an AMQP connection; a refused login is an AssertionError (looked, it is wrong), no answer is
+    UnreachableError.
+    """
     parameters = pika.ConnectionParameters(
-        host=at.endpoint.host, port=at.endpoint.port, virtual_host=_home(at) if virtual_host is None else virtual_host,
-        credentials=pika.PlainCredentials(user_of(at), _password(at)), socket_timeout=TIMEOUT_S, stack_timeout=TIMEOUT_S,
-        blocked_connection_timeout=TIMEOUT_S, client_properties={"connection_name": "longshore"},
-    )  # fmt: skip
+        host=at.endpoint.host,
+        port=at.endpoint.port,
+        virtual_host=_home(at) if virtual_host is None else virtual_host,
+        credentials=pika.PlainCredentials(user_of(at), _password(at)),
+        socket_timeout=TIMEOUT_S,
+        stack_timeout=TIMEOUT_S,
+        blocked_connection_timeout=TIMEOUT_S,
+        client_properties={"connection_name": "longshore"},
+    )
     try:
         connection = pika.BlockingConnection(parameters)
     except (pika.exceptions.ProbableAuthenticationError, pika.exceptions.ProbableAccessDeniedError) as error:
         raise AssertionError(
-            f"{at.where}: login refused for user {user_of(at)}: {_said(error)}. Expected: the password of the inventory's reference works"
+            f"{at.where}: login refused for user {user_of(at)}: {_said(error)}. Expected: the password of the "
+            "inventory's reference works"
         ) from None
     except pika.exceptions.ConnectionClosedByBroker as error:
         raise AssertionError(
-            f"{at.where}: it closed the connection: {_said(error)}. Expected: virtual host {parameters.virtual_host} is open"
+            f"{at.where}: it closed the connection: {_said(error)}. Expected: virtual host "
+            f"{parameters.virtual_host} is open"
         ) from None
     except (pika.exceptions.AMQPError, OSError) as error:
         raise UnreachableError(f"{at.where}: no AMQP connection: {_said(error)}") from None
@@ -73,7 +82,9 @@ def _said(error: Exception) -> str:
 def ask_management(
     at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None
 ) -> requests.Response:
-    """Return an answer of the management API; refused credentials are an AssertionError, no answer is UnreachableError."""
+    """Return an answer of the management API; refused credentials are an AssertionError, no answer is
+    UnreachableError.
+    """
     url = at.at_port(MANAGEMENT_PORT).url(path)
     try:
         answer = http.request(method, url, json=content, auth=(user_of(at), _password(at)), timeout=TIMEOUT_S)
@@ -83,11 +94,13 @@ def ask_management(
         ) from None
     if answer.status_code == requests.codes.unauthorized:
         raise AssertionError(
-            f"{at.where}: login refused for user {user_of(at)}: {method} {path}: 401. Expected: the password of the inventory's reference works"
+            f"{at.where}: login refused for user {user_of(at)}: {method} {path}: 401. Expected: the password "
+            "of the inventory's reference works"
         )
     if answer.status_code == requests.codes.forbidden:
         raise AssertionError(
-            f"{at.where}: {method} {path}: {answer.status_code} {answer.text[:160]}. Expected: user {user_of(at)} is an administrator"
+            f"{at.where}: {method} {path}: {answer.status_code} {answer.text[:160]}. Expected: user "
+            f"{user_of(at)} is an administrator"
         )
     return answer
 

@@ -1,7 +1,8 @@
 """What a RabbitMQ node holds, in parts: its identity, its definitions by kind, its waiting messages by queue.
 
-Counts come from the broker itself (a passive declaration over AMQP): the management API's numbers are up to five seconds
-old (docs: "Management Plugin", statistics interval). Messages are counted, never fetched: a fetch changes their order.
+Counts come from the broker itself (a passive declaration over AMQP): the management API's numbers are up to five
+seconds old (docs: "Management Plugin", statistics interval). Messages are counted, never fetched: a fetch changes their
+order.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def count_consumers(at: ServiceInstance, virtual_host: str, queue: str) -> int:
 
 
 def name_definitions(definitions: Mapping[str, Any], kind: str) -> dict[str, str]:
-    """Return each definition of a kind by its name, with a digest of all that it says; what dies with its client is left out."""
+    """Return each definition of a kind by its name, with a digest of all that it says; what dies with its client is
+    left out.
+    """
     lasting = [
         item for item in definitions.get(kind) or () if item.get("durable", True) and not item.get("auto_delete")
     ]
@@ -109,7 +112,9 @@ def _node(at: ServiceInstance) -> dict[str, str]:
 
 
 def _messages(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> dict[str, FingerprintPart]:
-    """Return how many messages wait in each queue; with consumers, or called changing, it is true at the cutover only."""
+    """Return how many messages wait in each queue; with consumers, or called changing, it is true at the
+    cutover only.
+    """
     changing = tuple(map(str, at.options.get("changing_queues") or ()))
     parts = {}
     for virtual_host, names in _by_virtual_host(list_queues(at)).items():

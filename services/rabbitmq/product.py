@@ -1,7 +1,8 @@
-"""RabbitMQ: ready when its virtual hosts take logins, carries messages through every exchange type, holds queues and definitions.
+"""RabbitMQ: ready when its virtual hosts take logins, carries messages through every exchange type, holds queues and
+definitions.
 
-Known: 4.0 (run in the lab); 4.1 to 4.3 by their documentation. The node is named after the container's host name, and its
-data lie in a folder of that name: with another name it starts healthy and empty (docs: "Clustering", "Node names").
+Known: 4.0 (run in the lab); 4.1 to 4.3 by their documentation. The node is named after the container's host name, and
+its data lie in a folder of that name: with another name it starts healthy and empty (docs: "Clustering", "Node names").
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from services.rabbitmq import fingerprint as prints
 from services.rabbitmq.client import ask_management, connect, own_virtual_host, user_of
 
 IMPORT: Final = "cat > /tmp/definitions.json && rabbitmqctl --quiet import_definitions /tmp/definitions.json"
-"""From a file: from standard input it waits for ever (seen with 4.0.5). Run in a scratch copy only, which is removed."""
+"""From a file: from standard input it waits for ever (seen with 4.0.5). Run in a scratch copy only, which is removed.
+"""
 EXCHANGES: Final = ("default", "direct", "fanout", "topic", "headers")
 CONSUMERS_DEADLINE_S: Final = 30.0
 HEALTH_CHECKS: Final = ("virtual-hosts", "local-alarms")
@@ -70,26 +72,30 @@ class Product:
         wrong = [
             f"{name}: {answer.status_code} {answer.text[:160]}"
             for name, answer in answers.items()
-            if answer.status_code != 200
+            if answer.status_code != 200  # noqa: PLR2004
         ]
         if wrong:
             return failed(f"{at.where}: {'; '.join(wrong)}. Expected: 200 of {', '.join(HEALTH_CHECKS)}")
         return passed(f"{at.where}: takes AMQP logins, its virtual hosts run, no alarm")
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
-        """Publish with confirms and consume through every exchange type, in a virtual host of our own; ask the node with its cookie."""
+        """Publish with confirms and consume through every exchange type, in a virtual host of our own; ask the node
+        with its cookie.
+        """
         wrong = _node_problems(at)
         with own_virtual_host(at, nonce) as virtual_host, connect(at, virtual_host) as connection:
             wrong += [problem for kind in EXCHANGES if (problem := _carry(connection, kind, nonce))]
         if wrong:
             return failed(
-                f"{at.where}: {'; '.join(wrong)}. Expected: a message through each of {', '.join(EXCHANGES)}, and the node answers its tools"
+                f"{at.where}: {'; '.join(wrong)}. Expected: a message through each of {', '.join(EXCHANGES)}, "
+                "and the node answers its tools"
             )
         consumers = repeat_until_passed(lambda: judge_consumers(at), CONSUMERS_DEADLINE_S)
         if not consumers.passed:
             return consumers
         return passed(
-            f"{at.where}: a persistent message was confirmed and consumed through each of {len(EXCHANGES)} exchange types as {user_of(at)}; "
+            f"{at.where}: a persistent message was confirmed and consumed through each of {len(EXCHANGES)} exchange "
+            f"types as {user_of(at)}; "
             f"the node answers its tools; {consumers.text}",
             exchange_types=len(EXCHANGES),
         )
@@ -112,7 +118,9 @@ class Product:
         )
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
-        """Return how the definitions come back into a new node. Its files can't be copied while it runs (docs: "Backup and Restore")."""
+        """Return how the definitions come back into a new node. Its files can't be copied while it runs (docs: "Backup
+        and Restore").
+        """
         return (
             RestoreCommand(
                 export="definitions.json",
@@ -133,7 +141,8 @@ def judge_consumers(at: ServiceInstance) -> Judgement:
     idle = [name for name in wanted if not prints.count_consumers(at, *name.split(" ", 1))]
     if idle:
         return failed(
-            f"{at.where}: no consumer on {', '.join(idle)}. Expected: one on each of {', '.join(wanted)}: look whether its application reconnected"
+            f"{at.where}: no consumer on {', '.join(idle)}. Expected: one on each of {', '.join(wanted)}: "
+            "look whether its application reconnected"
         )
     return passed(f"{len(wanted)} of {len(wanted)} queues have their consumers")
 
@@ -154,7 +163,9 @@ def _node_problems(at: ServiceInstance) -> list[str]:
 
 
 def _carry(connection: pika.BlockingConnection, kind: str, nonce: str) -> str:
-    """Send one persistent message through an exchange of that kind and fetch it; return the problem, empty when there is none."""
+    """Send one persistent message through an exchange of that kind and fetch it; return the problem, empty when there
+    is none.
+    """
     queue, key, body = f"{nonce}-{kind}", f"{nonce}.{kind}", f"{nonce} through {kind}".encode()
     with _channel(connection) as channel:
         channel.queue_declare(queue, durable=True)

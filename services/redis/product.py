@@ -1,8 +1,8 @@
 """Redis: ready when loaded, works for a client, and holds the same keys, types, values and expiry times.
 
-Options: `changing_keys` (patterns of keys that change all the time), `only_a_cache` (why its keys may be lost by the move).
-Secrets: `password`.
-Its keys may be sessions or say whose data they hold: they are called by keyed digests in all that is written down.
+Options: `changing_keys` (patterns of keys that change all the time), `only_a_cache` (why its keys may be lost by the
+move). Secrets: `password`. Its keys may be sessions or say whose data they hold: they are called by keyed digests in
+all that is written down.
 """
 
 from __future__ import annotations
@@ -53,14 +53,17 @@ for try in $(seq 600); do
 done
 case "$said" in *started*) ;; *) echo "BGSAVE: $said" >&2; exit 1;; esac
 while info=$(ask INFO persistence); do
-    case "$info" in *rdb_bgsave_in_progress:1*) sleep 0.2;; *rdb_bgsave_in_progress:0*) break;; *) echo "INFO persistence: $info" >&2; exit 1;; esac
+    case "$info" in *rdb_bgsave_in_progress:1*) sleep 0.2;; *rdb_bgsave_in_progress:0*) break;;
+      *) echo "INFO persistence: $info" >&2; exit 1;; esac
 done
 case "$info" in *rdb_last_bgsave_status:ok*) ;; *) echo "its snapshot failed; its log says why" >&2; exit 1;; esac
 """
-"""A snapshot is written while it serves, by a process of its own (commands: BGSAVE). At SIGTERM a server with save points writes another,
-and stays when that fails (docs: "Signals handling"); a full disk is found before, and one that is killed over its last snapshot starts
-from this one. With an append-only file nothing is gained, and without save points nobody wants a file. Where the container's own client is not let in
-(no REDISCLI_AUTH, an ACL, a renamed command) the snapshot at SIGTERM is the only one."""
+"""A snapshot is written while it serves, by a process of its own (commands: BGSAVE). At SIGTERM a server with save
+points writes another,
+and stays when that fails (docs: "Signals handling"); a full disk is found before, and one that is killed over its last
+snapshot starts from this one. With an append-only file nothing is gained, and without save points nobody wants a file.
+Where the container's own client is not let in (no REDISCLI_AUTH, an ACL, a renamed command) the snapshot at SIGTERM is
+the only one."""
 PLACE_SNAPSHOT: Final = """
 import os, shutil, sys
 folder = sys.argv[1]
@@ -77,9 +80,10 @@ owner = os.stat(folder)
 os.chown(snapshot, owner.st_uid, owner.st_gid)
 os.link(snapshot, log)
 """
-"""With an append-only file wanted, a server that finds none starts empty and reads no snapshot; an old-style one may begin
-with a snapshot (redis.conf, aof-use-rdb-preamble), and later servers take it over. `redis-cli --rdb -` leaves the 40 digits by
-which a diskless replication marks its end behind the checksum; an append-only file must not have them."""
+"""With an append-only file wanted, a server that finds none starts empty and reads no snapshot; an old-style one may
+begin
+with a snapshot (redis.conf, aof-use-rdb-preamble), and later servers take it over. `redis-cli --rdb -` leaves the 40
+digits by which a diskless replication marks its end behind the checksum; an append-only file must not have them."""
 
 
 class Product:
@@ -195,7 +199,9 @@ class Product:
         return Fingerprint(at.service, parts)
 
     def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
-        """Return what a stop loses: at SIGTERM it saves only with save points or an append-only file (redis.conf: shutdown-on-sigterm, save)."""
+        """Return what a stop loses: at SIGTERM it saves only with save points or an append-only file (redis.conf:
+        shutdown-on-sigterm, save).
+        """
         if at.options.get("only_a_cache"):
             return ()
         try:
@@ -208,7 +214,8 @@ class Product:
                 }
         except redis.ResponseError as error:
             raise NotObservedError(
-                f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET, to know what a stop would lose"
+                f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET, "
+                "to know what a stop would lose"
             ) from None
         return tuple(lost_with(settings, persistence, keys, at.container))
 
@@ -217,11 +224,15 @@ class Product:
         return (ContainerCommand(("sh", "-c", "redis-cli --rdb - 2>/dev/null"), timeout_s=3600, saves_as="dump.rdb"),)
 
     def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
-        """Return how a store that lives by its snapshots writes one before it is stopped; the container's own REDISCLI_AUTH lets it in."""
+        """Return how a store that lives by its snapshots writes one before it is stopped; the container's own
+        REDISCLI_AUTH lets it in.
+        """
         return (ContainerCommand(("sh", "-c", SAVE), timeout_s=3600, does="let redis write a snapshot"),)
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
-        """Return how the snapshot is put where the server looks for one when it starts, under the default file names."""
+        """Return how the snapshot is put where the server looks for one when it starts, under the default
+        file names.
+        """
         data = self.state_paths[0]
         argv = ("python3", "-c", PLACE_SNAPSHOT, data)
         return (RestoreCommand("dump.rdb", data, argv, timeout_s=3600, before_start=True),)
@@ -235,32 +246,47 @@ def lost_with(
     cache = "or write in inventory.yaml why they may be lost: options: {only_a_cache: ...}"
     if str(persistence.get("aof_enabled")) != "1":
         if not settings["save"].strip():
-            yield f'save "", appendonly {settings["appendonly"] or "no"}: it keeps nothing on disk, a stop loses its {keys:,} keys. {keep}, {cache}'
+            yield (
+                f'save "", appendonly {settings["appendonly"] or "no"}: it keeps nothing on disk, a stop loses '
+                f"its {keys:,} keys. {keep}, {cache}"
+            )
         elif "nosave" in settings["shutdown-on-sigterm"]:
-            yield f"shutdown-on-sigterm {settings['shutdown-on-sigterm']}: a stop loses what was written since its last snapshot. Set it to default"
+            yield (
+                f"shutdown-on-sigterm {settings['shutdown-on-sigterm']}: a stop loses what was written since its "
+                "last snapshot. Set it to default"
+            )
     if (
         persistence.get("rdb_last_bgsave_status", "ok") != "ok"
         or persistence.get("aof_last_write_status", "ok") != "ok"
     ):
         yield "its last write to disk failed (INFO persistence): a stop may lose what is in its memory. Read its log"
     if settings["dir"] and not is_kept(container, settings["dir"]):
-        yield f"dir {settings['dir']}: its files lie on no mount that outlives it, so they stay behind. Put {settings['dir']} on a volume"
+        yield (
+            f"dir {settings['dir']}: its files lie on no mount that outlives it, so they stay behind. Put "
+            f"{settings['dir']} on a volume"
+        )
 
 
 @contextmanager
 def _connect(at: ServiceInstance, database: int = 0) -> Iterator[Any]:
     """Yield a client of one database; a refused password is an AssertionError, no answer is UnreachableError.
 
-    It never connects again by itself: a new connection begins in the client's own database, whatever SELECT was sent before
-    (redis-py, `Connection.on_connect`), so what was read half would go on elsewhere.
+    It never connects again by itself: a new connection begins in the client's own database, whatever SELECT was sent
+    before (redis-py, `Connection.on_connect`), so what was read half would go on elsewhere.
     """
     where = f"{at.service} on {at.container.host}"
     password = at.secrets["password"].reveal() if "password" in at.secrets else None
     try:
         with redis.Redis(
-            host=at.endpoint.host, port=at.endpoint.port, db=database, password=password, socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), single_connection_client=True,
-        ) as client:  # fmt: skip
+            host=at.endpoint.host,
+            port=at.endpoint.port,
+            db=database,
+            password=password,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            single_connection_client=True,
+        ) as client:
             yield client
     except redis.AuthenticationError as error:
         reason = str(error)[:120]
@@ -287,7 +313,9 @@ def _settings(client: Any) -> FingerprintPart:
 
 
 def _server_parts(client: Any) -> dict[str, FingerprintPart]:
-    """Return users and functions, which lie beside the keys; a server or a user without them (before 6.0 and 7.0, ACL rules) has no such part."""
+    """Return users and functions, which lie beside the keys; a server or a user without them (before 6.0 and 7.0, ACL
+    rules) has no such part.
+    """
     parts: dict[str, FingerprintPart] = {}
     for name, command in (("users and their rights", ("ACL", "LIST")), ("functions", ("FUNCTION", "LIST", "WITHCODE"))):
         try:
@@ -307,7 +335,8 @@ def _keys(
     sealed: Callable[[str], str],
     said: dict[str, str],
 ) -> FingerprintPart:
-    """Return the keys of the client's database; with `before`, only those that it knew. `said` is told what their digests stand for.
+    """Return the keys of the client's database; with `before`, only those that it knew. `said` is told what their
+    digests stand for.
 
     A key that was to expire by now and is gone counts as unchanged: Redis did what it was told.
     """
@@ -334,7 +363,9 @@ def _keys(
 
 
 def _sealed_digest(sealed: Callable[[str], str], digest: str) -> str:
-    """Return a key's digest as it may be written down, its expiry beside it: of a short key and value the plain digest could be guessed."""
+    """Return a key's digest as it may be written down, its expiry beside it: of a short key and value the plain digest
+    could be guessed.
+    """
     content, at, expires = digest.partition("@")
     return sealed(content)[1:] + at + expires
 

@@ -1,8 +1,8 @@
 """Redis' own replication: a replica that follows until the primary has stopped, then becomes a primary.
 
-From version 7 on a primary that is told to stop pauses its clients' writes, waits for its replicas and says how many of them
-hold everything (https://redis.io/docs/latest/commands/shutdown/). Where it saves a snapshot when it stops, that file tells the
-position of the replication at its end too: the replica must have it.
+From version 7 on a primary that is told to stop pauses its clients' writes, waits for its replicas and says how many of
+them hold everything (https://redis.io/docs/latest/commands/shutdown/). Where it saves a snapshot when it stops, that
+file tells the position of the replication at its end too: the replica must have it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ OLDEST: Final = 7
 SOCKET: Final = "/tmp/replica.sock"  # noqa: S108 in the replica's container, which is ours alone
 IN_SYNC: Final = re.compile(r"(\d+) of (\d+) replicas are in sync when shutting down")
 STOPPING: Final = re.compile(r"User requested shutdown|scheduling shutdown| is starting |Ready to accept connections")
-"""Only what comes after the last of these is told about the stop that was asked for: a log also holds the stops of earlier attempts."""
+"""Only what comes after the last of these is told about the stop that was asked for: a log also holds the stops of
+earlier attempts.
+"""
 SAVED: Final = "DB saved on disk"
 POSITION: Final = re.compile(r"^snapshot (\S+) repl-id=([0-9a-f]{40}) repl-offset=(\d+)$", re.MULTILINE)
 AT: Final = re.compile(r"offset (\d+) of ([0-9a-f]{40})")
@@ -53,8 +55,10 @@ for path in glob.glob("/data/*.rdb"):
             told[name.decode()] = value(data, at + 2 + len(name))
     print("snapshot", path.rpartition("/")[2], *("%s=%s" % item for item in told.items()))
 """
-"""Run in the toolbox over the stopped source's data: where its replication stood when the snapshot was taken. The snapshot's first bytes
-say it, as auxiliary fields: https://rdb.fnordig.de/file_format.html (strings and integers as lengths), redis rdb.c rdbSaveInfoAuxFields"""
+"""Run in the toolbox over the stopped source's data: where its replication stood when the snapshot was taken. The
+snapshot's first bytes
+say it, as auxiliary fields: https://rdb.fnordig.de/file_format.html (strings and integers as lengths), redis rdb.c
+rdbSaveInfoAuxFields"""
 
 
 class RedisReplication:
@@ -93,21 +97,29 @@ class RedisReplication:
         )
         keeps = bool(setting("save", "")) or setting("appendonly", "no") == "yes"
         reasons = {
-            f"version {version} does not wait for its replica when it stops; 7.0 does": int(version.split(".")[0]) < OLDEST,
+            f"version {version} does not wait for its replica when it stops; 7.0 does": int(version.split(".")[0])
+            < OLDEST,
             f"its role is {facts.get('role')}": facts.get("role") != "master",
             "it is part of a cluster": facts.get("cluster_enabled") == "1",
-            f"{facts.get('connected_slaves', 'not told how many')} replicas follow it already: its log would not tell which of them holds everything":
-                facts.get("connected_slaves") != "0",
-            f"its loglevel is {loglevel}: its log would not tell whether the replica holds everything":
-                loglevel not in {"notice", "verbose", "debug"},
+            (
+                f"{facts.get('connected_slaves', 'not told how many')} "
+                "replicas follow it already: its log would "
+                "not tell which of them holds everything"
+            ): facts.get("connected_slaves") != "0",
+            f"its loglevel is {loglevel}: its log would not tell whether the replica holds everything": loglevel
+            not in {"notice", "verbose", "debug"},
             "its shutdown-timeout is 0: it would not wait for its replica": timeout == "0",
             f"its log goes to {driver}, where it can't be read": driver not in {"json-file", "local", "journald"},
-            f"it is started by {' '.join(command)[:60] or 'nothing'}, not by redis-server": command[:1] != ["redis-server"],
-            f"its data lies in {setting('dir', 'no place that it tells')}, not in {self.data_at}": setting("dir", "") != self.data_at,
-            "it keeps nothing on its disk (neither save nor appendonly), so its replica would keep nothing either": not keeps,
+            f"it is started by {' '.join(command)[:60] or 'nothing'}, not by redis-server": command[:1]
+            != ["redis-server"],
+            f"its data lies in {setting('dir', 'no place that it tells')}, not in {self.data_at}": setting("dir", "")
+            != self.data_at,
+            (
+                "it keeps nothing on its disk (neither save nor appendonly), so its replica would keep nothing either"
+            ): not keeps,
             f"{', '.join(others[:5])} in {self.data_at} would not travel": bool(others),
             f"what lies in {self.data_at} was not told": not ended,
-        }  # fmt: skip
+        }
         return next((reason for reason, holds in reasons.items() if holds), "")
 
     def password_file(self, user: str, password: str) -> str:  # noqa: ARG002
@@ -161,7 +173,9 @@ class RedisReplication:
         return END_IN_DATA
 
     def end_position(self, output: str) -> str:
-        """Return what the source said of its one replica when it stopped, and where it ended, when that one held everything."""
+        """Return what the source said of its one replica when it stopped, and where it ended, when that one held
+        everything.
+        """
         last = list(STOPPING.finditer(output))
         since = output[last[-1].end() :] if last else output
         found = IN_SYNC.findall(since)

@@ -1,4 +1,6 @@
-"""Temporal's own client, used from code that waits: one connection per question, "no answer" told apart from "refused"."""
+"""Temporal's own client, used from code that waits: one connection per question, "no answer" told apart
+from "refused".
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ Answer = TypeVar("Answer")
 def ask(
     at: ServiceInstance, question: Callable[[Client], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
 ) -> Answer:
-    """Return the answer of a question to the server; raises UnreachableError without one, AssertionError when it refuses."""
+    """Return the answer of a question to the server; raises UnreachableError without one, AssertionError when it
+    refuses.
+    """
 
     async def asked() -> Answer:
         client = await asyncio.wait_for(Client.connect(f"{at.endpoint.host}:{at.endpoint.port}"), CONNECT_S)

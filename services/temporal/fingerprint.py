@@ -1,8 +1,9 @@
-"""What a Temporal cluster holds, in parts: itself, and of every namespace schedules, open and closed workflows, histories.
+"""What a Temporal cluster holds, in parts: itself, and of every namespace schedules, open and closed workflows,
+histories.
 
-A history only grows, so the first events of an open workflow stay what they were. Closed workflows are deleted after the
-namespace's retention: what it took away since is told as it was. All is asked of the server, whatever store is behind it;
-run here with SQLite only.
+A history only grows, so the first events of an open workflow stay what they were. Closed workflows are deleted after
+the namespace's retention: what it took away since is told as it was. All is asked of the server, whatever store is
+behind it; run here with SQLite only.
 """
 
 from __future__ import annotations
@@ -122,7 +123,9 @@ def _digest(message: Any) -> str:
 
 
 async def list_workflows(client: Client, namespace: str, query: str) -> list[Any]:
-    """Return at most 5,000 workflows that a query of the visibility store finds; those of our own smoke are nobody's, and on their way out."""
+    """Return at most 5,000 workflows that a query of the visibility store finds; those of our own smoke are nobody's,
+    and on their way out.
+    """
     service, found = client.workflow_service, []
     async for page in pages(
         lambda token: service.list_workflow_executions(
@@ -159,7 +162,9 @@ async def _open(
 
 
 async def _stands(client: Client, namespace: str, name: str) -> str:
-    """Return "there" for a workflow that runs or ended by itself, "terminated", or nothing when the server does not know it."""
+    """Return "there" for a workflow that runs or ended by itself, "terminated", or nothing when the server does not
+    know it.
+    """
     request = DescribeWorkflowExecutionRequest(namespace=namespace, execution=_execution(name))
     try:
         answer = await client.workflow_service.describe_workflow_execution(request)
@@ -184,7 +189,9 @@ async def _gathered(questions: Iterable[Any]) -> list[Any]:
 async def _closed(
     client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]
 ) -> FingerprintPart:
-    """Return the workflows that closed before the reading, each with its end, so that retention can be told from loss."""
+    """Return the workflows that closed before the reading, each with its end, so that retention can be told
+    from loss.
+    """
     until = str(before.bound["until"]) if before is not None else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found = await list_workflows(client, namespace, f'ExecutionStatus != "Running" AND CloseTime <= "{until}"')
     names = {_shown(info.execution): f"{_about(info)}@{info.close_time.seconds}" for info in found}
@@ -218,7 +225,9 @@ def choose_sample(names: Iterable[str]) -> list[str]:
 
 
 async def _history(client: Client, namespace: str, name: str, count: int) -> str:
-    """Return `how many:digest` of a workflow's first `count` events, of all when it is 0; empty when there is no history."""
+    """Return `how many:digest` of a workflow's first `count` events, of all when it is 0; empty when there is no
+    history.
+    """
     service, execution = client.workflow_service, _execution(name)
     digest, seen = hashlib.sha256(), 0
     try:

@@ -47,7 +47,9 @@ class Probe:
 
 
 async def run_probe(client: Client, nonce: str) -> str:
-    """Run a workflow with signal, query, timer and activity on a task queue of our own; return the problem, empty without one."""
+    """Run a workflow with signal, query, timer and activity on a task queue of our own; return the problem, empty
+    without one.
+    """
     worker = Worker(
         client,
         task_queue=nonce,

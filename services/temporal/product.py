@@ -1,7 +1,9 @@
-"""Temporal: runs a workflow to its end, is polled by the workers, finishes what was begun before, and holds the same workflows.
+"""Temporal: runs a workflow to its end, is polled by the workers, finishes what was begun before, and holds the same
+workflows.
 
-Known: server 1.32 as development server with SQLite (run in the lab); with PostgreSQL the same questions are asked of the same
-API, but that was not run here. Its start is the commit: timers that are due fire, and activities act on the outside world.
+Known: server 1.32 as development server with SQLite (run in the lab); with PostgreSQL the same questions are asked of
+the same API, but that was not run here. Its start is the commit: timers that are due fire, and activities act on the
+outside world.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Product:
     ready_deadline_s = 120.0
     state_paths: tuple[str, ...] = ()
     writable_noise: tuple[str, ...] = (
-        "/tmp/*",
+        "/tmp/*",  # noqa: S108
         "/run/*",
         "/home/temporal/.config/*",
         "/etc/temporal/config/docker.yaml",
@@ -83,12 +85,15 @@ class Product:
             return failed(str(error))
         if not namespaces:
             return failed(
-                f"{at.where}: serves, but has no namespace. Expected: those that it had: its store is empty or another one"
+                f"{at.where}: serves, but has no namespace. Expected: those that it had: its store is empty "
+                "or another one"
             )
         return passed(f"{at.where}: serves {len(namespaces)} namespaces: {', '.join(sorted(namespaces))}")
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
-        """Run a workflow of our own to its end; see the workers poll, and one workflow from before the start complete."""
+        """Run a workflow of our own to its end; see the workers poll, and one workflow from before the
+        start complete.
+        """
         try:
             problem = ask(at, lambda client: _probe(client, at, nonce))
         except (WorkflowFailureError, TimeoutError) as error:
@@ -103,7 +108,8 @@ class Product:
         if wrong:
             return wrong[0]
         return passed(
-            f"{at.where}: a workflow with signal, query, timer and activity ran to its end; {'; '.join(a.text for a in answers)}"
+            f"{at.where}: a workflow with signal, query, timer and activity ran to its end; "
+            f"{'; '.join(a.text for a in answers)}"
         )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
@@ -111,14 +117,19 @@ class Product:
         return Fingerprint(at.service, ask(at, lambda client: read_parts(client, since.parts if since else {})))
 
     def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
-        """Return its workflows, where its development server keeps them in memory (`temporal server start-dev --help`: db-filename)."""
+        """Return its workflows, where its development server keeps them in memory (`temporal server start-dev --help`:
+        db-filename).
+        """
         words = words_of(at.container)
         file = value_of(words, "--db-filename", "-f")
         if "start-dev" not in words:
             return ()
         if not file:
             return (
-                "start-dev without --db-filename: its workflows are in memory, a stop loses them. Start it with a file on a volume first",
+                (
+                    "start-dev without --db-filename: its workflows are in memory, a stop loses them. Start it "
+                    "with a file on a volume first"
+                ),
             )
         path = below_work(at.container, file)
         return (
@@ -147,14 +158,17 @@ async def _probe(client: Client, at: ServiceInstance, nonce: str) -> str:
 
 
 def judge_workers(at: ServiceInstance) -> Judgement:
-    """Judge whether each task queue of the inventory (`namespace/queue`) was polled since this very container started."""
+    """Judge whether each task queue of the inventory (`namespace/queue`) was polled since this very
+    container started.
+    """
     queues = [str(name) for name in at.options.get("task_queues") or ()]
     if not queues:
         return passed("no task queue is declared to have workers")
     silent = [f"{queue}: {why}" for queue, why in ask(at, lambda client: _silent(client, queues, started_at(at)))]
     if silent:
         return failed(
-            f"{at.where}: no worker polls {'; '.join(silent)}. Expected: workers on {', '.join(queues)}: look whether they use the old address"
+            f"{at.where}: no worker polls {'; '.join(silent)}. Expected: workers on {', '.join(queues)}: look "
+            "whether they use the old address"
         )
     return passed(f"{len(queues)} of {len(queues)} task queues are polled by their workers")
 
@@ -186,7 +200,8 @@ def started_at(at: ServiceInstance) -> datetime:
 
 
 def judge_carried_over(at: ServiceInstance) -> Judgement:
-    """Judge whether a workflow of the inventory's query (`carried_over`) began before this container started and completed since.
+    """Judge whether a workflow of the inventory's query (`carried_over`) began before this container started and
+    completed since.
 
     Asked of a container that a move made, in its first day: later, retention takes such workflows away.
     """

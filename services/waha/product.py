@@ -1,12 +1,13 @@
-"""WAHA: ready when it answers, its WhatsApp sessions WORKING, and the same sessions with the same configuration and numbers.
+"""WAHA: ready when it answers, its WhatsApp sessions WORKING, and the same sessions with the same configuration and
+numbers.
 
-Options: `sessions` (those that must work; without it those that worked at the last reading on record), `test_number` (a number of
-the customer's own that one message may be sent to; none is sent without it, and a person tries it).
-Secrets: `api_key`.
-Known: 2026.x. It connects to WhatsApp with its sessions' keys as soon as it starts: its start is the commit, the old one must not
-run beside it (that logs the number out for good), and no copy of real sessions is ever started for a rehearsal or drill.
-After a start all sessions are STOPPED, with the number that they had, and are started one after the other (devlikeapro/waha,
-`src/core/manager.core.ts`: restartStoppedSessions, getOfflineSessions): that state alone says neither that they work nor that they don't.
+Options: `sessions` (those that must work; without it those that worked at the last reading on record), `test_number` (a
+number of the customer's own that one message may be sent to; none is sent without it, and a person tries it). Secrets:
+`api_key`. Known: 2026.x. It connects to WhatsApp with its sessions' keys as soon as it starts: its start is the commit,
+the old one must not run beside it (that logs the number out for good), and no copy of real sessions is ever started for
+a rehearsal or drill. After a start all sessions are STOPPED, with the number that they had, and are started one after
+the other (devlikeapro/waha, `src/core/manager.core.ts`: restartStoppedSessions, getOfflineSessions): that state alone
+says neither that they work nor that they don't.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ WORKED: Final = "sessions that work"
 MANY: Final = 100
 """A server that runs for as long as so many sessions need has started all that it will."""
 KEEPS_SESSIONS: Final = (2026, 6, 1)
-"""From this release Core keeps sessions' configuration and starts them again; before it only Plus did (devlikeapro/waha#1658)."""
+"""From this release Core keeps sessions' configuration and starts them again; before it only Plus did
+(devlikeapro/waha#1658).
+"""
 
 
 class Product:
@@ -79,7 +82,9 @@ class Product:
         return judge_http(at, "/ping")
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
-        """Let nobody in without the key; every session that must work is WORKING with its number; one message where it is allowed."""
+        """Let nobody in without the key; every session that must work is WORKING with its number; one message where it
+        is allowed.
+        """
         api = _api(at)
         stranger = JsonApi(at, at.endpoint, {"X-Api-Key": nonce}).send("GET", "/api/sessions")
         if stranger.status_code != requests.codes.unauthorized:
@@ -89,13 +94,17 @@ class Product:
         problems, working = seen.problems(wanted, patient=_started_lately(at)), seen.working
         if problems or not working:
             return failed(
-                f"{at.where}: {problems[0] if problems else 'no session works'}. Expected: {why}, WORKING, with its number. "
+                f"{at.where}: {problems[0] if problems else 'no session works'}. Expected: {why}, WORKING, with its "
+                "number. "
                 "Read its log; a session in SCAN_QR_CODE needs the phone's owner",
                 tuple(problems),
             )
         idle = ", ".join(f"{name} {state}" for name, state in seen.states.items() if state != WORKING)
         rest = f"; not asked for: {idle}" if idle else ""
-        told = f"{at.where}: {len(working)} of {len(seen.states)} sessions WORKING ({', '.join(working)}{rest}), a wrong key is refused"
+        told = (
+            f"{at.where}: {len(working)} of {len(seen.states)} sessions WORKING ({', '.join(working)}{rest}), a "
+            "wrong key is refused"
+        )
         number = at.options.get("test_number")
         if not number:
             return passed(
@@ -106,7 +115,8 @@ class Product:
         return passed(f"{told}; one message to the test number was accepted", sessions=len(working))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
-        """Read sessions with configuration and number, which of them work, version and engine, and which have keys in the store.
+        """Read sessions with configuration and number, which of them work, version and engine, and which have keys in
+        the store.
 
         Those that worked in `since` are given time to work again; one that does not, differs.
         """
@@ -179,9 +189,9 @@ def _folders(at: ServiceInstance) -> set[str]:
     """
     parts = (path.split("/") for path in at.files(base_of(at.container)))
     return {
-        "/".join(part[: 3 if len(part) > 3 and part[2].startswith("session-") else 2])
+        "/".join(part[: 3 if len(part) > 3 and part[2].startswith("session-") else 2])  # noqa: PLR2004
         for part in parts
-        if len(part) > 2
+        if len(part) > 2  # noqa: PLR2004
     }
 
 
@@ -196,8 +206,10 @@ def _forgotten(
     lost = [name for name, item in working.items() if name not in at_start or item.get("config")]
     if lost:
         yield (
-            f"WAHA Core {version.get('version')} forgets sessions' configuration and starts none again: after its stop {', '.join(lost)} would be "
-            "STOPPED, without webhooks. Update it on its host to 2026.6.1 or later first (docs: changelog), and see that they work again"
+            f"WAHA Core {version.get('version')} forgets sessions' configuration and starts none again: after its "
+            f"stop {', '.join(lost)} would be "
+            "STOPPED, without webhooks. Update it on its host to 2026.6.1 or later first (docs: changelog), and see "
+            "that they work again"
         )
 
 
@@ -209,7 +221,8 @@ def _keyless(at: ServiceInstance, working: Collection[str]) -> Iterator[str]:
     bare = [name for name in working if not {name, f"session-{name}"} & parts]
     if bare:
         yield (
-            f"{', '.join(bare)}: no key below {base_of(at.container)}, although it works: its number's owner would have to scan a code again. "
+            f"{', '.join(bare)}: no key below {base_of(at.container)}, although it works: its number's owner would "
+            "have to scan a code again. "
             f"Find where its keys lie ({BASE_VARIABLE}), and put that on a volume"
         )
 
@@ -234,7 +247,9 @@ def _started_lately(at: ServiceInstance) -> bool:
 
 
 def patience_s(at: ServiceInstance, sessions: int) -> float:
-    """Return how long so many sessions may need until all work: they are started one after the other, with the configured delay between."""
+    """Return how long so many sessions may need until all work: they are started one after the other, with the
+    configured delay between.
+    """
     delay = at.container.env.get(DELAY_VARIABLE) or ""
     return WORKING_DEADLINE_S + sessions * (EACH_S + (float(delay) if delay.isdigit() else 0.0))
 
@@ -256,7 +271,9 @@ class Seen:
         return [name for name, item in self.items.items() if item["status"] == WORKING and _number(item)]
 
     def problems(self, wanted: Collection[str], *, patient: bool) -> list[str]:
-        """Return what is wrong with those that must work; where nobody says which, all must that were not stopped on purpose."""
+        """Return what is wrong with those that must work; where nobody says which, all must that were not stopped on
+        purpose.
+        """
         names = wanted or [name for name, state in self.states.items() if patient or state != "STOPPED"]
         states = {name: self.states.get(name, "none") for name in names}
         wrong = [f"session {name}: {state}" for name, state in states.items() if state != WORKING]
@@ -268,7 +285,9 @@ class Seen:
 
 
 def _wait_until_settled(api: JsonApi, wanted: Collection[str], *, patient: bool) -> Seen:
-    """Return all sessions as soon as waiting can't change those that must work any more, at the latest when all had their turn."""
+    """Return all sessions as soon as waiting can't change those that must work any more, at the latest when all had
+    their turn.
+    """
     began, pause = time.monotonic(), 0.2
     while True:
         seen = Seen({str(item["name"]): item for item in api.get("/api/sessions", all="true")})
@@ -292,7 +311,9 @@ def _message_problem(api: JsonApi, session: str, number: str, nonce: str) -> str
 
 
 def _was_accepted(said: Any) -> bool:
-    """Return whether an answer names the message that was sent: WEBJS and GOWS in `id`, NOWEB in `key.id` (`session.noweb.core.ts`: sendText)."""
+    """Return whether an answer names the message that was sent: WEBJS and GOWS in `id`, NOWEB in `key.id`
+    (`session.noweb.core.ts`: sendText).
+    """
     if not isinstance(said, Mapping):
         return False
     inner = [said.get(name) for name in ("key", "_data")]

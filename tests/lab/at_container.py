@@ -1,4 +1,6 @@
-"""One container of a product on this machine's engine, asked as longshore asks a moved one: for damage that a moved one must not keep in its log."""
+"""One container of a product on this machine's engine, asked as longshore asks a moved one: for damage that a moved one
+must not keep in its log.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,22 @@ class Subject:
         raw = self.container.attrs
         address = next(network["IPAddress"] for network in raw["NetworkSettings"]["Networks"].values())
         facts = ContainerFacts(
-            host="this machine", id=raw["Id"], name=self.container.name, image_ref="", image_id=raw["Image"], state=raw["State"]["Status"],
-            exit_code=0, health="none", restart_policy="no", mounts=(), networks={}, published=(), labels={},
-            env=dict(line.split("=", 1) for line in raw["Config"]["Env"]), raw=raw,
-        )  # fmt: skip
+            host="this machine",
+            id=raw["Id"],
+            name=self.container.name,
+            image_ref="",
+            image_id=raw["Image"],
+            state=raw["State"]["Status"],
+            exit_code=0,
+            health="none",
+            restart_policy="no",
+            mounts=(),
+            networks={},
+            published=(),
+            labels={},
+            env=dict(line.split("=", 1) for line in raw["Config"]["Env"]),
+            raw=raw,
+        )
         return ServiceInstance(
             service=self.name, container=facts, endpoint=Endpoint(address, self.port), options=self.options,
             secrets={name: Secret(value) for name, value in self.secrets.items()}, files=self._files,

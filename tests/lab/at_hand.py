@@ -23,9 +23,20 @@ REPORTS: Final = ROOT / "reports" / "lab"
 SOURCE: Final = "wf005"
 TARGETS: Final = {"postgres": "wf002", "prometheus": "wf001", "redis": "wf001"}
 ALL_TARGETS: Final = {
-    "n8n": "wf001", "postgres": "wf002", "keycloak": "wf002", "grafana": "wf001", "prometheus": "wf001", "loki": "wf001", "redis": "wf001",
-    "minio": "wf001", "rabbitmq": "wf001", "caddy": "wf002", "waha": "wf002", "metabase": "wf002", "temporal": "wf001",
-}  # fmt: skip
+    "n8n": "wf001",
+    "postgres": "wf002",
+    "keycloak": "wf002",
+    "grafana": "wf001",
+    "prometheus": "wf001",
+    "loki": "wf001",
+    "redis": "wf001",
+    "minio": "wf001",
+    "rabbitmq": "wf001",
+    "caddy": "wf002",
+    "waha": "wf002",
+    "metabase": "wf002",
+    "temporal": "wf001",
+}
 HOSTS: Final = (SOURCE, "wf001", "wf002")
 PREPARED: Final = "prepared"
 PREPARED_BY: Final = STATE / "kept" / PREPARED / "commit"
@@ -47,7 +58,9 @@ class Ran:
 
 
 def run_command(*argv: str, timeout_s: float = PHASE_DEADLINE_S) -> Ran:
-    """Run `python -m commands …` as a person would, and return how it ended; the lab's people have done what validate asks of people."""
+    """Run `python -m commands …` as a person would, and return how it ended; the lab's people have done what validate
+    asks of people.
+    """
     if argv[0] == "validate":
         attest()
     before = set(REPORTS.glob("2*")) if REPORTS.exists() else set()
@@ -77,12 +90,15 @@ def run_phase(phase: str, *flags: str, timeout_s: float = PHASE_DEADLINE_S) -> R
 
 
 def preflight_and_approve(*flags: str) -> Ran:
-    """Run preflight, let both throwaway people of the lab sign what it saw, and return the preflight; raises RuntimeError."""
+    """Run preflight, let both throwaway people of the lab sign what it saw, and return the preflight; raises
+    RuntimeError.
+    """
     preflight = run_phase("preflight", *flags)
     approve = run_command("approve", "--lab", *flags)
     if preflight.code or approve.code:
         raise RuntimeError(
-            f"preflight: exit {preflight.code}, approve: exit {approve.code}\n{preflight.output[-3000:]}\n{approve.output[-1000:]}"
+            f"preflight: exit {preflight.code}, approve: exit "
+            f"{approve.code}\n{preflight.output[-3000:]}\n{approve.output[-1000:]}"
         )
     return preflight
 
@@ -179,7 +195,8 @@ def leftovers(host: str) -> dict[str, list[str]]:
     """Return what a move could leave on a host, apart from containers: volumes, networks, keys, directories."""
     script = (
         "docker volume ls -q | sort; echo --; docker network ls --format '{{.Name}} {{.ID}}' | sort; echo --; "
-        "cat /root/.ssh/authorized_keys 2>/dev/null; echo --; ls -d /run/longshore-* /var/lib/longshore* 2>/dev/null; echo --; "
+        "cat /root/.ssh/authorized_keys 2>/dev/null; echo --; ls -d /run/longshore-* /var/lib/longshore* 2>/dev/null; "
+        "echo --; "
         "docker images -q --no-trunc | sort -u; echo --; ls -A /srv"
     )
     parts = on_host(host, "sh", "-c", script).split("--\n")
@@ -193,7 +210,9 @@ def leftovers(host: str) -> dict[str, list[str]]:
 
 
 def snapshot(*hosts: str) -> dict[str, Any]:
-    """Return what is on the hosts as it must stay when nothing is changed: containers with all their settings and starts."""
+    """Return what is on the hosts as it must stay when nothing is changed: containers with all their settings and
+    starts.
+    """
     return {
         host: {"containers": {name: _steady(raw) for name, raw in containers(host).items()}, **leftovers(host)}
         for host in hosts or HOSTS

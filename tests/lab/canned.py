@@ -1,4 +1,5 @@
-"""Many hosts out of two containers: sshd with a canned `docker` beside it. ssh and our side are real, the engine is not.
+"""Many hosts out of two containers: sshd with a canned `docker` beside it. ssh and our side are real, the engine is
+not.
 
 The hosts differ by name alone; one of them has a container of its own, which a test may pause: that host is dead then.
 """
@@ -40,7 +41,9 @@ SERVE: Final = f"rm -f {LAB_MARKER}\n{SERVE_SSH % MACHINE}"
 
 @dataclass(frozen=True)
 class Canned:
-    """A working directory with inventory, plan, environment and ssh configuration of such hosts; `container` is the mortal one's."""
+    """A working directory with inventory, plan, environment and ssh configuration of such hosts; `container` is the
+    mortal one's.
+    """
 
     folder: Path
     hosts: tuple[str, ...]

@@ -20,7 +20,9 @@ LONG_S = 1800.0
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Everything that was run and seen: phases by name, snapshots around the dry run, specifications before the move."""
+    """Everything that was run and seen: phases by name, snapshots around the dry run, specifications before
+    the move.
+    """
 
     prepare: Ran
     preflight: Ran
@@ -111,7 +113,9 @@ def _rehearse(choice: str, services: tuple[str, ...]) -> Rehearsal:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ask everything about the one rehearsal while it stands, and about that of all services at the end: the other tests want another lab."""
+    """Ask everything about the one rehearsal while it stands, and about that of all services at the end: the other
+    tests want another lab.
+    """
     items.sort(key=lambda item: _turn(getattr(item, "fixturenames", ())))
 
 

@@ -1,4 +1,6 @@
-"""Commands that are watched through the journal and killed, frozen or left alone at a chosen record; and what must be left then."""
+"""Commands that are watched through the journal and killed, frozen or left alone at a chosen record; and what must be
+left then.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,8 @@ def run_until(
 def run_through(
     wanted: Callable[[Seen], bool], deed: Callable[[], None], *argv: str, frozen: bool, deadline_s: float = DEADLINE_S
 ) -> Ended:
-    """Run a command to its end, with a deed done at the first record that is wanted; meanwhile it is frozen, or goes on.
+    """Run a command to its end, with a deed done at the first record that is wanted; meanwhile it is frozen, or goes
+    on.
 
     `killed_at` is that record, None when it never came.
     """
@@ -116,7 +119,9 @@ def run_through(
 def _watch(
     child: subprocess.Popen[str], wanted: Callable[[Seen], bool], last: int, deadline_s: float
 ) -> Iterator[Seen]:
-    """Yield each record after `last` that is wanted, as soon as it is there, until the command ends; one that does not is killed."""
+    """Yield each record after `last` that is wanted, as soon as it is there, until the command ends; one that does not
+    is killed.
+    """
     deadline = time.monotonic() + deadline_s
     while child.poll() is None:
         new = records_after(last)
@@ -131,7 +136,9 @@ def _watch(
 
 
 def leftovers() -> list[str]:
-    """Return what no finished migration may leave on a host or here: helpers, keys, locks, half made things, connections."""
+    """Return what no finished migration may leave on a host or here: helpers, keys, locks, half made things,
+    connections.
+    """
     found = []
     script = (
         "docker ps -a --format '{{.Names}} {{.Label \"longshore.role\"}}' --filter label=longshore.role; echo --; "
@@ -174,10 +181,11 @@ def _runs(host: str, service: str) -> bool:
 
 
 def lost_writes(first: dict[str, Any], last: dict[str, Any] | None = None) -> list[str]:
-    """Return which of the application's acknowledged writes are stored nowhere: from `first` to `last` (by default: to now).
+    """Return which of the application's acknowledged writes are stored nowhere: from `first` to `last` (by default: to
+    now).
 
-    The services are asked where they are now. The application repeats what was not acknowledged, so a number that is there
-    twice is its own doing; Postgres keeps each number once.
+    The services are asked where they are now. The application repeats what was not acknowledged, so a number that is
+    there twice is its own doing; Postgres keeps each number once.
     """
     at_hand.assert_data_flows()
     last = last or at_hand.orders("/state")

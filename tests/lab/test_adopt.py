@@ -1,4 +1,6 @@
-"""The operator's machine is lost in the middle of a move: another one takes over with what the hosts themselves kept."""
+"""The operator's machine is lost in the middle of a move: another one takes over with what the hosts
+themselves kept.
+"""
 
 from __future__ import annotations
 

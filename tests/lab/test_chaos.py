@@ -1,4 +1,6 @@
-"""The operator's process is killed with -9, over and over, in whole migrations: what was begun is finished, and nothing is lost."""
+"""The operator's process is killed with -9, over and over, in whole migrations: what was begun is finished, and nothing
+is lost.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ MOMENTS: Final = (
     ("outcome", "create-target", 0.0),
     ("intent", "commit", 0.3),
 )
-"""Kinds of moments for the short form: in the middle of a stop, of a copy, between two deeds, in the middle of the commit."""
+"""Kinds of moments for the short form: in the middle of a stop, of a copy, between two deeds, in the middle of the
+commit.
+"""
 
 pytestmark = pytest.mark.lab
 
@@ -33,7 +37,9 @@ def approved(raised_lab: None) -> dict[str, Any]:
 
 
 def _assert_as_undisturbed(last: Ended, acknowledged: dict[str, Any], services: tuple[str, ...]) -> None:
-    """Assert what an undisturbed run leaves: services on targets, fingerprints equal, nothing lost, no leftovers, whole chains."""
+    """Assert what an undisturbed run leaves: services on targets, fingerprints equal, nothing lost, no leftovers, whole
+    chains.
+    """
     assert last.code == 0, last.output[-4000:]
     assert {service: killing.both_sides(service) for service in services} == dict.fromkeys(services, (False, True))
     validate = at_hand.run_phase("validate", *(word for service in services for word in ("--service", service)))
@@ -44,7 +50,9 @@ def _assert_as_undisturbed(last: Ended, acknowledged: dict[str, Any], services: 
 
 
 def test_killed_at_each_kind_of_moment(approved: dict[str, Any]) -> None:
-    """Killed in a stop, in a copy, between two deeds and in the commit of one move: the fifth start ends it as if nothing had been."""
+    """Killed in a stop, in a copy, between two deeds and in the commit of one move: the fifth start ends it as if
+    nothing had been.
+    """
     flags = ("--service", "redis")
     for kind, key, delay_s in MOMENTS:
         ended = killing.run_until(
@@ -57,7 +65,8 @@ def test_killed_at_each_kind_of_moment(approved: dict[str, Any]) -> None:
 
 @pytest.mark.full
 def test_killed_at_every_step_boundary(approved: dict[str, Any]) -> None:
-    """A whole migration of all services, killed after each single outcome: at least 40 kills, and the same end as without.
+    """A whole migration of all services, killed after each single outcome: at least 40 kills, and the same end as
+    without.
 
     A question is asked again by the next start, so its boundary is met once more; it is killed there once.
     """

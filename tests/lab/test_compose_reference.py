@@ -1,4 +1,6 @@
-"""The recorded answers are those of a real `docker compose config`, which a throwaway host of the lab's image gives again."""
+"""The recorded answers are those of a real `docker compose config`, which a throwaway host of the lab's image gives
+again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the key of a copy can do on the target, tried by a source that is somebody else's: write below its places, and nothing else."""
+"""What the key of a copy can do on the target, tried by a source that is somebody else's: write below its places, and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,10 @@ VOLUME: Final = "closed_data"
 BESIDE: Final = "/srv/closed-etc"
 LABEL: Final = "lab/closed/1"
 EVERY_KIND: Final = (
-    "import os, socket; os.chdir('/data'); open('file', 'w').write('kept'); os.mkfifo('pipe'); os.mknod('device', 0o20600, os.makedev(1, 3)); "
-    "socket.socket(socket.AF_UNIX).bind('socket'); os.symlink('/tmp', 'out'); os.symlink('file', 'within'); os.chown('file', 999, 998); "
+    "import os, socket; os.chdir('/data'); open('file', 'w').write('kept'); os.mkfifo('pipe'); os.mknod('device', "
+    "0o20600, os.makedev(1, 3)); "
+    "socket.socket(socket.AF_UNIX).bind('socket'); os.symlink('/tmp', 'out'); os.symlink('file', 'within'); "
+    "os.chown('file', 999, 998); "
     "os.setxattr('file', 'user.longshore', b'x'); os.chmod('file', 0o4750); "
 )
 OWN_ATTRIBUTE: Final = "os.setxattr('file', 'trusted.longshore', b'x')"
@@ -121,7 +125,9 @@ def in_the_end(copying: CopyVolumes, *argv: str) -> str:
     ],
 )
 def test_a_push_to_another_path_fails(copying: CopyVolumes, to: str) -> None:
-    """Absolute, by .., through a link that was sent before: nothing lands outside of the places, in the end or on the host."""
+    """Absolute, by .., through a link that was sent before: nothing lands outside of the places, in the end or on the
+    host.
+    """
     copying.copying("copy").copy(live=False)
 
     assert push(copying, to) != 0
@@ -167,9 +173,14 @@ def test_no_other_command_runs(copying: CopyVolumes, command: str) -> None:
 
 
 def test_what_receives_has_no_right_that_a_copy_does_not_need(copying: CopyVolumes) -> None:
-    """Its capabilities are those of the list, for ever; what was sent can't be run, and a device that was sent can't be opened."""
+    """Its capabilities are those of the list, for ever; what was sent can't be run, and a device that was sent can't be
+    opened.
+    """
     channel = copying.ends.channel
-    slow = f"head -c 20000000 /dev/urandom > /tmp/large; rsync --bwlimit=500 -e {shlex.quote(shell_line(channel.ssh()))} /tmp/large "
+    slow = (
+        "head -c 20000000 /dev/urandom > /tmp/large; rsync --bwlimit=500 -e "
+        f"{shlex.quote(shell_line(channel.ssh()))} /tmp/large "
+    )
     slow += f"{channel.destination()}:/data/1/"
     copying.copying("copy").copy(live=False)
     at_hand.on_host(SOURCE, "docker", "exec", "--detach", copying.ends.name, "sh", "-c", slow)

@@ -1,4 +1,6 @@
-"""The new host dies after a move: its service goes back only when a person says so, and is stopped there when it rises."""
+"""The new host dies after a move: its service goes back only when a person says so, and is stopped there
+when it rises.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.full]
 def test_a_service_comes_back_from_a_dead_host(prepared_lab: None) -> None:
     """Refused while the host answers and while its writes are not given up; then it serves from its old host again.
 
-    The host rises with the service running, since it restarts by itself: the next run stops it there before anything else.
+    The host rises with the service running, since it restarts by itself: the next run stops it there before anything
+    else.
     """
     flags = ("--service", SERVICE)
     at_hand.preflight_and_approve(*flags)

@@ -1,4 +1,6 @@
-"""The restore drill on real hosts: a good backup passes, each kind of damaged one is found, and nothing is left behind."""
+"""The restore drill on real hosts: a good backup passes, each kind of damaged one is found, and nothing is
+left behind.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from engine.config.environment import load_environment
 from engine.contracts.action import Note
 from engine.run.options import Options
 from engine.verdict import Judgement, Verdict
-from phases.session.session import open_session
+from phases.session.opening import open_session
 from tests.lab import at_hand, killing
 from tests.lab.at_hand import ROOT, STATE, TARGETS
 
@@ -28,7 +30,8 @@ CONFIGURATION: Final = "bind /srv/redis/redis.conf"
 PREPARE: Final = ("prepare", "--apply", "--service")
 LEFT: Final = """
 docker ps -aq --filter label=longshore.role=drill; docker volume ls -q --filter label=longshore.role=drill
-docker network ls -q --filter label=longshore.role=drill; ls -d /run/longshore-* 2>/dev/null; grep drill /root/.ssh/authorized_keys; true
+docker network ls -q --filter label=longshore.role=drill; ls -d /run/longshore-* 2>/dev/null;
+  grep drill /root/.ssh/authorized_keys; true
 """
 
 pytestmark = pytest.mark.lab
@@ -89,7 +92,10 @@ def pack_of(item: BackupObject) -> str:
     return f"/repository/data/{found[1][:2]}/{found[1]}"
 
 
-FLIP: Final = "python3 -c \"import sys; f = open(sys.argv[1], 'r+b'); f.seek(100); b = f.read(1)[0]; f.seek(100); f.write(bytes([b ^ 1]))\" {pack}"
+FLIP: Final = (
+    "python3 -c \"import sys; f = open(sys.argv[1], 'r+b'); f.seek(100); b = f.read(1)[0]; f.seek(100); "
+    'f.write(bytes([b ^ 1]))" {pack}'
+)
 
 
 @contextmanager
@@ -158,7 +164,9 @@ def test_garbage_with_a_right_checksum_is_not_restored(prepared: at_hand.Ran) ->
 
 
 def test_a_flipped_bit_passes_restic_check_and_not_the_drill(prepared: at_hand.Ran) -> None:
-    """Unchanged data comes from the damaged piece again: the backup is taken, the drill refuses it, and preflight too."""
+    """Unchanged data comes from the damaged piece again: the backup is taken, the drill refuses it, and
+    preflight too.
+    """
     with drill_of(SERVICE) as action:
         configuration = next(item for item in action.taken() if item.name == CONFIGURATION)
     with damaged(FLIP.format(pack=pack_of(configuration)) + "; restic check --quiet"):

@@ -41,7 +41,9 @@ pytestmark = pytest.mark.lab
 
 @dataclass(frozen=True)
 class Fault:
-    """What preflight has to say about a fault: one row's key, its verdict and words; the hosts one can still look at."""
+    """What preflight has to say about a fault: one row's key, its verdict and words; the hosts one can
+    still look at.
+    """
 
     service: str | None
     key: str
@@ -93,7 +95,9 @@ def _rows(ran: Ran, fault: Fault) -> list[str]:
 
 @pytest.mark.parametrize("name", ["port-taken", "docker-stopped", "docker-down", "disk-full"])
 def test_preflight_says_so_and_migrate_refuses(prepared_lab: None, name: str) -> None:
-    """Preflight names the host and the trouble and is not 0; migrate --apply is then refused; nothing is changed by either."""
+    """Preflight names the host and the trouble and is not 0; migrate --apply is then refused; nothing is changed by
+    either.
+    """
     fault = FAULTS[name]
     before = at_hand.snapshot(*fault.seen)
     with _broken(name):
@@ -112,7 +116,9 @@ def test_preflight_says_so_and_migrate_refuses(prepared_lab: None, name: str) ->
 
 
 def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(prepared_lab: None) -> None:
-    """With one host down, each row about it is UNKNOWN and names it; every other row is judged; none is left out; nothing is done."""
+    """With one host down, each row about it is UNKNOWN and names it; every other row is judged; none is left out;
+    nothing is done.
+    """
     fault = FAULTS["host-stopped"]
     before = at_hand.snapshot(*fault.seen)
     with _broken("host-stopped"):
@@ -141,7 +147,9 @@ def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(prepared_lab: 
 
 @pytest.mark.parametrize(("name", "code", "word"), [("port-taken", 1, "5432"), ("disk-full", 1, "MiB free")])
 def test_fault_after_a_good_preflight_is_undone(prepared_lab: None, name: str, code: int, word: str) -> None:
-    """A fault that comes after preflight stops the move; the source serves as before and nothing is left on the target."""
+    """A fault that comes after preflight stops the move; the source serves as before and nothing is left on
+    the target.
+    """
     at_hand.preflight_and_approve("--service", "postgres")
     before, first = _settings(), at_hand.orders("/state")["postgres_acked"]
     with _broken(name):

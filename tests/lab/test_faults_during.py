@@ -1,4 +1,6 @@
-"""A fault in the middle of a move: undone with the source proven, or told with the commands left; never on both sides or on neither unannounced."""
+"""A fault in the middle of a move: undone with the source proven, or told with the commands left; never on both sides
+or on neither unannounced.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,9 @@ def _ends_well(name: str, key: str) -> None:
 
 
 def _goes_on_after_commit(ending: Ending) -> None:
-    """Assert that a move which a fault stopped after its commit serves on its target, ends by the command that was told, and can go back."""
+    """Assert that a move which a fault stopped after its commit serves on its target, ends by the command that was
+    told, and can go back.
+    """
     assert killing.both_sides(SERVICE) == (False, True)
     assert f"Retry: nox -s migrate -- --service {SERVICE} --apply" in ending.output
     for words in (("migrate", "--apply", *FLAGS), ("rollback", SERVICE, "--apply")):
@@ -123,7 +127,9 @@ def _goes_on_after_commit(ending: Ending) -> None:
 
 
 def _went_through(name: str, ending: Ending) -> None:
-    """Assert that a move which its fault did not stop (a host that is back takes its next deed) is a good one, and take the hosts back."""
+    """Assert that a move which its fault did not stop (a host that is back takes its next deed) is a good one, and take
+    the hosts back.
+    """
     assert killing.both_sides(SERVICE) == (False, True)
     at_hand.assert_data_flows(60.0)
     if name != "source-rebooted":

@@ -51,7 +51,9 @@ def test_a_firewall_is_named_with_its_rule(prepared_lab: None, verdict: str, wor
 
 
 def test_a_path_that_swallows_large_packets_is_named(prepared_lab: None) -> None:
-    """Small packets pass, large ones vanish without a word: a connection would open and hang with the first full packet."""
+    """Small packets pass, large ones vanish without a word: a connection would open and hang with the first full
+    packet.
+    """
     rule = "INPUT -p icmp -m length --length 1400:65535 -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         body = _row("network-open", SOURCE)
@@ -60,7 +62,9 @@ def test_a_path_that_swallows_large_packets_is_named(prepared_lab: None) -> None
 
 
 def test_dockers_own_path_is_tried_by_prepare(prepared_lab: None) -> None:
-    """A rule in DOCKER-USER does not touch an empty port: only a listener that is published as the service will be shows it."""
+    """A rule in DOCKER-USER does not touch an empty port: only a listener that is published as the service will be
+    shows it.
+    """
     rule = f"DOCKER-USER -p tcp -m conntrack --ctorigdstport {PORT} --ctdir ORIGINAL -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         ran = at_hand.run_phase("prepare", "--apply")

@@ -108,7 +108,9 @@ REASONS: Final = {
 
 
 def test_each_gate_refuses_for_its_reason_and_nothing_is_touched(prepared_lab: None, tmp_path: Path) -> None:
-    """Plan edited, window over, an approval missing, by an unlisted key or replayed, preflight too old: exit 3, hosts as before."""
+    """Plan edited, window over, an approval missing, by an unlisted key or replayed, preflight too old: exit 3, hosts
+    as before.
+    """
     other = _plan(tmp_path / "other", title="Another migration")
     at_hand.preflight_and_approve(*ONLY, "--plan", other)
     shutil.copytree(APPROVALS, tmp_path / "others")

@@ -1,4 +1,6 @@
-"""The journal on PostgreSQL: the same facts as on SQLite, and what only a server can do: go away, come back, be shared."""
+"""The journal on PostgreSQL: the same facts as on SQLite, and what only a server can do: go away, come
+back, be shared.
+"""
 
 # ruff: noqa: F811 (the imported tests ask for this module's own place)
 
@@ -55,7 +57,8 @@ from pathlib import Path
 from engine.journal.journal import Journal
 from engine.journal.location import place_of
 from engine.redaction.redactor import Redactor, Secret
-run = Journal.open(place_of("lab", Secret(os.environ["LONGSHORE_STATE"])), redactor=Redactor()).start_run(command="write")
+place = place_of("lab", Secret(os.environ["LONGSHORE_STATE"]))
+run = Journal.open(place, redactor=Redactor()).start_run(command="write")
 print(run.id, flush=True)
 for number in range(100_000):
     run.record("result", key=str(number), body={"text": "x" * 2000})

@@ -1,7 +1,8 @@
-"""Killed at each record of the deeds that decide where a service is, then gone on with or taken back while an engine sleeps.
+"""Killed at each record of the deeds that decide where a service is, then gone on with or taken back while an engine
+sleeps.
 
-A client writes numbers through the service's name and port all the time and tells which were acknowledged: none may be lost,
-and the service never runs on both sides.
+A client writes numbers through the service's name and port all the time and tells which were acknowledged: none may be
+lost, and the service never runs on both sides.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ RECORDS: Final[dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One kill, after record `number` of a step, and what follows it while the engine of `asleep` does not answer for a while."""
+    """One kill, after record `number` of a step, and what follows it while the engine of `asleep` does not answer for a
+    while.
+    """
 
     step: str
     number: int
@@ -69,7 +72,9 @@ class Case:
 
 
 def _cases() -> Iterator[Case]:
-    """Yield every kill with both ways on, each way with another engine asleep. A killed rollback only goes on: once with either engine asleep."""
+    """Yield every kill with both ways on, each way with another engine asleep. A killed rollback only goes on: once
+    with either engine asleep.
+    """
     boundaries = [(step, number) for step, kinds in RECORDS.items() for number in range(len(kinds))]
     for turn, (step, number) in enumerate(boundaries):
         asleep = (SOURCE, TARGET) if turn % 2 else (TARGET, SOURCE)
@@ -79,7 +84,9 @@ def _cases() -> Iterator[Case]:
 
 
 def _paired(cases: list[Case]) -> list[Case]:
-    """Return them so that a move which is gone on with is the one that is taken back next: it need not be made twice."""
+    """Return them so that a move which is gone on with is the one that is taken back next: it need not be
+    made twice.
+    """
     forth = [case for case in cases if case.ends == ON_TARGET]
     back = [case for case in cases if case.step != "commit"]
     back = [*back[::2], *back[1::2]]  # each boundary once before any is met again
@@ -218,7 +225,9 @@ def _kill(case: Case) -> None:
 
 
 def _refuse_to_turn_round(case: Case) -> None:
-    """See that a rollback that was killed is finished before anything moves again, whatever the operator says; its last record ends it."""
+    """See that a rollback that was killed is finished before anything moves again, whatever the operator says; its last
+    record ends it.
+    """
     states = [
         seen.body["state"] for seen in killing.records_after(0) if (seen.kind, seen.service) == ("move_state", SERVICE)
     ]
@@ -252,7 +261,9 @@ def _go_on(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nothing_is_lost_and_nobody_writes_twice(approved: None, tmp_path: Path, case: Case) -> None:
-    """Killed there, one command ends it: on the right side, with every acknowledged write, and never with both sides running."""
+    """Killed there, one command ends it: on the right side, with every acknowledged write, and never with both sides
+    running.
+    """
     _put(ON_SOURCE if case.step == "commit" else ON_TARGET)
     _start_writer()
     with never_on_both(tmp_path):

@@ -1,4 +1,6 @@
-"""Messages really arrive over HTTP; an address that is dead or hangs costs a run nothing and is shown nowhere. Loopback only, no lab host."""
+"""Messages really arrive over HTTP; an address that is dead or hangs costs a run nothing and is shown nowhere. Loopback
+only, no lab host.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ def test_a_dead_address_and_one_that_hangs_cost_nothing_and_are_not_shown(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The good one gets all; the others are counted; no address on the screen, in a log or in the journal; the end comes soon."""
+    """The good one gets all; the others are counted; no address on the screen, in a log or in the journal; the end
+    comes soon.
+    """
     caplog.set_level(logging.WARNING)
     with socket.create_server(("127.0.0.1", 0)) as deaf, socket.create_server(("127.0.0.1", 0)) as closed:
         dead = closed.getsockname()[1]

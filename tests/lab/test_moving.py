@@ -1,4 +1,6 @@
-"""Copies between real hosts under trouble: cut connections, a disk that fills up, a killed run's leftovers, writers that go on."""
+"""Copies between real hosts under trouble: cut connections, a disk that fills up, a killed run's leftovers, writers
+that go on.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def fleet() -> Iterator[Fleet]:
 
 @contextmanager
 def volume(fleet: Fleet, size_mb: int) -> Iterator[CopyVolumes]:
-    """Make a volume of random data on the source, and yield its copy to the target; everything is removed afterwards."""
+    """Make a volume of random data on the source, and yield its copy to the target; everything is removed
+    afterwards.
+    """
     identity = load_environment(ROOT / "environments" / "lab.yaml").hosts[TARGET]
     make = f"head -c {size_mb * MEGABYTE // 4 * 3} /dev/urandom > /data/large; mkdir /data/more; "
     make += "split -b 100k -a 4 /data/large /data/more/; rm -f /data/more/*[e-z]"
@@ -87,7 +91,9 @@ def assert_nothing_left(fleet: Fleet, copying: CopyVolumes) -> None:
 
 
 def test_passes_end_with_equal_sides_and_leave_nothing_else(fleet: Fleet) -> None:
-    """Copied while it may change, changed, copied to its end: equal; what the last pass sends is the change, not the data."""
+    """Copied while it may change, changed, copied to its end: equal; what the last pass sends is the change, not the
+    data.
+    """
     with volume(fleet, 40) as copying:
         note: Note = {}
         live = Precopy(copying, 1.0)
@@ -138,7 +144,9 @@ def _processes(copying: CopyVolumes, host: str) -> str:
 
 
 def test_a_target_that_fills_up_in_the_middle_stops_the_copy(fleet: Fleet) -> None:
-    """It fitted when it began; then something else filled the disk: the message says how much is missing, and the undo leaves nothing."""
+    """It fitted when it began; then something else filled the disk: the message says how much is missing, and the undo
+    leaves nothing.
+    """
     disk = "/var/lib/docker/volumes"
     with volume(fleet, 60) as copying:
         at_hand.on_host(TARGET, "mount", "-t", "tmpfs", "-o", "size=80m", "filling", disk)

@@ -1,4 +1,6 @@
-"""Several operators at the same hosts, and one who presses Ctrl-C: the second is refused, a third takes over, the first changes nothing any more."""
+"""Several operators at the same hosts, and one who presses Ctrl-C: the second is refused, a third takes over, the first
+changes nothing any more.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def _wait_for_record(child: subprocess.Popen[str], kind: str, key: str, after: i
 
 
 def test_second_is_refused_third_takes_over_first_changes_nothing(approved: dict[str, Any], elsewhere: Path) -> None:
-    """A suspended run keeps others out by name; whoever breaks its lock with a reason finishes the move; woken, it only says so."""
+    """A suspended run keeps others out by name; whoever breaks its lock with a reason finishes the move; woken, it only
+    says so.
+    """
     last = at_hand.last_seq()
     first = killing.start("migrate", *FLAGS)
     try:
@@ -114,7 +118,9 @@ def test_second_is_refused_third_takes_over_first_changes_nothing(approved: dict
 
 
 def test_ctrl_c_in_a_copy_undoes_the_move(approved: dict[str, Any]) -> None:
-    """Ctrl-C in the terminal reaches nox and all below it: the move is undone to its end, the service serves, evidence and commands are told."""
+    """Ctrl-C in the terminal reaches nox and all below it: the move is undone to its end, the service serves, evidence
+    and commands are told.
+    """
     last = at_hand.last_seq()
     words = [sys.executable, "-m", "nox", "-s", "migrate", "--", *FLAGS]
     child = subprocess.Popen(

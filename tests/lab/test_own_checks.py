@@ -1,4 +1,6 @@
-"""A project's own checks on real hosts: one passes, one warns, one fails; all are in the page, and the failed one closes the gate."""
+"""A project's own checks on real hosts: one passes, one warns, one fails; all are in the page, and the failed one
+closes the gate.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def own_checks() -> Iterator[Path]:
 
 
 def test_own_checks_pass_warn_and_fail(prepared_lab: None, own_checks: Path) -> None:
-    """The run fails for the blocker alone; page and journal show all three; migrate is refused until the host is right."""
+    """The run fails for the blocker alone; page and journal show all three; migrate is refused until the
+    host is right.
+    """
     before = at_hand.snapshot(*at_hand.HOSTS)
 
     failed = at_hand.run_phase("preflight", *ONLY)

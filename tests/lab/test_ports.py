@@ -1,4 +1,6 @@
-"""A lab with three port conflicts: the remap plan is the smallest, migrate applies it, and every consumer that it lists works."""
+"""A lab with three port conflicts: the remap plan is the smallest, migrate applies it, and every consumer that it lists
+works.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +114,9 @@ def write(host: str, path: str, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def night(fresh_lab: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    """Make three conflicts, see preflight refuse, write the remaps into a copy of the plan, and go through the whole night with it."""
+    """Make three conflicts, see preflight refuse, write the remaps into a copy of the plan, and go through the whole
+    night with it.
+    """
     plan = tmp_path_factory.mktemp("plan") / "migration_plan.json"
     shutil.copy(ROOT / "migration_plan.json", plan)
     holders = make_conflicts()
@@ -141,7 +145,9 @@ def test_three_conflicts_are_found_with_their_holders(night: Night) -> None:
 
 
 def test_preflight_refuses_and_says_the_way_out(night: Night) -> None:
-    """Each of the three services FAILED at its own row, with the remap that is proposed; the scan is in the evidence."""
+    """Each of the three services FAILED at its own row, with the remap that is proposed; the scan is in the
+    evidence.
+    """
     assert night.refused.code == 1
     for service, ports in REMAPS.items():
         body = at_hand.row(night.refused, service, "ports-after-all-moves")
@@ -183,7 +189,9 @@ def test_the_service_is_published_under_the_new_port(night: Night, service: str)
 
 
 def test_every_listed_consumer_works(night: Night) -> None:
-    """The application that is linked goes on writing; each setting's old words still answer, and its new words do too."""
+    """The application that is linked goes on writing; each setting's old words still answer, and its new
+    words do too.
+    """
     consumers = night.before["consumers"]
 
     assert {one["role"] for one in consumers} == {"link", "setting"}

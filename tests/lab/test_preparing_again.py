@@ -75,7 +75,9 @@ def assert_nothing_left(lines: list[str]) -> None:
 
 
 def test_prepare_passes_each_time_under_load(with_admins: list[str]) -> None:
-    """Ten ordinary runs in a row, all services side by side: the keys that they open and close on one host do not meet."""
+    """Ten ordinary runs in a row, all services side by side: the keys that they open and close on one host
+    do not meet.
+    """
     with load():
         for number in range(TIMES):
             ran = at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S)

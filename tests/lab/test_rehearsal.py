@@ -42,7 +42,9 @@ def _folder(rehearsal: Rehearsal, phase: str) -> Path:
 
 @phases
 def test_phase_passes(rehearsal: Rehearsal, phase: str) -> None:
-    """Each phase of a rehearsal ends with exit status 0 and no row that is not PASSED, but for warnings that a lab can't answer."""
+    """Each phase of a rehearsal ends with exit status 0 and no row that is not PASSED, but for warnings that a lab
+    can't answer.
+    """
     ran = rehearsal.phases[phase]
     assert ran.code == 0, ran.output[-4000:]
     bad = [
@@ -206,7 +208,9 @@ def test_second_apply_changes_nothing(rehearsal: Rehearsal) -> None:
 
 
 def secrets_of_the_lab() -> dict[str, bytes]:
-    """Return every secret of the lab by its name: passwords of the services, of the backup, the operator's private key."""
+    """Return every secret of the lab by its name: passwords of the services, of the backup, the operator's
+    private key.
+    """
     found = {
         f"{file.name}: {name}": value.encode()
         for file in KEPT.glob("golden-*.json")
@@ -235,7 +239,9 @@ def test_no_secret_is_written_anywhere(rehearsal: Rehearsal) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_is_left_behind(rehearsal: Rehearsal, host: str) -> None:
-    """No temporary key and no helper container stays on a host; what stays is labelled and is a relay or the service."""
+    """No temporary key and no helper container stays on a host; what stays is labelled and is a relay or
+    the service.
+    """
     before = rehearsal.before_dry_run[host]
     assert at_hand.leftovers(host)["keys"] == before["keys"]
     ours = {

@@ -1,4 +1,6 @@
-"""Relays on four real hosts: services moved and rolled back one by one in every order, and nothing crosses in clear text."""
+"""Relays on four real hosts: services moved and rolled back one by one in every order, and nothing crosses in clear
+text.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +51,18 @@ def relays(host: str) -> dict[str, dict[str, Any]]:
 
 
 def wanted(moved: set[str]) -> dict[tuple[str, str], int]:
-    """Return by host and end how many relays must be there: one for the name and port that each service left, one for what prometheus scrapes."""
+    """Return by host and end how many relays must be there: one for the name and port that each service left, one for
+    what prometheus scrapes.
+    """
     ends = [end for service in moved for end in ((SOURCE, "near"), (TARGETS[service], "far"))]
     ends += [(TARGETS["prometheus"], "near"), (SOURCE, "far")] if "prometheus" in moved else []
     return dict(Counter(ends))
 
 
 def assert_relays_are_right(moved: set[str]) -> None:
-    """Assert that each host has the relays of what has moved, all running, and each end demands what the other shows; and the application works."""
+    """Assert that each host has the relays of what has moved, all running, and each end demands what the other shows;
+    and the application works.
+    """
     seen: Counter[tuple[str, str]] = Counter()
     keys: dict[str, list[str]] = {}
     for host in ALL_HOSTS:
@@ -83,7 +89,9 @@ def assert_relays_are_right(moved: set[str]) -> None:
 def test_moved_and_rolled_back_one_by_one_relays_are_right_on_all_hosts(
     four_hosts: None, order: tuple[str, ...]
 ) -> None:
-    """Each command that status prints is given for one service alone; after each, all four hosts have exactly the relays that are needed."""
+    """Each command that status prints is given for one service alone; after each, all four hosts have exactly the
+    relays that are needed.
+    """
     at_hand.preflight_and_approve()
     moved: set[str] = set()
     for service in order:
@@ -131,7 +139,9 @@ def sniff(frames: list[bytes], ending: threading.Event) -> None:
 
 
 def test_no_clear_text_crosses_between_hosts(moved_redis: None) -> None:
-    """What a client says to the old host in clear text is not to be read on its way to the new one; the listener hears that it would be."""
+    """What a client says to the old host in clear text is not to be read on its way to the new one; the listener hears
+    that it would be.
+    """
     frames: list[bytes] = []
     ending = threading.Event()
     listener = threading.Thread(target=sniff, args=(frames, ending))
@@ -163,11 +173,14 @@ def test_no_clear_text_crosses_between_hosts(moved_redis: None) -> None:
     ids=["plain", "no key", "another key", "another host"],
 )
 def test_who_has_not_the_key_is_refused(moved_redis: None, host: str, words: str) -> None:
-    """Neither clear text, nor TLS without a key, nor with another one, nor from another host gets one byte of an answer."""
+    """Neither clear text, nor TLS without a key, nor with another one, nor from another host gets one byte of an
+    answer.
+    """
     target = TARGETS["redis"]
     there = f"{at_hand.address(target)}:{far_port(target)}"
     script = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /tmp/k.pem -out /tmp/c.pem -subj /CN=near 2>/dev/null; "
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /tmp/k.pem -out /tmp/c.pem "
+        "-subj /CN=near 2>/dev/null; "
         f"printf 'PING\\r\\n' | timeout 5 socat -t 2 - {words.format(there=there)} 2>/dev/null | head -c 200; true"
     )
     answer = at_hand.on_host(host, "docker", "run", "--rm", "--network", "host", TOOLBOX, "sh", "-c", script)

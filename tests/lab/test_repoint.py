@@ -1,4 +1,6 @@
-"""Dependants use the new addresses themselves: killed in between and gone on with, without the relay, and put back exactly."""
+"""Dependants use the new addresses themselves: killed in between and gone on with, without the relay, and put back
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def environment(raw: dict[str, Any]) -> dict[str, str]:
 
 
 def test_killed_in_between_it_goes_on_and_the_relay_is_not_needed(moved: dict[str, Any]) -> None:
-    """The application is made anew with the new address, nothing acknowledged is lost, and it works with every relay of postgres stopped."""
+    """The application is made anew with the new address, nothing acknowledged is lost, and it works with every relay of
+    postgres stopped.
+    """
     first = at_hand.orders("/state")
     dry = at_hand.run_command("repoint", "postgres", "--lab")
     assert dry.code == 0, dry.output[-3000:]
@@ -87,7 +91,9 @@ def test_a_rollback_is_refused_until_it_is_put_back(moved: dict[str, Any]) -> No
 
 
 def test_a_file_is_rewritten_in_place_and_nothing_else_of_it(moved: dict[str, Any]) -> None:
-    """Prometheus scrapes the new address; owner, mode and inode of its file stay, and the evidence shows the one line."""
+    """Prometheus scrapes the new address; owner, mode and inode of its file stay, and the evidence shows
+    the one line.
+    """
     before, facts = (
         at_hand.on_host(MONITOR, "cat", CONFIG),
         at_hand.on_host(MONITOR, "stat", "-c", "%u %g %a %i", CONFIG),

@@ -20,7 +20,9 @@ def moved(prepared_lab: None) -> None:
 
 
 def test_dry_run_says_what_was_written_and_changes_nothing(moved: None) -> None:
-    """Without --apply it counts what was written since the cutover, says what becomes of it, and leaves every host as it is."""
+    """Without --apply it counts what was written since the cutover, says what becomes of it, and leaves every host as
+    it is.
+    """
     before = at_hand.snapshot(*HOSTS)
     ran = at_hand.run_phase("rollback", "--service", "postgres")
     assert ran.code == 0, ran.output[-3000:]
@@ -31,7 +33,9 @@ def test_dry_run_says_what_was_written_and_changes_nothing(moved: None) -> None:
 
 
 def test_data_comes_back_even_when_killed_in_between(moved: None) -> None:
-    """Killed while it brings the data back and started again, it ends: nothing lost, the old data set aside, the target left clean."""
+    """Killed while it brings the data back and started again, it ends: nothing lost, the old data set aside, the target
+    left clean.
+    """
     acknowledged = at_hand.orders("/state")
     argv = ("rollback", "postgres", "--lab", "--apply")
     killed = killing.run_until(lambda seen: (seen.kind, seen.key) == ("intent", "copy-back"), *argv, delay_s=0.5)
@@ -48,7 +52,9 @@ def test_data_comes_back_even_when_killed_in_between(moved: None) -> None:
 
 
 def test_writes_can_be_left_behind(moved: None) -> None:
-    """With --discard-target-writes the source is used as it was: what was written since is counted, kept on the target, and not there."""
+    """With --discard-target-writes the source is used as it was: what was written since is counted, kept on the target,
+    and not there.
+    """
     at_hand.redis_cli(TARGETS["redis"], "SET", "written:since", "1")
     ran = at_hand.run_command(
         "rollback", "redis", "--lab", "--discard-target-writes", "what was written may go", "--apply", timeout_s=600.0

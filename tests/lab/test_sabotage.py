@@ -47,7 +47,9 @@ def _found(ran: Ran, service: str, key: str) -> str:
 
 
 def _sealed(name: str) -> str:
-    """Return how records call a name of data; asked of a copy, since other connections of this process may hold the journal (test_secrets: _rows)."""
+    """Return how records call a name of data; asked of a copy, since other connections of this process may hold the
+    journal (test_secrets: _rows).
+    """
     with TemporaryDirectory() as folder:
         for suffix in ("", "-wal"):
             if (part := at_hand.JOURNAL.with_name(at_hand.JOURNAL.name + suffix)).exists():

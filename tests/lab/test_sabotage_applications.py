@@ -1,6 +1,7 @@
 """Damage done on purpose to applications: the fingerprint names what is lost, smoke what no longer works.
 
-All run in containers of their own from the lab's images, on one postgres, so that what the damage leaves behind goes with them.
+All run in containers of their own from the lab's images, on one postgres, so that what the damage leaves behind goes
+with them.
 """
 
 # ruff: noqa: S608 (SQL is made of our own constants)
@@ -33,7 +34,10 @@ NONCE: Final = "longshore-0815"
 PASSWORD: Final = "made-up-for-this-test"
 KEY: Final = "0123456789abcdef0123456789abcdef"
 START_S: Final = 240.0
-SCRAPED: Final = "global: {scrape_interval: 1s}\nscrape_configs: [{job_name: self, static_configs: [{targets: ['127.0.0.1:9090']}]}]\n"
+SCRAPED: Final = (
+    "global: {scrape_interval: 1s}\nscrape_configs: [{job_name: self, static_configs: [{targets: "
+    "['127.0.0.1:9090']}]}]\n"
+)
 SHOP: Final = """
 CREATE TABLE customers AS SELECT i AS id, date '1970-01-01' AS born FROM generate_series(1, 20) i;
 CREATE TABLE revenue AS SELECT i AS customer_id, i * 2 AS total FROM generate_series(1, 60) i;
@@ -116,22 +120,49 @@ def postgres(machine: Machine) -> Subject:
 def starting(machine: Machine, postgres: Subject) -> dict[str, Subject]:
     """Start the two slow ones at once."""
     keycloak = {
-        "KC_DB": "postgres", "KC_DB_URL": "jdbc:postgresql://postgres:5432/keycloak", "KC_DB_USERNAME": "keycloak", "KC_DB_PASSWORD": PASSWORD,
-        "KC_HEALTH_ENABLED": "true", "KC_METRICS_ENABLED": "true", "KC_HTTP_ENABLED": "true", "KC_HOSTNAME": "https://sso.example.org",
-        "KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": PASSWORD, "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1",
-    }  # fmt: skip
+        "KC_DB": "postgres",
+        "KC_DB_URL": "jdbc:postgresql://postgres:5432/keycloak",
+        "KC_DB_USERNAME": "keycloak",
+        "KC_DB_PASSWORD": PASSWORD,
+        "KC_HEALTH_ENABLED": "true",
+        "KC_METRICS_ENABLED": "true",
+        "KC_HTTP_ENABLED": "true",
+        "KC_HOSTNAME": "https://sso.example.org",
+        "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
+        "KC_BOOTSTRAP_ADMIN_PASSWORD": PASSWORD,
+        "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1",
+    }
     login = {"login": {"realm": REALM, "client": CLIENT, "user": "probe"}, "health": {"path": "/health/ready"}}
     n8n = {
-        "DB_TYPE": "postgresdb", "DB_POSTGRESDB_HOST": "postgres", "DB_POSTGRESDB_DATABASE": "n8n", "DB_POSTGRESDB_USER": "n8n",
-        "DB_POSTGRESDB_PASSWORD": PASSWORD, "N8N_ENCRYPTION_KEY": KEY, "N8N_SECURE_COOKIE": "false", "N8N_DIAGNOSTICS_ENABLED": "false",
-    }  # fmt: skip
+        "DB_TYPE": "postgresdb",
+        "DB_POSTGRESDB_HOST": "postgres",
+        "DB_POSTGRESDB_DATABASE": "n8n",
+        "DB_POSTGRESDB_USER": "n8n",
+        "DB_POSTGRESDB_PASSWORD": PASSWORD,
+        "N8N_ENCRYPTION_KEY": KEY,
+        "N8N_SECURE_COOKIE": "false",
+        "N8N_DIAGNOSTICS_ENABLED": "false",
+    }
     machine.run("redis", REDIS, 6379, command=["redis-server", "--requirepass", PASSWORD])
     return {
-        "keycloak": machine.run("keycloak", KEYCLOAK, 9000, command=["start"], environment=keycloak, options=login,
-                                secret_values={"admin_password": PASSWORD, "login_password": PASSWORD}),
-        "n8n": machine.run("n8n", N8N, 5678, environment=n8n, options={"probe_webhook": PROBE_PATH, "test_credentials": ["Shop database"]},
-                           secret_values={"encryption_key": KEY}),
-    }  # fmt: skip
+        "keycloak": machine.run(
+            "keycloak",
+            KEYCLOAK,
+            9000,
+            command=["start"],
+            environment=keycloak,
+            options=login,
+            secret_values={"admin_password": PASSWORD, "login_password": PASSWORD},
+        ),
+        "n8n": machine.run(
+            "n8n",
+            N8N,
+            5678,
+            environment=n8n,
+            options={"probe_webhook": PROBE_PATH, "test_credentials": ["Shop database"]},
+            secret_values={"encryption_key": KEY},
+        ),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +179,14 @@ def grafana(machine: Machine, starting: dict[str, Subject], tmp_path_factory: py
         f"{machine.network.name}-g": {"bind": "/var/lib/grafana"},
     }
     machine.stack.callback(lambda: machine.engine.volumes.get(f"{machine.network.name}-g").remove())
-    subject = machine.run("grafana", GRAFANA, 3000, volumes=mounts, environment={"GF_SECURITY_ADMIN_PASSWORD": PASSWORD},
-                          secret_values={"admin_password": PASSWORD})  # fmt: skip
+    subject = machine.run(
+        "grafana",
+        GRAFANA,
+        3000,
+        volumes=mounts,
+        environment={"GF_SECURITY_ADMIN_PASSWORD": PASSWORD},
+        secret_values={"admin_password": PASSWORD},
+    )
     _ready(subject)
     make_dashboards(_url(subject), PASSWORD, ("prometheus",))
     wait_for("grafana's data source answers", lambda: _smoke(subject).passed, 30.0)
@@ -159,8 +196,14 @@ def grafana(machine: Machine, starting: dict[str, Subject], tmp_path_factory: py
 @pytest.fixture(scope="module")
 def metabase(machine: Machine, starting: dict[str, Subject]) -> Subject:
     """Return questions over the shop."""
-    env = {"MB_DB_TYPE": "postgres", "MB_DB_HOST": "postgres", "MB_DB_DBNAME": "metabase", "MB_DB_USER": "metabase", "MB_DB_PASS": PASSWORD,
-           "MB_ENCRYPTION_SECRET_KEY": KEY}  # fmt: skip
+    env = {
+        "MB_DB_TYPE": "postgres",
+        "MB_DB_HOST": "postgres",
+        "MB_DB_DBNAME": "metabase",
+        "MB_DB_USER": "metabase",
+        "MB_DB_PASS": PASSWORD,
+        "MB_ENCRYPTION_SECRET_KEY": KEY,
+    }
     subject = machine.run("metabase", METABASE, 3000, environment=env, secret_values={"encryption_key": KEY})
     _ready(subject)
     subject.secrets["api_key"] = make_questions(_url(subject), {"metabase_owner": PASSWORD, "reporting": PASSWORD})
@@ -172,8 +215,15 @@ def waha(machine: Machine, starting: dict[str, Subject]) -> Subject:
     """Return two sessions."""
     volume = f"{machine.network.name}-w"
     machine.stack.callback(lambda: machine.engine.volumes.get(volume).remove())
-    subject = machine.run("waha", WAHA, 3000, environment={"WAHA_API_KEY": PASSWORD}, volumes={volume: {"bind": "/app/.sessions"}},
-                          secret_values={"api_key": PASSWORD}, options={"sessions": ["default", "support"]})  # fmt: skip
+    subject = machine.run(
+        "waha",
+        WAHA,
+        3000,
+        environment={"WAHA_API_KEY": PASSWORD},
+        volumes={volume: {"bind": "/app/.sessions"}},
+        secret_values={"api_key": PASSWORD},
+        options={"sessions": ["default", "support"]},
+    )
     _ready(subject)
     make_sessions(_url(subject), PASSWORD)
     return subject
@@ -247,7 +297,10 @@ def test_data_source_on_the_old_address_is_named(grafana: Subject) -> None:
 
 def test_card_that_left_its_dashboard_is_named(metabase: Subject, postgres: Subject) -> None:
     """A dashboard that lost a card is named."""
-    lose = "DELETE FROM report_dashboardcard WHERE dashboard_id = 2 AND card_id = (SELECT max(card_id) FROM report_dashboardcard WHERE dashboard_id = 2)"
+    lose = (
+        "DELETE FROM report_dashboardcard WHERE dashboard_id = 2 AND card_id = (SELECT max(card_id) FROM "
+        "report_dashboardcard WHERE dashboard_id = 2)"
+    )
 
     assert "dashboards: changed Shop 2 (2)" in _lost(metabase, lambda: _sql(postgres, "metabase", lose))
 
@@ -263,7 +316,10 @@ def test_database_that_refuses_metabase_is_named(metabase: Subject, postgres: Su
 
 def test_changed_session_is_named(waha: Subject) -> None:
     """A session whose webhook leads elsewhere is named."""
-    change = "UPDATE sessions SET config = replace(config, 'http://n8n:5678', 'http://elsewhere:5678') WHERE name = 'support'"
+    change = (
+        "UPDATE sessions SET config = replace(config, 'http://n8n:5678', 'http://elsewhere:5678') WHERE name = "
+        "'support'"
+    )
 
     assert "sessions: changed support" in _lost(
         waha, lambda: _in_sqlite(waha, "/app/.sessions", "webjs/waha.sqlite3", change)
@@ -300,7 +356,8 @@ def test_deleted_workflow_is_named(n8n: Subject) -> None:
 def test_credential_of_another_key_is_named(n8n: Subject, postgres: Subject) -> None:
     """With a credential that another encryption key wrote, the webhook that needs it fails and says so."""
     other = n8n.shell(
-        """printf '{"host":"postgres"}' | openssl enc -aes-256-cbc -md md5 -salt -pass pass:another-key -base64 -A 2>/dev/null"""
+        """printf '{"host":"postgres"}' |
+        openssl enc -aes-256-cbc -md md5 -salt -pass pass:another-key -base64 -A 2>/dev/null"""
     ).strip()
     damage = f"UPDATE credentials_entity SET data = '{other}' WHERE name = 'Shop database'"
     told = _broken(n8n, lambda: _sql(postgres, "n8n", damage))

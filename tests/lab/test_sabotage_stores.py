@@ -1,4 +1,5 @@
-"""Damage done on purpose to brokers, stores, the web server and workflows: the fingerprint names what is lost, smoke what no longer works.
+"""Damage done on purpose to brokers, stores, the web server and workflows: the fingerprint names what is lost, smoke
+what no longer works.
 
 Each runs in a container of its own from the lab's image, so that what the damage leaves in logs and files stays there.
 """
@@ -285,7 +286,9 @@ def caddy(all_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_replaced_certificate_is_named(caddy: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate of another issuer in its storage is named by the fingerprint, and by smoke since another one is served."""
+    """A certificate of another issuer in its storage is named by the fingerprint, and by smoke since another one is
+    served.
+    """
     before = _prints(caddy)
     assert _smoke(caddy).passed
     monkeypatch.setattr("services.caddy.product.SITES_DEADLINE_S", 1.0)
@@ -315,7 +318,9 @@ def test_readable_key_is_named(caddy: Subject) -> None:
 
 
 def test_expired_certificate_is_found(caddy: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A site whose certificate is over, by an authority that is trusted, is found by smoke; the other site is not named."""
+    """A site whose certificate is over, by an authority that is trusted, is found by smoke; the other site is not
+    named.
+    """
     monkeypatch.setattr("services.caddy.product.SITES_DEADLINE_S", 1.0)
     folder: Path = caddy.folder  # type: ignore[attr-defined]
     caddy.shell("cp /data/caddy/pki/authorities/local/root.* /etc/caddy/")
@@ -351,8 +356,10 @@ def _make_certificate(folder: Path, name: str, words: str, extension: str = "") 
     script = f"{key} -out {name}.crt"
     if "-x509" not in words:
         script = (
-            f"{key} -out {name}.csr && : > index.txt && echo 01 > serial && printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\n"
-            f"new_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\nx509_extensions=e\\n[p]\\ncommonName=supplied\\n[e]\\n{extension}\\n' > ca.cnf && "
+            f"{key} -out {name}.csr && : > index.txt && echo 01 > serial && printf "
+            "'[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\n"
+            "new_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\nx509_extensions=e\\n"
+            f"[p]\\ncommonName=supplied\\n[e]\\n{extension}\\n' > ca.cnf && "
             f"openssl ca -batch -config ca.cnf -cert root.crt -keyfile root.key -in {name}.csr -out {name}.crt -notext "
             "-startdate 20260101000000Z -enddate 20260201000000Z"
         )
@@ -366,7 +373,7 @@ def temporal_server(all_images: None) -> Iterator[Subject]:
         "server",
         "start-dev",
         "--ip",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104
         "--db-filename",
         "/tmp/temporal.db",
         "--headless",

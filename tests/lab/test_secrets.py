@@ -70,7 +70,9 @@ def forms_of(secret: str) -> Iterator[str]:
 
 
 def texts_of(*ran: Ran) -> Iterator[tuple[str, str]]:
-    """Yield all that was left: every file of the reports, approvals and environments, all records of all journals, and what was printed."""
+    """Yield all that was left: every file of the reports, approvals and environments, all records of all journals, and
+    what was printed.
+    """
     for number, one in enumerate(ran):
         yield f"output {number}", one.output
     for place in (REPORTS, ROOT / "approvals", ROOT / "environments"):
@@ -86,8 +88,8 @@ def texts_of(*ran: Ran) -> Iterator[tuple[str, str]]:
 def _rows(file: Path) -> Iterator[str]:
     """Yield all rows of a copy of a journal.
 
-    Reading a file's bytes drops the locks of all connections of this process (sqlite.org/howtocorrupt.html, 2.2): with one that
-    another test left open, a new one would share what that knows of a log that others have begun anew since.
+    Reading a file's bytes drops the locks of all connections of this process (sqlite.org/howtocorrupt.html, 2.2): with
+    one that another test left open, a new one would share what that knows of a log that others have begun anew since.
     """
     with TemporaryDirectory() as folder:
         for suffix in ("", "-wal"):
@@ -110,7 +112,9 @@ def found_in(secrets: dict[str, str], texts: Iterator[tuple[str, str]]) -> list[
 
 
 def test_the_secrets_are_where_real_ones_are(rehearsal: Rehearsal, secrets: dict[str, str]) -> None:
-    """In variables, a label, a health check's command line, URLs and a log of containers that were moved: else nothing is proven."""
+    """In variables, a label, a health check's command line, URLs and a log of containers that were moved: else nothing
+    is proven.
+    """
     for service, names in (
         ("postgres", ("mail password", "connection", "label", "key, line 1")),
         ("redis", ("token", "check")),
@@ -140,7 +144,9 @@ def test_no_secret_is_left_by_a_rehearsal(rehearsal: Rehearsal, secrets: dict[st
 
 
 def test_no_secret_of_a_log_or_an_error_is_left(rehearsal: Rehearsal, secrets: dict[str, str]) -> None:
-    """A service that logs its secrets beside trouble is found by validate; the line is told without them, on screen and on record."""
+    """A service that logs its secrets beside trouble is found by validate; the line is told without them, on screen and
+    on record.
+    """
     theirs = {name: secret for name, secret in secrets.items() if not name.startswith(ELSEWHERE)}
     said = " ".join(
         [
@@ -173,7 +179,8 @@ def test_what_a_phase_leaves_verifies_and_packs(rehearsal: Rehearsal, phase: str
     assert at_hand.run_command("bundle", str(folder), "--output", str(archive)).code == 0
     for place in (folder, archive):
         ran = at_hand.run_command("verify", str(place))
-        # The lab's inventory holds what looks like a secret, so it is not kept, and verify says that it was not compared.
+        # The lab's inventory holds what looks like a secret, so it is not kept, and verify says that it was not
+        # compared.
         assert ran.code == 2, ran.output
         assert [
             line

@@ -1,4 +1,6 @@
-"""Shards of one preflight, as processes over many hosts, into one PostgreSQL journal: killed, run again, drawn on one page."""
+"""Shards of one preflight, as processes over many hosts, into one PostgreSQL journal: killed, run again, drawn on one
+page.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +148,9 @@ def _rows(records: list[Record]) -> list[tuple[str, str | None, str]]:
 
 
 def test_a_shard_that_is_killed_and_run_again(server: Server, canned: Canned) -> None:
-    """Three processes write one run: without the killed one it is UNKNOWN and names it; run again, it is PASSED, with all rows of a whole run."""
+    """Three processes write one run: without the killed one it is UNKNOWN and names it; run again, it is PASSED, with
+    all rows of a whole run.
+    """
     journal = Journal.open(place_of(ENVIRONMENT, Secret(server.url)), redactor=Redactor())
     flags = [("--shard", f"{number}/{SHARDS}", "--run-name", "night") for number in range(1, SHARDS + 1)]
     run_id = run_id_of(ENVIRONMENT, "preflight", "night")
@@ -249,7 +253,8 @@ def test_a_hundred_hosts_in_four_shards(server: Server, images: None, tmp_path: 
         parts = [_start(many, server.url, "--shard", f"{number}/4", "--run-name", "hundred") for number in range(1, 5)]
         ended = [_end(part) for part in parts]
         print(
-            f"100 hosts: {whole_s:.1f} s in one process, {time.monotonic() - began:.1f} s in four shards on this machine"
+            f"100 hosts: {whole_s:.1f} s in one process, {time.monotonic() - began:.1f} s in four shards on "
+            "this machine"
         )
         assert [code for code, _ in ended] == [0] * 4, ended
         records = journal.records(run_id=run_id_of(ENVIRONMENT, "preflight", "hundred"))

@@ -1,4 +1,6 @@
-"""A rehearsal of all thirteen services: every one moves, works, holds what it held, and its container is what it was."""
+"""A rehearsal of all thirteen services: every one moves, works, holds what it held, and its container is
+what it was.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ services = pytest.mark.parametrize(("service", "target"), ALL_TARGETS.items())
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_phase_passes(rehearsal_of_all: Rehearsal, phase: str) -> None:
-    """Each phase of the rehearsal ends with exit status 0 and no row that is not PASSED, but for warnings that a lab can't answer."""
+    """Each phase of the rehearsal ends with exit status 0 and no row that is not PASSED, but for warnings that a lab
+    can't answer.
+    """
     ran = rehearsal_of_all.phases[phase]
     assert ran.code == 0, ran.output[-4000:]
     bad = [
@@ -145,7 +149,8 @@ def test_outage_is_recorded(rehearsal_of_all: Rehearsal, service: str, target: s
 
 
 def test_n8n_that_moved_first_goes_on_without_more_than_the_outages(rehearsal_of_all: Rehearsal) -> None:
-    """A client asks n8n ten times a second, under its old address, whether it works with its database: n8n moves, then postgres behind it.
+    """A client asks n8n ten times a second, under its old address, whether it works with its database: n8n moves, then
+    postgres behind it.
 
     Every failure lies in the measured outage of one of the two, or while n8n notices that its database is back.
     """
@@ -178,7 +183,9 @@ def test_applications_work_through_the_forwarders(rehearsal_of_all: Rehearsal) -
 
 
 def test_no_acknowledged_message_is_lost(rehearsal_of_all: Rehearsal) -> None:
-    """Every parcel that the broker confirmed was consumed, through the relay, by the consumer that came back by itself."""
+    """Every parcel that the broker confirmed was consumed, through the relay, by the consumer that came
+    back by itself.
+    """
     at_hand.wait_for("parcels /health ok", at_hand.parcels_work)
     before = at_hand.parcels("/state")
     at_hand.wait_for("a later parcel", lambda: at_hand.parcels("/state")["rabbitmq_writes"] > before["rabbitmq_writes"])
@@ -266,7 +273,9 @@ def test_no_secret_is_written_anywhere(rehearsal_of_all: Rehearsal) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_is_left_behind(rehearsal_of_all: Rehearsal, host: str) -> None:
-    """No temporary key and no helper container stays on a host; what stays is labelled and is a relay or the service."""
+    """No temporary key and no helper container stays on a host; what stays is labelled and is a relay or
+    the service.
+    """
     assert at_hand.leftovers(host)["keys"] == rehearsal_of_all.before_dry_run[host]["keys"]
     ours = {
         name: raw["Config"]["Labels"]

@@ -1,4 +1,5 @@
-"""Whatever a volume holds travels: random trees of every kind of entry, changed between passes, are the same on both sides each time.
+"""Whatever a volume holds travels: random trees of every kind of entry, changed between passes, are the same on both
+sides each time.
 
 Needs Docker and the toolbox, not the three hosts.
 """
@@ -120,8 +121,9 @@ def entry(kind: str, path: bytes = b"entry", **more: Any) -> Entry:
 def always_the_same(steps: list[list[Entry]]) -> None:
     """Assert that both sides are equal after each step.
 
-    Each step has times of its own: what was changed and says the same size and time is the proof's to find, not a pass's.
-    A step that makes folders sticky is followed by a second pass: see test_a_sticky_folder_with_an_access_list_needs_the_next_pass.
+    Each step has times of its own: what was changed and says the same size and time is the proof's to find, not a
+    pass's. A step that makes folders sticky is followed by a second pass: see
+    test_a_sticky_folder_with_an_access_list_needs_the_next_pass.
     """
     timed = [
         [{**one, "mtime_ns": one["mtime_ns"] // MOST_STEPS * MOST_STEPS + number} for one in step]
@@ -204,7 +206,9 @@ def table() -> str:
 
 
 def test_what_plain_rsync_loses_is_in_the_docs(toolbox: None) -> None:
-    """The table says what is seen here; longshore loses nothing: what a pass can't see, the proof finds and copies once more."""
+    """The table says what is seen here; longshore loses nothing: what a pass can't see, the proof finds and copies once
+    more.
+    """
     seen = table()
     assert "| no |" not in seen
     assert "**no**" in seen, "plain rsync -a loses nothing: then this table is not needed"
@@ -219,7 +223,8 @@ def test_the_proof_finds_what_a_pass_can_not_see_and_mends_it(toolbox: None) -> 
 
 
 def test_a_sticky_folder_with_an_access_list_needs_the_next_pass(toolbox: None) -> None:
-    """Rsync first sets such a list without its group's rights (acls.c, change_sacl_perms: the sticky bit is not there yet).
+    """Rsync first sets such a list without its group's rights (acls.c, change_sacl_perms: the sticky bit is not there
+    yet).
 
     The next pass, which a move always makes, and the mending of the proof put it right.
     """
@@ -230,12 +235,23 @@ def test_a_sticky_folder_with_an_access_list_needs_the_next_pass(toolbox: None) 
 
 
 def test_the_fastest_hash_is_there_and_computes_what_it_should(toolbox: None) -> None:
-    """The toolbox has libxxhash; of three bytes, of a megabyte and one more (in pieces) it computes what xxhsum -H2 prints."""
+    """The toolbox has libxxhash; of three bytes, of a megabyte and one more (in pieces) it computes what xxhsum -H2
+    prints.
+    """
     make = "mkdir -p /sums; printf abc > /sums/a; head -c 1048577 /dev/zero > /sums/b; : > /sums/c; "
     told = subprocess.run(
-        ["docker", "exec", NAME, "sh", "-c", f"{make} python3 {PROGRAM_AT} --speeds; python3 {PROGRAM_AT} /sums --hash xxh3_128"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        [
+            "docker",
+            "exec",
+            NAME,
+            "sh",
+            "-c",
+            (f"{make} python3 {PROGRAM_AT} --speeds; python3 {PROGRAM_AT} /sums --hash xxh3_128"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert "xxh3_128=" in told
     assert re.findall(r"xxh3_128:(\w+)", told) == [
         "06b05ab6733a618578af5f94892f3950", "2efe05ef2a9effe8328774f648f97d4c", "99aa06d3014798d86001c324468d497f",
@@ -265,7 +281,9 @@ def test_one_flipped_byte_in_4_gib_is_found(toolbox: None, algorithm: str) -> No
 
 
 def test_a_name_that_leaves_its_group_keeps_its_content(toolbox: None) -> None:
-    """One of two names becomes another file between passes: written in its place, it would write over the name that stayed."""
+    """One of two names becomes another file between passes: written in its place, it would write over the name that
+    stayed.
+    """
     before = [entry("file", b"current", size=70_000), entry("hard link", b"kept")]
     after = [entry("file", b"current", seed=7, size=700), entry("hard link", b"again")]
     always_the_same([before, after])

@@ -1,4 +1,6 @@
-"""Debian's Chromium and the pages that it opens, offline; without a browser these tests fail, they are never skipped."""
+"""Debian's Chromium and the pages that it opens, offline; without a browser these tests fail, they are
+never skipped.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def browser() -> Iterator[Browser]:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
         raise RuntimeError(
-            "this machine: no Chromium. Expected: Debian's. Try: apt-get install chromium, or: nox -s page_tests as root"
+            "this machine: no Chromium. Expected: Debian's. Try: apt-get install chromium, or: nox -s "
+            "page_tests as root"
         )
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=found, args=list(FLAGS))

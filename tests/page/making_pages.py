@@ -16,9 +16,20 @@ from engine.verdict import ExitCode
 from tests.unit.making_evidence import Night
 
 SERVICES: Final = {
-    "postgres": "wf002", "n8n": "wf001", "keycloak": "wf002", "grafana": "wf001", "prometheus": "wf001", "loki": "wf001", "redis": "wf001",
-    "minio": "wf001", "rabbitmq": "wf001", "caddy": "wf002", "waha": "wf002", "metabase": "wf002", "temporal": "wf001",
-}  # fmt: skip
+    "postgres": "wf002",
+    "n8n": "wf001",
+    "keycloak": "wf002",
+    "grafana": "wf001",
+    "prometheus": "wf001",
+    "loki": "wf001",
+    "redis": "wf001",
+    "minio": "wf001",
+    "rabbitmq": "wf001",
+    "caddy": "wf002",
+    "waha": "wf002",
+    "metabase": "wf002",
+    "temporal": "wf001",
+}
 MOVES: Final = [
     {"service": service, "source": "wf005", "target": target, "wave": "critical", "strategy": "stop_copy"}
     for service, target in SERVICES.items()
@@ -165,7 +176,9 @@ def _add_sections(night: Night) -> None:
 
 
 def validations(path: Path) -> Night:
-    """Return the second of two validations: one problem is new, one is fixed, one step is slower, a host's Docker is newer."""
+    """Return the second of two validations: one problem is new, one is fixed, one step is slower, a host's Docker is
+    newer.
+    """
     night = quick(Night(path, "validate", MOVES))
     for number in range(2):
         if number:

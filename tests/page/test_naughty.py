@@ -1,4 +1,6 @@
-"""Names from servers are text, whatever they are made of: scripts, quotes, right-to-left, control characters, templates, very long words."""
+"""Names from servers are text, whatever they are made of: scripts, quotes, right-to-left, control characters,
+templates, very long words.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ NAUGHTY: Final = (
     "{{ 7*7 }}{% for x in page %}${7*7}",
     "{text} {number} {0}",
     "&lt;b&gt;&amp;amp;",
-    ']]></svg><math><mtext></table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=window.hacked=1&gt;">',
+    (
+        ']]></svg><math><mtext></table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 '
+        'onerror=window.hacked=1&gt;">'
+    ),
     "user\u202egnp.exe\u202c",
     "\u2066left\u2069\u200b\ufeffzero",
     "شبكة كاملة والمزيد",

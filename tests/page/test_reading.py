@@ -1,4 +1,6 @@
-"""The page answers at once, on a desk and on a phone, by keyboard alone, in the dark, for everybody, with no word from outside."""
+"""The page answers at once, on a desk and on a phone, by keyboard alone, in the dark, for everybody, with no word from
+outside.
+"""
 
 from __future__ import annotations
 

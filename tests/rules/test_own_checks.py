@@ -42,7 +42,8 @@ class Book:
     subjects = ("redis",)
     apply = False
     def add(self, row):
-        print(f"ROW {row.phase} {row.key} {row.subject} {row.severity.value} {row.effect.value} {row.judgement.verdict.value} {row.judgement.text}")
+        judged = f"{row.severity.value} {row.effect.value} {row.judgement.verdict.value} {row.judgement.text}"
+        print(f"ROW {row.phase} {row.key} {row.subject} {judged}")
         print(f"SENTENCE {row.key} {row.sentence}")
     def redact(self, text):
         return text
@@ -58,9 +59,10 @@ def pytest_configure(config):
     scope = SimpleNamespace(hosts=HOSTS, moves=(move,), services={"redis": None, "n8n": None})
     entry = SimpleNamespace(container="redis-1")
     fleet = {name: Machine(name) for name in ("old", "new", "silent")}
-    world = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
+    context = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
     config.stash[BOOK] = Book()
-    config.pluginmanager.register(OwnChecks(pathlib.Path(str(config.rootpath)) / "site" / "preflight", "preflight", world), "own")
+    folder = pathlib.Path(str(config.rootpath)) / "site" / "preflight"
+    config.pluginmanager.register(OwnChecks(folder, "preflight", context), "own")
 """
 
 TARGETS = '''
@@ -106,7 +108,9 @@ def _rows(result: pytest.RunResult) -> list[str]:
 
 
 def test_a_check_runs_over_the_runs_connection_and_needs_no_marks(pytester: pytest.Pytester) -> None:
-    """Its key is its name, its sentence its docstring's first line, its phase its folder; it only reads, and counts as a blocker."""
+    """Its key is its name, its sentence its docstring's first line, its phase its folder; it only reads, and counts as
+    a blocker.
+    """
     result = _run(pytester, TARGETS)
 
     assert _rows(result) == [
@@ -243,8 +247,10 @@ PROGRAMS = {
 def test_the_guides_examples_are_three() -> None:
     """Each has a file of its own, and one is of validate."""
     assert [file for file, _ in SHOWN.findall(PAGE.read_text(encoding="utf-8"))] == [
-        "site/preflight/test_memory.py", "site/preflight/test_data.py", "site/validate/test_ports.py",
-    ]  # fmt: skip
+        "site/preflight/test_memory.py",
+        "site/preflight/test_data.py",
+        "site/validate/test_ports.py",
+    ]
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -252,7 +258,9 @@ def test_the_guides_examples_are_three() -> None:
 def test_the_guides_examples_work(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: int, good: bool
 ) -> None:
-    """As they are written there, with testinfra's own modules: they pass on a host that is right and fail on one that is not."""
+    """As they are written there, with testinfra's own modules: they pass on a host that is right and fail on one that
+    is not.
+    """
     body = SHOWN.findall(PAGE.read_text(encoding="utf-8"))[number][1]
     programs, volume = pytester.mkdir("programs"), pytester.mkdir("volume")
     for name, script in PROGRAMS.items():

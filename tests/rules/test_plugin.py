@@ -48,7 +48,7 @@ def pytest_generate_tests(metafunc):
 HEAD = """
 import pytest
 from engine.errors import NotObservedError
-from engine.saga.saga import NotRun, PlannedOnly
+from engine.saga.outcomes import NotRun, PlannedOnly
 from engine.verdict import failed, passed, unknown
 """
 
@@ -57,7 +57,9 @@ OURS = 'pytest_plugins = ["engine.run.plugin"]'
 
 
 def _with(conftest: str, *plugins: str) -> str:
-    """Return a conftest that also loads these plugins: a phase is given none on its command line that lies elsewhere."""
+    """Return a conftest that also loads these plugins: a phase is given none on its command line that lies
+    elsewhere.
+    """
     assert OURS in conftest
     return conftest.replace(OURS, f"pytest_plugins = {['engine.run.plugin', *plugins]}")
 
@@ -331,7 +333,10 @@ def _run_split(
         "    config.stash[BOOK] = Book()",
         '    if not hasattr(config, "workerinput"):\n        config.stash[BOOK] = Book()',
     )
-    take = "    def take(self, records, redacted):\n        print(f\"TOOK {[one['body'] for one in records]} {redacted}\")\n    def redact("
+    take = (
+        "    def take(self, records, redacted):\n        print(f\"TOOK {[one['body'] for one in records]} "
+        '{redacted}")\n    def redact('
+    )
     pytester.makepyfile(split="import pytest\nfrom engine.run.plugin import BOOK\n" + SPLIT.replace("OWN", own))
     pytester.makeini(
         f"[pytest]\npythonpath = {ROOT} .\nmarkers =\n  step(key): x\n  severity(s): x\n  preflight: x\n  migrate: x\n"
@@ -369,7 +374,9 @@ WHO = 'import os; judge(passed(os.environ["PYTEST_XDIST_WORKER"]))'
 
 
 def test_workers_look_and_one_process_writes(pytester: pytest.Pytester) -> None:
-    """Every row arrives once, with what was recorded on the way to it; all rows of a host come from one worker, so do those about all at once."""
+    """Every row arrives once, with what was recorded on the way to it; all rows of a host come from one worker, so do
+    those about all at once.
+    """
     body = "".join(_step("preflight", "read_only", f"look-{number}", WHO, "move, judge") for number in range(4))
     body += "".join(
         _step("preflight", "read_only", f"all-{number}", WHO, "move, judge").replace(
@@ -413,8 +420,11 @@ def test_a_worker_that_dies_leaves_an_unknown_row(pytester: pytest.Pytester) -> 
     rows = sorted(line.split("ROW ")[1] for line in result.outlines if "ROW " in line)
 
     assert [row.split()[:3] for row in rows] == [
-        ["n8n", "dies", "UNKNOWN"], ["n8n", "look", "PASSED"], ["postgres", "dies", "PASSED"], ["postgres", "look", "PASSED"],
-    ]  # fmt: skip
+        ["n8n", "dies", "UNKNOWN"],
+        ["n8n", "look", "PASSED"],
+        ["postgres", "dies", "PASSED"],
+        ["postgres", "look", "PASSED"],
+    ]
     assert "the worker process died before this check finished" in rows[0]
     assert result.ret == 2
 
@@ -462,7 +472,9 @@ def full(pytestconfig):
 
 
 def test_a_journal_that_takes_no_row_is_reported_as_what_it_is(pytester: pytest.Pytester) -> None:
-    """The row is shown, the rest goes on, and the run is not whole: its status is 2, never pytest's 3, which says that nothing was done."""
+    """The row is shown, the rest goes on, and the run is not whole: its status is 2, never pytest's 3, which says that
+    nothing was done.
+    """
     error = 'JournalError("state/lab.sqlite: record 7 (step) cannot be written: database or disk is full")'
     steps = _step("migrate", "changes_state", "stop-source", 'judge(passed("stopped"))')
 
@@ -478,7 +490,9 @@ def test_a_journal_that_takes_no_row_is_reported_as_what_it_is(pytester: pytest.
 
 
 def test_a_tool_that_breaks_needs_a_person(pytester: pytest.Pytester) -> None:
-    """A defect in a hook ends with status 5 and tells where each move stands: pytest's own status for it says "refused" here."""
+    """A defect in a hook ends with status 5 and tells where each move stands: pytest's own status for it says "refused"
+    here.
+    """
     steps = _step("migrate", "changes_state", "stop-source", 'judge(passed("stopped"))')
 
     result = _run(pytester, FULL.format(error='KeyError("State")') + steps)
@@ -514,15 +528,25 @@ TWO = _step("preflight", "read_only", "look", 'judge(passed("ok"))') + _step(
 @pytest.mark.parametrize(
     "argument",
     [
-        "-o python_functions=test_look", "-opython_functions=test_look", "--override-ini=python_functions=test_look", "--ignore=other",
-        "--ignore-glob=*other*", "-o python_files=other.py", "-o norecursedirs=.", "-c other.ini", "-p json.tool", "--pyargs",
+        "-o python_functions=test_look",
+        "-opython_functions=test_look",
+        "--override-ini=python_functions=test_look",
+        "--ignore=other",
+        "--ignore-glob=*other*",
+        "-o python_files=other.py",
+        "-o norecursedirs=.",
+        "-c other.ini",
+        "-p json.tool",
+        "--pyargs",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("place", ["the command line", "PYTEST_ADDOPTS"])
 def test_an_option_that_could_leave_out_a_step_is_refused(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, argument: str, place: str
 ) -> None:
-    """A step that is not collected leaves no row behind: nothing of the kind comes from flags, or unseen from the shell."""
+    """A step that is not collected leaves no row behind: nothing of the kind comes from flags, or unseen from the
+    shell.
+    """
     pytester.makefile(".ini", other="[pytest]\n")
     if place == "PYTEST_ADDOPTS":
         monkeypatch.setenv("PYTEST_ADDOPTS", argument)

@@ -56,7 +56,9 @@ def project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 
 def test_a_preflight_writes_into_the_project_alone(project: Path) -> None:
-    """Journal and evidence are in the project, own checks in both; what is shown as the next command names the project."""
+    """Journal and evidence are in the project, own checks in both; what is shown as the next command names
+    the project.
+    """
     before = _files(ROOT)
 
     ran = _run(project, "preflight")

@@ -1,4 +1,6 @@
-"""Play many stories, or one: `python -m tests.simulation [--seeds N] [--from K] [--seed K] [--put-back N] [--only KIND]`."""
+"""Play many stories, or one: `python -m tests.simulation [--seeds N] [--from K] [--seed K] [--put-back N] [--only
+KIND]`.
+"""
 
 from __future__ import annotations
 

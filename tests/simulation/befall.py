@@ -69,7 +69,9 @@ def _second_operator(event: Event, process: Process) -> None:
 
 
 def _person_starts(process: Process, event: Event) -> None:
-    """Let somebody on call start the service's container again, where it is down everywhere; clients write, and it is stopped again."""
+    """Let somebody on call start the service's container again, where it is down everywhere; clients write, and it is
+    stopped again.
+    """
     world = process.world
     image = APP_IMAGE if event.say == "app" else STORE_IMAGE
     running = [
@@ -124,9 +126,20 @@ FLOWS: Final = (
     ("migrate",), ("migrate",), ("migrate", "rollback"), ("migrate", "rollback"), ("migrate", "rollback", "migrate"),
 )  # fmt: skip
 WEIGHTS: Final = {
-    "kill": 30, "suspend": 7, "lose": 10, "cut": 10, "cut hosts": 3, "engine": 8, "reboot": 6, "power": 6, "full": 4, "clock": 4, "person starts": 8,
-    "person stops": 4, "journal": 3,
-}  # fmt: skip
+    "kill": 30,
+    "suspend": 7,
+    "lose": 10,
+    "cut": 10,
+    "cut hosts": 3,
+    "engine": 8,
+    "reboot": 6,
+    "power": 6,
+    "full": 4,
+    "clock": 4,
+    "person starts": 8,
+    "person stops": 4,
+    "journal": 3,
+}
 IN_AN_UNDO: Final = {
     "kill": 6,
     "cut": 6,
@@ -140,10 +153,26 @@ IN_AN_UNDO: Final = {
     "person starts": 1,
 }
 UNDONE: Final = (
-    "start-probe", "start-probe", "start-probe", "save-source-spec", "precopy", "disable-restart", "stop-source", "copy-volumes", "create-target",
-    "start-target", "stop-moved", "safety-copy", "copy-back", "switch-back", "start-returned", "start-probe-back",
-)  # fmt: skip
-"""What an undo may have to undo; the proof that the service serves again comes with its last, which most often is the probe."""
+    "start-probe",
+    "start-probe",
+    "start-probe",
+    "save-source-spec",
+    "precopy",
+    "disable-restart",
+    "stop-source",
+    "copy-volumes",
+    "create-target",
+    "start-target",
+    "stop-moved",
+    "safety-copy",
+    "copy-back",
+    "switch-back",
+    "start-returned",
+    "start-probe-back",
+)
+"""What an undo may have to undo; the proof that the service serves again comes with its last, which most often is the
+probe.
+"""
 ONLY: Final[dict[str, dict[str, Any]]] = {
     "acts-on-start": {"product": "sim-actor"},
     "replicate": {"strategy": "replicate"},
@@ -208,7 +237,7 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
 
 
 def _gone(chance: random.Random, scenario: Scenario, runs: list[Points]) -> Event:
-    """Return that the store's target goes down for good, somewhere in a run of the store's: of the last steps more often."""
+    """Return that the store's target goes down for good in a run of the store's, more often in its last steps."""
     first = 1 if scenario.topology == "pair" else 0
     run = chance.randrange(first, len(runs))
     place = _place(chance, runs[run], run + 1, None)
@@ -216,7 +245,9 @@ def _gone(chance: random.Random, scenario: Scenario, runs: list[Points]) -> Even
 
 
 def _known_bad(chance: random.Random, phase: Points) -> list[Event]:
-    """Return, for some seeds, what chance alone puts together too rarely: a disturbed undo, a source that runs between copy and start."""
+    """Return, for some seeds, what chance alone puts together too rarely: a disturbed undo, a source that runs between
+    copy and start.
+    """
     which = chance.random()
     if which > 0.3:
         return []

@@ -1,4 +1,6 @@
-"""Docker's API of a modelled host: the methods of the SDK's low-level client that longshore calls, with their errors."""
+"""Docker's API of a modelled host: the methods of the SDK's low-level client that longshore calls, with
+their errors.
+"""
 
 from __future__ import annotations
 
@@ -290,17 +292,31 @@ def remove_volume(machine: Machine, name: str) -> str:
 def endpoint(name: str, aliases: Any) -> dict[str, Any]:
     """Return a container's place on a network."""
     return {
-        "IPAMConfig": None, "Links": None, "Aliases": list(aliases) if aliases else None, "NetworkID": f"net-{name}", "EndpointID": "e",
-        "Gateway": "172.30.0.1", "IPAddress": "", "DriverOpts": None, "MacAddress": "",
-    }  # fmt: skip
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": list(aliases) if aliases else None,
+        "NetworkID": f"net-{name}",
+        "EndpointID": "e",
+        "Gateway": "172.30.0.1",
+        "IPAddress": "",
+        "DriverOpts": None,
+        "MacAddress": "",
+    }
 
 
 def network(world: World, name: str = NETWORK, labels: dict[str, str] | None = None) -> dict[str, Any]:
     """Return a network."""
     return {
-        "Id": world.new_id(), "Name": name, "Driver": "bridge", "Options": {}, "Internal": False, "EnableIPv6": False, "Attachable": False,
-        "Labels": labels or {}, "IPAM": {"Driver": "default", "Config": []},
-    }  # fmt: skip
+        "Id": world.new_id(),
+        "Name": name,
+        "Driver": "bridge",
+        "Options": {},
+        "Internal": False,
+        "EnableIPv6": False,
+        "Attachable": False,
+        "Labels": labels or {},
+        "IPAM": {"Driver": "default", "Config": []},
+    }
 
 
 def create(
@@ -354,6 +370,12 @@ def volume_mount(world: World, machine: Machine, source: str, at: str, *, read_o
         }
     machine.volumes.setdefault(source, Volume(source))
     return {
-        "Type": "volume", "Name": source, "Source": f"/var/lib/docker/volumes/{source}/_data", "Destination": at, "Driver": "local",
-        "Mode": "z", "RW": not read_only, "Propagation": "",
-    }  # fmt: skip
+        "Type": "volume",
+        "Name": source,
+        "Source": f"/var/lib/docker/volumes/{source}/_data",
+        "Destination": at,
+        "Driver": "local",
+        "Mode": "z",
+        "RW": not read_only,
+        "Propagation": "",
+    }

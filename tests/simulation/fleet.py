@@ -68,18 +68,37 @@ def facts_of(process: Process, name: str) -> HostFacts:
     engine = world.engine_up(name)
     free = 0 if machine.full else 1 << 40
     return HostFacts(
-        host=name, gathered_at=datetime.fromtimestamp(world.now, UTC), machine_id=name, lab=True, kernel="Linux 6.1", architecture="x86_64",
-        os_name="Model", docker_version="27.0" if engine else "", docker_error="" if engine else "connection refused",
-        engine_id=f"engine-{name}" if engine else "", storage_driver="overlay2", docker_root="/var/lib/docker",
+        host=name,
+        gathered_at=datetime.fromtimestamp(world.now, UTC),
+        machine_id=name,
+        lab=True,
+        kernel="Linux 6.1",
+        architecture="x86_64",
+        os_name="Model",
+        docker_version="27.0" if engine else "",
+        docker_error="" if engine else "connection refused",
+        engine_id=f"engine-{name}" if engine else "",
+        storage_driver="overlay2",
+        docker_root="/var/lib/docker",
         containers=tuple(parse_container(name, one.inspect()) for one in machine.containers.values()) if engine else (),
         images=tuple(ImageFacts(one, (tag,), (), "amd64", ("l1",), 1) for one, tag in IMAGE_TAGS.items()),
         volumes=tuple(
-            VolumeFacts(one.name, "local", dict(one.labels), {}, f"/var/lib/docker/volumes/{one.name}/_data", 1000) for one in machine.volumes.values()  # noqa: E501
+            VolumeFacts(one.name, "local", dict(one.labels), {}, f"/var/lib/docker/volumes/{one.name}/_data", 1000)
+            for one in machine.volumes.values()
         ),
-        networks=tuple(NetworkFacts(one["Id"], key, "bridge", (), dict(one.get("Labels") or {}), False) for key, one in machine.networks.items()),
-        listening=(), file_systems=(FileSystem("/", "/dev/sda1", 1 << 41, free, 1000000, 900000),),
-        memory_total_bytes=1 << 34, memory_available_bytes=1 << 33, load_1m=0.1, cpus=2, clock_offset_s=machine.offset_s, compose_projects=(),
-    )  # fmt: skip
+        networks=tuple(
+            NetworkFacts(one["Id"], key, "bridge", (), dict(one.get("Labels") or {}), False)
+            for key, one in machine.networks.items()
+        ),
+        listening=(),
+        file_systems=(FileSystem("/", "/dev/sda1", 1 << 41, free, 1000000, 900000),),
+        memory_total_bytes=1 << 34,
+        memory_available_bytes=1 << 33,
+        load_1m=0.1,
+        cpus=2,
+        clock_offset_s=machine.offset_s,
+        compose_projects=(),
+    )
 
 
 @contextmanager

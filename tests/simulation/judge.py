@@ -47,7 +47,7 @@ def check_somewhere(stage: Stage) -> None:
 
 
 def check_said(stage: Stage, outcome: Outcome) -> None:
-    """Check that a move whose every deed was undone is on record as undone, where the run could and may write that down."""
+    """Check that a move whose every deed was undone is on record as undone, where the run could and may write it."""
     if outcome.killed or outcome.silenced:
         return
     for service in ("store", "app"):
@@ -69,7 +69,9 @@ def check_said(stage: Stage, outcome: Outcome) -> None:
 
 
 def check_kept(stage: Stage) -> None:
-    """Check that a source that is kept still has what it held, itself or set aside beside it, while its target serves."""
+    """Check that a source that is kept still has what it held, itself or set aside beside it, while its
+    target serves.
+    """
     for service, content in stage.kept.items():
         state = MoveState(stage.journal.move_state(service))
         if state not in {MoveState.DONE, MoveState.COMMITTED, MoveState.NEEDS_OPERATOR}:
@@ -88,7 +90,7 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
     if process.disturbed or not row.service:
         return
     world, service = stage.world, row.service
-    move = session.world.move_of(service)
+    move = session.context.move_of(service)
     source, target = world.machines[move.source], world.machines[move.target]
     here = next((one for one in source.services() if one.image == IMAGES[service]), None)
     there = target.container(service)
@@ -222,7 +224,8 @@ def check_serves(stage: Stage, service: str) -> None:
         lost |= set().union(*(records for records, _ in kept.values())) - held if kept else set()
     if lost or acted:
         world.violate(
-            f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. {sorted(lost | acted)[:2]}"
+            f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. "
+            f"{sorted(lost | acted)[:2]}"
         )
     for client in world.clients:
         found = (
@@ -232,12 +235,14 @@ def check_serves(stage: Stage, service: str) -> None:
         )
         if found is None or found[1] is not container:
             world.violate(
-                f"client {client.name} of {service} does not reach it, and the last run ended with 0 (state {state.value})"
+                f"client {client.name} of {service} does not reach it, and the last run ended with 0 (state "
+                f"{state.value})"
             )
     for other_machine, other in containers_of(world, service):
         if other is not container and other.policy != "no" and not other_machine.gone:
             world.violate(
-                f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two writers after a reboot"
+                f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two "
+                "writers after a reboot"
             )
 
 

@@ -58,13 +58,20 @@ def read_command(phase: str, words: str) -> Command:
             plain_ended = True
         at += 1
     return Command(
-        phase, tuple(services), tuple(again), flags.get("--break-lock"), flags.get("--discard-target-writes"), "--revert" in flags,
+        phase,
+        tuple(services),
+        tuple(again),
+        flags.get("--break-lock"),
+        flags.get("--discard-target-writes"),
+        "--revert" in flags,
         flags.get("--target-lost"),
-    )  # fmt: skip
+    )
 
 
 def next_command(outcome: Outcome) -> Command:
-    """Return what the output of a run that did not reach its end tells to do next; the same again when it was killed."""
+    """Return what the output of a run that did not reach its end tells to do next; the same again when it
+    was killed.
+    """
     plain = replace(outcome.command, again=outcome.command.again, break_lock=None)
     if outcome.killed:
         return plain
@@ -116,7 +123,9 @@ def by_hand(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
 
 
 def mend(world: World, service: str, policy: str) -> bool:
-    """Bring a service back to where it was before its move, by hand; return whether that can be done without losing a write."""
+    """Bring a service back to where it was before its move, by hand; return whether that can be done without losing a
+    write.
+    """
     home, mine = world.machines["a"], {"store": STORE_IMAGE, "app": APP_IMAGE}[service]
     here = next((one for one in home.services() if one.image == mine), None)
     elsewhere = [

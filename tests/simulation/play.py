@@ -100,7 +100,9 @@ def _goals(stage: Stage) -> Outcome:
 
 
 def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
-    """Give a command, and what its output says, until it ends with 0 or a person has to; return whether it was turned round."""
+    """Give a command, and what its output says, until it ends with 0 or a person has to; return whether it was turned
+    round.
+    """
     command, turned, asked, before = goal, False, 0, ""
     for _ in range(MOST_RUNS):
         outcome = run_phase(command, machine="one")

@@ -1,4 +1,6 @@
-"""A run of longshore as a process: alive, suspended or killed; its calls to hosts and its writes to the journal are where things befall it."""
+"""A run of longshore as a process: alive, suspended or killed; its calls to hosts and its writes to the journal are
+where things befall it.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,8 @@ class Process:
             self.must_live()
             address = self.world.machines[host].address
             raise UnreachableError(
-                f"{host}: ssh failed: ssh: connect to host {address} port 22: Connection timed out. Try: ssh {host} true"
+                f"{host}: ssh failed: ssh: connect to host {address} port 22: Connection timed out. "
+                f"Try: ssh {host} true"
             )
         if not needs():
             raise EngineAway(host)

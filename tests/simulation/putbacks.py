@@ -1,6 +1,7 @@
 """Defects that were fixed, put back one by one: the simulator is worth something when it finds each of them.
 
-Each is known by its number and says what it was. `put_back(number)` restores it in the product's modules, until the end of the block.
+Each is known by its number and says what it was. `put_back(number)` restores it in the product's modules, until the end
+of the block.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 import phases.context.frozen_plan
-import phases.session.session
+import phases.session.opening
 from actions.common.route import docker_api
 from actions.common.toolbox import remove_helpers
 from actions.container.commit import Commit
@@ -27,7 +28,9 @@ from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import remove_place
 from actions.relays import reconcile
 from actions.relays.reconcile import refuse_outside
-from actions.rollback.steps import CopyBack, StartReturned, StopMoved
+from actions.rollback.copy_back import CopyBack
+from actions.rollback.start_returned import StartReturned
+from actions.rollback.stop_moved import StopMoved
 from engine.container_names import kept_name
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
@@ -87,10 +90,11 @@ def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
                 api.rename(str(inspect["Id"]), kept_name(self.route.container))
 
     patch.setattr(StartReturned, "undo", undo)
-    patch.setattr("actions.rollback.steps.see_source_down", lambda _route: None)
-    patch.setattr(
-        "actions.rollback.steps.why_not_at_rest", lambda *_: ""
-    )  # the later defence: each undo before it looks at the source, too
+    patch.setattr("actions.rollback.stop_moved.see_source_down", lambda _route: None)
+    for file in ("stop_moved", "copy_back", "start_returned", "clean_target"):
+        patch.setattr(
+            f"actions.rollback.{file}.why_not_at_rest", lambda *_: ""
+        )  # the later defence: each undo before it looks at the source, too
 
 
 def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:
@@ -106,7 +110,7 @@ def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) -> None:
-    carried_out, with_hosts = phases.session.session._carried_out, phases.session.session.with_relay_hosts
+    carried_out, with_hosts = phases.session.opening._carried_out, phases.session.opening.with_relay_hosts
     command_now = [""]
 
     def remember(options: Any, command: str, *given: Any) -> Any:
@@ -116,8 +120,8 @@ def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) 
     def its_own(scope: Any, journal: Any) -> Any:
         return scope if command_now[0] in of else with_hosts(scope, journal)
 
-    patch.setattr(phases.session.session, "_carried_out", remember)
-    patch.setattr(phases.session.session, "with_relay_hosts", its_own)
+    patch.setattr(phases.session.opening, "_carried_out", remember)
+    patch.setattr(phases.session.opening, "with_relay_hosts", its_own)
     _everywhere(
         patch, refuse_outside, lambda *_, **__: None
     )  # the later defence: relays are refused on hosts that a run does not hold
@@ -184,7 +188,7 @@ def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         phases.context.frozen_plan, "_begun", lambda scope, journal, _again: begun(scope, journal, frozenset())
     )
-    patch.setattr(phases.session.session, "refuse_other_than_approved", lambda *_: None)
+    patch.setattr(phases.session.opening, "refuse_other_than_approved", lambda *_: None)
 
 
 PUT_BACKS: Final = {

@@ -1,4 +1,6 @@
-"""A run of a phase as a process: the real session, the real steps of the runbooks, in one process with modelled borders."""
+"""A run of a phase as a process: the real session, the real steps of the runbooks, in one process with modelled
+borders.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ import engine.journal.journal
 import engine.journal.record
 import phases.context.locks
 import phases.context.run_context
-import phases.session.session
+import phases.session.opening
 from engine.contracts.product import Product
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, JournalError, LongshoreError, NotObservedError, RefusedError
@@ -86,7 +88,8 @@ class Stage:
         move = next(one for one in scope.plan.moves if one.service == service)
         if body["move"]["target"] != move.target:
             self.world.violate(
-                f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}"
+                f"another plan than the approved one is carried out: {service} to {body['move']['target']}, "
+                f"approved {move.target}"
             )
 
     def is_moved(self, service: str) -> bool:
@@ -206,9 +209,12 @@ class ListJournal(Journal):
             else [record for one in dict.fromkeys(kinds) for record in self._kinds.get(one, ())]
         )
         wanted = [
-            one for one in found
-            if (run_id is None or one.run_id == run_id) and (service is None or one.service == service) and (until is None or one.seq <= until)
-        ]  # fmt: skip
+            one
+            for one in found
+            if (run_id is None or one.run_id == run_id)
+            and (service is None or one.service == service)
+            and (until is None or one.seq <= until)
+        ]
         return wanted if kinds is None or len(list(kinds)) == 1 else sorted(wanted, key=lambda one: one.seq)
 
     def last(
@@ -216,9 +222,12 @@ class ListJournal(Journal):
     ) -> Record | None:
         """Return the newest record of a kind."""
         found = (
-            one for one in reversed(self._kinds.get(kind, ()))
-            if (service is None or one.service == service) and (key is None or one.key == key) and (until is None or one.seq <= until)
-        )  # fmt: skip
+            one
+            for one in reversed(self._kinds.get(kind, ()))
+            if (service is None or one.service == service)
+            and (key is None or one.key == key)
+            and (until is None or one.seq <= until)
+        )
         return next(found, None)
 
     def _end(self) -> dict[str, Any]:
@@ -268,7 +277,9 @@ def see_sources(now: Stage) -> None:
 
 
 def steps_of(phase: str) -> list[Any]:
-    """Return a phase's steps in the order in which pytest runs them, each with its key and whether it is about a service."""
+    """Return a phase's steps in the order in which pytest runs them, each with its key and whether it is about a
+    service.
+    """
     if phase not in _STEPS:
         names = {"migrate": ("test_gates", "test_move"), "rollback": ("test_rollback",), "repoint": ("test_repoint",)}[
             phase
@@ -302,7 +313,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     now.processes.append(process)
     before, ASKING.process = ASKING.process, process
     rows: list[StepResult] = []
-    before_it = now.journal._end()  # noqa: SLF001 how far the journal is
+    before_it = now.journal._end()
     now.given_up.update(command.services if command.discard else ())
     now.story.tell(f"run {now.runs} on machine {machine}: {command.text()}")
     try:
@@ -313,7 +324,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
         process.alive = False
         now.processes.pop()
         ASKING.process = before
-    wrote_nothing = now.journal._end() == before_it  # noqa: SLF001
+    wrote_nothing = now.journal._end() == before_it
     lock_lost = any("the lock of this run is gone" in row.judgement.text for row in rows)
     outcome = Outcome(command, code, process.said, rows, lock_lost or not process.journal_takes or wrote_nothing)
     now.story.tell(f"  run {process.run} ended: {outcome.text()}")
@@ -322,13 +333,23 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
 
 def _run(now: Stage, process: Process, command: Command, rows: list[StepResult]) -> ExitCode:
     options = Options(
-        environment="lab", services=command.services, waves=(), apply=command.apply, inventory=None, plan=None, ssh_config=None,  # type: ignore[arg-type]
-        argv=command.argv, retry=command.again, break_lock=command.break_lock, discard=command.discard, revert=command.undo,
+        environment="lab",
+        services=command.services,
+        waves=(),
+        apply=command.apply,
+        inventory=None,
+        plan=None,
+        ssh_config=None,  # type: ignore[arg-type]
+        argv=command.argv,
+        retry=command.again,
+        break_lock=command.break_lock,
+        discard=command.discard,
+        revert=command.undo,
         target_lost=command.target_lost,
-    )  # fmt: skip
+    )
     with ExitStack() as stack:
         try:
-            session = stack.enter_context(phases.session.session.open_session(options, command.phase))
+            session = stack.enter_context(phases.session.opening.open_session(options, command.phase))
         except InputError as error:
             process.said.append(str(error))
             return ExitCode.INVALID_INPUT
@@ -435,7 +456,9 @@ def _forget_token(_environment: str) -> None:
 
 
 def quick_json(value: Any) -> bytes:
-    """Return JSON as RFC 8785 has it, but for the form of rare numbers and the order of names outside the basic plane: five times as fast."""
+    """Return JSON as RFC 8785 has it, but for the form of rare numbers and the order of names outside the basic plane:
+    five times as fast.
+    """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
@@ -519,7 +542,7 @@ def _approved(gates: Gates) -> Judgement:
 def borders() -> Iterator[None]:
     """Put the modelled borders in the place of the real ones."""
     patch = pytest.MonkeyPatch()
-    session = phases.session.session
+    session = phases.session.opening
     patch.setattr(session, "load_scope", _load_scope)
     patch.setattr(sys, "stderr", io.StringIO())
     patch.setattr(session, "load_waivers", lambda *_: Waivers())

@@ -81,16 +81,23 @@ def inventory_of(scenario: Scenario) -> dict[str, Any]:
     targets = TARGETS[scenario.topology]
     services = {
         name: {
-            "product": scenario.product if name == "store" else "sim-store", "host": "a", "container": name, "image": f"{name}:1",
-            "networks": [NETWORK], "ports": [{"host": PORTS[name], "container": PORTS[name]}],
-            "mounts": [{"source": f"{name}_data", "path": "/data"}], "health": {"kind": "http", "port": PORTS[name], "path": "/"},
+            "product": scenario.product if name == "store" else "sim-store",
+            "host": "a",
+            "container": name,
+            "image": f"{name}:1",
+            "networks": [NETWORK],
+            "ports": [{"host": PORTS[name], "container": PORTS[name]}],
+            "mounts": [{"source": f"{name}_data", "path": "/data"}],
+            "health": {"kind": "http", "port": PORTS[name], "path": "/"},
         }
         for name in ("app", "store")
-    }  # fmt: skip
+    }
     return {
-        "version": 1, "hosts": {name: {"purpose": "modelled"} for name in ("a", *sorted(set(targets.values())))}, "services": services,
+        "version": 1,
+        "hosts": {name: {"purpose": "modelled"} for name in ("a", *sorted(set(targets.values())))},
+        "services": services,
         "links": [{"from": "app", "to": "store", "name": "store", "port": PORTS["store"]}],
-    }  # fmt: skip
+    }
 
 
 @lru_cache(maxsize=64)
@@ -106,19 +113,34 @@ def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> 
     ]
     plan = Plan.model_validate(
         {
-            "version": 1, "title": "Empty a", "approvals": [], "moves": moves,
-            "window": {"status": "agreed", "starts_at": "2000-01-01T00:00:00Z", "ends_at": "2200-01-01T00:00:00Z", "time_zone": "UTC"},
+            "version": 1,
+            "title": "Empty a",
+            "approvals": [],
+            "moves": moves,
+            "window": {
+                "status": "agreed",
+                "starts_at": "2000-01-01T00:00:00Z",
+                "ends_at": "2200-01-01T00:00:00Z",
+                "time_zone": "UTC",
+            },
         }
-    )  # fmt: skip
+    )
     environment = Environment.model_validate(
         {
-            "environment": "lab", "require_clean_checkout": False,
+            "environment": "lab",
+            "require_clean_checkout": False,
             "hosts": {
-                name: {"address": address, "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": name * 32, "engine_id": f"engine-{name}", "lab": True}  # noqa: E501
+                name: {
+                    "address": address,
+                    "ssh_host_key": "ssh-ed25519 AAAAC3Nz",
+                    "machine_id": name * 32,
+                    "engine_id": f"engine-{name}",
+                    "lab": True,
+                }
                 for name, address in ADDRESSES.items()
             },
         }
-    )  # fmt: skip
+    )
     return build_scope(inventory, plan, environment, services=services)
 
 
@@ -158,14 +180,21 @@ def body_of(scenario: Scenario, name: str, image: str) -> dict[str, Any]:
     """Return the create body of a service as its people made it."""
     port = str(PORTS[name])
     return {
-        "Image": f"{name}:1", "Hostname": name, "Labels": {"team": "shop"}, "Env": [f"NAME={name}"], "Cmd": ["serve"], "Entrypoint": ["run"],
+        "Image": f"{name}:1",
+        "Hostname": name,
+        "Labels": {"team": "shop"},
+        "Env": [f"NAME={name}"],
+        "Cmd": ["serve"],
+        "Entrypoint": ["run"],
         "ExposedPorts": {f"{port}/tcp": {}},
         "HostConfig": {
-            "Binds": [f"{name}_data:/data"], "NetworkMode": NETWORK, "PortBindings": {f"{port}/tcp": [{"HostIp": "", "HostPort": port}]},
+            "Binds": [f"{name}_data:/data"],
+            "NetworkMode": NETWORK,
+            "PortBindings": {f"{port}/tcp": [{"HostIp": "", "HostPort": port}]},
             "RestartPolicy": {"Name": scenario.policy, "MaximumRetryCount": 0},
         },
         "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": None}}},
-    }  # fmt: skip
+    }
 
 
 def _foreign(world: World, machine: Machine) -> None:

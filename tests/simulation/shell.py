@@ -29,11 +29,32 @@ NO_ENGINE: Final = "Cannot connect to the Docker daemon at unix:///var/run/docke
 ROOT_FILES: Final = "/var/lib/longshore"
 TAKES_VALUE: Final = frozenset(
     {
-        "--name", "--network", "--label", "--mount", "--restart", "--log-driver", "--log-opt", "--env", "--memory", "--pids-limit", "--cap-drop",
-        "--cap-add", "--network-alias", "--publish", "--user", "--entrypoint", "--workdir", "--volume", "--stop-timeout", "--tmpfs",
-        "--security-opt", "--ulimit", "--cpus", "--hostname",
+        "--name",
+        "--network",
+        "--label",
+        "--mount",
+        "--restart",
+        "--log-driver",
+        "--log-opt",
+        "--env",
+        "--memory",
+        "--pids-limit",
+        "--cap-drop",
+        "--cap-add",
+        "--network-alias",
+        "--publish",
+        "--user",
+        "--entrypoint",
+        "--workdir",
+        "--volume",
+        "--stop-timeout",
+        "--tmpfs",
+        "--security-opt",
+        "--ulimit",
+        "--cpus",
+        "--hostname",
     }
-)  # fmt: skip
+)
 Said = tuple[int, str, str]
 
 
@@ -45,10 +66,20 @@ class SimHost:
         self.process, self.name = process, name
         self.address = process.world.machines[name].address
         self.programs: dict[str, Callable[[list[str], bytes], Said]] = {
-            "take": self._take, "release": self._release, "audit": self._append_audit, "look": self._look_at_paths,
-            "clock": lambda words, _: (0, f"{int(self.world.now + self.machine.offset_s)} +0000\n{words[0]} STREAM\n", ""),
-            "key": self._make_key, "authorize": self._authorize, "save": self._save, "stop": self._stop_labelled,
-        }  # fmt: skip
+            "take": self._take,
+            "release": self._release,
+            "audit": self._append_audit,
+            "look": self._look_at_paths,
+            "clock": lambda words, _: (
+                0,
+                (f"{int(self.world.now + self.machine.offset_s)} +0000\n{words[0]} STREAM\n"),
+                "",
+            ),
+            "key": self._make_key,
+            "authorize": self._authorize,
+            "save": self._save,
+            "stop": self._stop_labelled,
+        }
 
     @property
     def world(self) -> World:
@@ -335,9 +366,11 @@ class SimHost:
         wanted = {one.removeprefix("label=") for one in filters if one.startswith("label=")}
         used = {mount.get("Name") for one in self.machine.containers.values() for mount in one.mounts}
         found = [
-            one.name for one in self.machine.volumes.values()
-            if wanted <= {f"{key}={value}" for key, value in one.labels.items()} and not ("dangling=true" in filters and one.name in used)
-        ]  # fmt: skip
+            one.name
+            for one in self.machine.volumes.values()
+            if wanted <= {f"{key}={value}" for key, value in one.labels.items()}
+            and not ("dangling=true" in filters and one.name in used)
+        ]
         return 0, "".join(f"{name}\n" for name in found), ""
 
     def _rm(self, names: list[str]) -> Said:
@@ -374,9 +407,11 @@ class SimHost:
             "Env": flags.get("--env", []),
         }
         body["HostConfig"] = {
-            "NetworkMode": network, "RestartPolicy": {"Name": flags.get("--restart", ["no"])[0], "MaximumRetryCount": 0}, "Mounts": mounts,
+            "NetworkMode": network,
+            "RestartPolicy": {"Name": flags.get("--restart", ["no"])[0], "MaximumRetryCount": 0},
+            "Mounts": mounts,
             "PortBindings": published_of(flags.get("--publish", [])),
-        }  # fmt: skip
+        }
         if network not in {"host", "none"} and not network.startswith("container:"):
             body["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": flags.get("--network-alias")}}}
         command = [*flags["--entrypoint"], *command] if flags.get("--entrypoint", [""])[0] == "replicate" else command
@@ -592,8 +627,12 @@ def mount_of(text: str) -> dict[str, Any]:
     given = dict(words)
     labels = dict(value.partition("=")[::2] for name, value in words if name == "volume-label")
     return {
-        "Type": given["type"], "Source": given.get("source", ""), "Target": given["target"], "ReadOnly": "readonly" in given, "Labels": labels,
-    }  # fmt: skip
+        "Type": given["type"],
+        "Source": given.get("source", ""),
+        "Target": given["target"],
+        "ReadOnly": "readonly" in given,
+        "Labels": labels,
+    }
 
 
 def published_of(texts: list[str]) -> dict[str, Any]:
@@ -613,7 +652,10 @@ def ended(code: int, said: str) -> str:
 def totals(volume: Volume, sent: int) -> str:
     """Return rsync's totals."""
     size = 1000 * sum(len(file.records) for file in volume.files.values())
-    return f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\nTotal file size: {size}\nTotal bytes sent: {sent}\n"  # noqa: E501
+    return (
+        f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\n"
+        f"Total file size: {size}\nTotal bytes sent: {sent}\n"
+    )
 
 
 def manifest_of(volume: Volume) -> str:
@@ -647,9 +689,11 @@ def run_inside(api: Any, host: str, container: str, command: Any) -> CommandResu
     here = SimHost(api.process, host)
     try:
         code, out, error = api.process.call(
-            host, f"exec in {container}: {told(list(command.argv))}", lambda: here.inside(container, list(command.argv)),
+            host,
+            f"exec in {container}: {told(list(command.argv))}",
+            lambda: here.inside(container, list(command.argv)),
             needs=lambda: api.world.engine_up(host),
-        )  # fmt: skip
+        )
     except EngineAway:
         raise UnreachableError(f"{host}: Docker does not answer: ConnectionError. Try: ssh {host} docker ps") from None
     return CommandResult(tuple(command.argv), code, out.encode(), error.encode(), 0.1)

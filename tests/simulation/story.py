@@ -1,4 +1,6 @@
-"""What befalls a story: events at places of it, each place named by run, step and the number of the call in that step."""
+"""What befalls a story: events at places of it, each place named by run, step and the number of the call in
+that step.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,21 @@ if TYPE_CHECKING:
     from tests.simulation.process import Process
 
 KINDS: Final = (
-    "kill", "suspend", "lose", "cut", "cut hosts", "engine", "reboot", "power", "full", "clock", "person starts", "person stops",
-    "journal", "gone",
-)  # fmt: skip
+    "kill",
+    "suspend",
+    "lose",
+    "cut",
+    "cut hosts",
+    "engine",
+    "reboot",
+    "power",
+    "full",
+    "clock",
+    "person starts",
+    "person stops",
+    "journal",
+    "gone",
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -31,7 +45,9 @@ class Place:
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """Something that happens at a place. `host` and `seconds` say more where the kind needs them; `say` a decision of the operator's."""
+    """Something that happens at a place. `host` and `seconds` say more where the kind needs them; `say` a decision of
+    the operator's.
+    """
 
     place: Place
     kind: str

@@ -1,4 +1,6 @@
-"""The simulator itself: an undisturbed night, many disturbed ones, a replay, a shortened story, and defects of before that it finds."""
+"""The simulator itself: an undisturbed night, many disturbed ones, a replay, a shortened story, and defects of before
+that it finds.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def test_a_seed_replays_the_same_story(seed: int) -> None:
 
 
 def test_a_failing_story_is_shortened_to_what_breaks_it() -> None:
-    """With a defect put back, what is told holds only events without which it would not break, and still breaks the same invariant."""
+    """With a defect put back, what is told holds only events without which it would not break, and still breaks the
+    same invariant.
+    """
     number = 5
     with simulation(), put_back(number):
         played = next(found for seed in PUT_BACKS[number].seeds if (found := play_seed(seed, {})).violations)

@@ -27,7 +27,7 @@ class Broken(BaseException):
 
 @dataclass
 class Ways:
-    """How often anything changed on which it depends who reaches whom: what was found before holds until the next change."""
+    """How often anything changed that decides who reaches whom: what was found holds until the next change."""
 
     changes: int = 0
 
@@ -222,17 +222,31 @@ class Container:
         return marshal.loads(  # noqa: S302 our own bytes: the fastest deep copy of what is JSON
             marshal.dumps(
                 {
-                    "Id": self.id, "Name": f"/{self.name}", "Image": self.image, "Created": stamp(self.created_at),
+                    "Id": self.id,
+                    "Name": f"/{self.name}",
+                    "Image": self.image,
+                    "Created": stamp(self.created_at),
                     "State": {
-                        "Status": self.status, "Running": self.running, "Paused": False, "Restarting": False, "OOMKilled": False,
-                        "Dead": False, "Pid": 1000 if self.running else 0, "ExitCode": self.exit_code, "Error": "",
-                        "StartedAt": stamp(self.started_at), "FinishedAt": stamp(self.finished_at),
+                        "Status": self.status,
+                        "Running": self.running,
+                        "Paused": False,
+                        "Restarting": False,
+                        "OOMKilled": False,
+                        "Dead": False,
+                        "Pid": 1000 if self.running else 0,
+                        "ExitCode": self.exit_code,
+                        "Error": "",
+                        "StartedAt": stamp(self.started_at),
+                        "FinishedAt": stamp(self.finished_at),
                     },
-                    "RestartCount": 0, "Config": self.config, "HostConfig": self.host_config,
-                    "NetworkSettings": {"Networks": networks}, "Mounts": self.mounts,
+                    "RestartCount": 0,
+                    "Config": self.config,
+                    "HostConfig": self.host_config,
+                    "NetworkSettings": {"Networks": networks},
+                    "Mounts": self.mounts,
                 }
             )
-        )  # fmt: skip
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -521,7 +535,10 @@ class World:
         mine = {outside for outside, _ in container.published}
         for other in machine.containers.values():
             if other.running and other is not container and mine & {outside for outside, _ in other.published}:
-                return f"driver failed programming external connectivity on endpoint {container.name}: port is already allocated"
+                return (
+                    f"driver failed programming external connectivity on endpoint {container.name}: port is "
+                    "already allocated"
+                )
         container.status, container.started_at, container.exit_code = "running", self.now + machine.offset_s, 0
         container.stopped_by_hand = False
         for name in container.networks:

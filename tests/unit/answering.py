@@ -64,14 +64,33 @@ def target(
 ) -> ServiceInstance:
     """Return a service on wf001, all of whose ports lead to the table."""
     container = ContainerFacts(
-        host="wf001", id="c1", name=service, image_ref="", image_id="", state="running", exit_code=0, health="none", restart_policy="no",
-        mounts=(), networks={}, published=(), labels={}, env={}, raw={},
-    )  # fmt: skip
+        host="wf001",
+        id="c1",
+        name=service,
+        image_ref="",
+        image_id="",
+        state="running",
+        exit_code=0,
+        health="none",
+        restart_policy="no",
+        mounts=(),
+        networks={},
+        published=(),
+        labels={},
+        env={},
+        raw={},
+    )
     endpoint = Endpoint("127.0.0.1", 1)
     return ServiceInstance(
-        service, container, endpoint, options or {}, {name: Secret(value) for name, value in (secrets or {}).items()},
-        files=lambda _root: files or {}, at_port=lambda _port: endpoint, inside=inside or (lambda command: ran(command, b"[]")),
-    )  # fmt: skip
+        service,
+        container,
+        endpoint,
+        options or {},
+        {name: Secret(value) for name, value in (secrets or {}).items()},
+        files=lambda _root: files or {},
+        at_port=lambda _port: endpoint,
+        inside=inside or (lambda command: ran(command, b"[]")),
+    )
 
 
 def ran(command: ContainerCommand, stdout: bytes, *, exit_code: int = 0, stderr: bytes = b"") -> CommandResult:

@@ -20,7 +20,9 @@ JOURNAL_TESTS: Final = Path(__file__).parent / "engine" / "journal"
 
 @pytest.fixture(autouse=True)
 def alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse connections, programs and long sleeps; a test whose subject is a local program asks for `local_program`."""
+    """Refuse connections, programs and long sleeps; a test whose subject is a local program asks for
+    `local_program`.
+    """
     really_sleep = time.sleep
 
     def refuse(*arguments: Any, **_: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Log lines as the programs themselves print them: of trouble, and of an ordinary start. Texts from their sources, see each product's own."""
+"""Log lines as the programs themselves print them: of trouble, and of an ordinary start. Texts from their sources, see
+each product's own.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +8,82 @@ from typing import Final
 
 TROUBLE: Final[dict[str, tuple[str, ...]]] = {
     "caddy": (
-        '{"level":"info","ts":1739439798.97,"logger":"tls.obtain","msg":"obtaining certificate","identifier":"shop.example.com"}',
-        '{"level":"error","logger":"tls.obtain","msg":"could not get certificate from issuer","identifier":"shop.example.com"}',
-        '{"level":"error","logger":"tls.obtain","error":"HTTP 429 urn:ietf:params:acme:error:rateLimited - too many failed authorizations (5)"}',
+        (
+            '{"level":"info","ts":1739439798.97,"logger":"tls.obtain","msg":"obtaining '
+            'certificate","identifier":"shop.example.com"}'
+        ),
+        (
+            '{"level":"error","logger":"tls.obtain","msg":"could not get certificate from '
+            'issuer","identifier":"shop.example.com"}'
+        ),
+        (
+            '{"level":"error","logger":"tls.obtain","error":"HTTP 429 urn:ietf:params:acme:error:rateLimited - '
+            'too many failed authorizations (5)"}'
+        ),
         "Error: adapting config using caddyfile: /etc/caddy/Caddyfile:3: unrecognized directive: revese_proxy",
         "Error: loading initial config: loading new config: loading http app module: provision http",
         '{"level":"error","msg":"storage is not writable","error":"open /data/caddy/rw_test: permission denied"}',
-        '{"level":"error","logger":"http.log.error","msg":"dial tcp: lookup n8n on 127.0.0.11:53: no such host","status":502}',
-        '{"level":"error","logger":"http.log.error","msg":"dial tcp: lookup n8n on 127.0.0.11:53: server misbehaving","status":502}',
+        (
+            '{"level":"error","logger":"http.log.error","msg":"dial tcp: lookup n8n on 127.0.0.11:53: no such '
+            'host","status":502}'
+        ),
+        (
+            '{"level":"error","logger":"http.log.error","msg":"dial tcp: lookup n8n on 127.0.0.11:53: server '
+            'misbehaving","status":502}'
+        ),
         '{"level":"error","msg":"write /data/caddy/x: no space left on device"}',
     ),
     "generic": ("FATAL: could not bind", "PANIC: out of memory"),
     "grafana": (
-        'logger=secrets level=error msg="Failed to lookup data key by id" id=abc error="cipher: message authentication failed"',
+        (
+            'logger=secrets level=error msg="Failed to lookup data key by id" id=abc error="cipher: message '
+            'authentication failed"'
+        ),
         'logger=secrets level=error msg="Failed to decrypt secret" error="unable to decrypt"',
         'logger=secrets level=error error="data key not found"',
         'logger=ngalert level=warn msg="decrypting value failed" err=x',
         'logger=sqlstore level=error msg="x" error="attempt to write a readonly database"',
         "GF_PATHS_DATA='/var/lib/grafana' is not writable.",
         'logger=context level=error msg="Request error" error="database is locked"',
-        'logger=frontendsettings level=error msg="Could not find plugin definition for data source" datasource_type=loki',
+        (
+            'logger=frontendsettings level=error msg="Could not find plugin definition for data source" '
+            "datasource_type=loki"
+        ),
         "Error: migration failed (id = create dashboard table): attempt to write",
     ),
     "keycloak": (
-        "ERROR [org.keycloak.quarkus.runtime.cli.ExecutionExceptionHandler] (main) ERROR: Failed to obtain JDBC connection",
+        (
+            "ERROR [org.keycloak.quarkus.runtime.cli.ExecutionExceptionHandler] (main) ERROR: Failed to obtain "
+            "JDBC connection"
+        ),
         "Caused by: java.sql.SQLException: Acquisition timeout while waiting for new connection",
         "INFO  [liquibase.lockservice] (main) Waiting for changelog lock....",
         "ERROR: hostname is not configured; either configure hostname, or set hostname-strict to false",
-        "WARN  [org.jgroups.protocols.pbcast.GMS] (main) kc-1: JOIN(kc-1) sent to kc-2 timed out (after 2000 ms), on try 0 of 10",
-        "WARN  [org.keycloak.quarkus.runtime.KeycloakMain] Running the server in development mode. DO NOT use this configuration in production.",
+        (
+            "WARN  [org.jgroups.protocols.pbcast.GMS] (main) kc-1: JOIN(kc-1) sent to kc-2 timed out (after 2000 "
+            "ms), on try 0 of 10"
+        ),
+        (
+            "WARN  [org.keycloak.quarkus.runtime.KeycloakMain] Running the server in development mode. DO NOT use "
+            "this configuration in production."
+        ),
         "ERROR [org.keycloak.services] Invalid token issuer. Expected 'https://id.example.com/realms/shop'",
         "ERROR: Failed to start server in (production) mode",
         "INFO  Database info: {databaseUrl=jdbc:h2:file:/opt/keycloak/data/h2/keycloakdb, databaseUser=SA}",
     ),
     "loki": (
-        'level=error caller=flush.go:152 component=ingester org_id=fake msg="failed to flush" err="failed to flush chunks: store put chunk"',
-        'level=error caller=fetcher.go:250 msg="failed downloading chunks" err="open /loki/chunks/ZmFrZS8x: no such file or directory"',
-        'level=error caller=batch.go:750 msg="error fetching chunks" err="open /loki/chunks/ZmFrZS8x: no such file or directory"',
+        (
+            'level=error caller=flush.go:152 component=ingester org_id=fake msg="failed to flush" err="failed to '
+            'flush chunks: store put chunk"'
+        ),
+        (
+            'level=error caller=fetcher.go:250 msg="failed downloading chunks" err="open /loki/chunks/ZmFrZS8x: '
+            'no such file or directory"'
+        ),
+        (
+            'level=error caller=batch.go:750 msg="error fetching chunks" err="open /loki/chunks/ZmFrZS8x: no such '
+            'file or directory"'
+        ),
         'level=error caller=log.go:216 msg="error running loki" err="mkdir : no such file or directory"',
         'level=error caller=retry.go:95 msg="error processing request" err="too many unhealthy instances in the ring"',
         'level=error msg="x" err="open /loki/index: permission denied"',
@@ -52,15 +93,24 @@ TROUBLE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "metabase": (
         "2026-10-10 05:17:26,268 ERROR core.core :: Metabase Initialization FAILED: Failed to bind to /0.0.0.0:3000",
-        "ERROR util.encryption :: Cannot decrypt encrypted String. Have you changed or forgot to set MB_ENCRYPTION_SECRET_KEY?",
+        (
+            "ERROR util.encryption :: Cannot decrypt encrypted String. Have you changed or forgot to set "
+            "MB_ENCRYPTION_SECRET_KEY?"
+        ),
         "Database was encrypted with a different key than the MB_ENCRYPTION_SECRET_KEY environment contains",
         "Database is encrypted but the MB_ENCRYPTION_SECRET_KEY environment variable was NOT set",
         "ERROR models.interface :: Could not decrypt encrypted field! Have you forgot to set MB_ENCRYPTION_SECRET_KEY?",
         "INFO app-db.setup :: New MB_ENCRYPTION_SECRET_KEY environment variable set. Encrypting database...",
         "ERROR Unable to connect to Metabase postgres DB.",
-        "liquibase.exception.LockException: Could not acquire change log lock.  Currently locked by a1b2c3 since 1/1/26",
+        (
+            "liquibase.exception.LockException: Could not acquire change log lock.  Currently locked by a1b2c3 "
+            "since 1/1/26"
+        ),
         "ERROR: Downgrade detected.",
-        "WARN db.env :: WARNING: Using Metabase with an H2 application database is not recommended for production deployments.",
+        (
+            "WARN db.env :: WARNING: Using Metabase with an H2 application database is not recommended for "
+            "production deployments."
+        ),
         "INFO db.setup :: Verifying h2 Database Connection ...",
     ),
     "minio": (
@@ -76,9 +126,15 @@ TROUBLE: Final[dict[str, tuple[str, ...]]] = {
         "Unsupported backend format [fs] found on /data",
     ),
     "n8n": (
-        "Error: Mismatching encryption keys. The encryption key in the settings file /home/node/.n8n/config does not match",
+        (
+            "Error: Mismatching encryption keys. The encryption key in the settings file /home/node/.n8n/config "
+            "does not match"
+        ),
         "No encryption key found - Auto-generated and saved to: /home/node/.n8n/config",
-        'Credentials could not be decrypted. The likely reason is that a different "encryptionKey" was used to encrypt the data.',
+        (
+            'Credentials could not be decrypted. The likely reason is that a different "encryptionKey" was used '
+            "to encrypt the data."
+        ),
         "Error: error:1C800064:Provider routines::bad decrypt",
         "Database connection timed out",
         "Error: connect ECONNREFUSED 172.18.0.3:5432",
@@ -102,8 +158,14 @@ TROUBLE: Final[dict[str, tuple[str, ...]]] = {
     "prometheus": (
         'level=error msg="Fatal error" err="opening storage failed: get segment range: segments are not sequential"',
         'level=error component=tsdb msg="reloadBlocks" err="unexpected corrupted block:map[01HX:read meta]"',
-        'level=warn component=tsdb msg="Encountered WAL read error, attempting repair" err="backfill checkpoint: corruption in segment"',
-        'level=warn component=tsdb msg="A lockfile from a previous execution already existed. It was replaced" file=/prometheus/lock',
+        (
+            'level=warn component=tsdb msg="Encountered WAL read error, attempting repair" err="backfill '
+            'checkpoint: corruption in segment"'
+        ),
+        (
+            'level=warn component=tsdb msg="A lockfile from a previous execution already existed. It was '
+            'replaced" file=/prometheus/lock'
+        ),
         'level=error msg="Error loading config (--config.file=/etc/prometheus/prometheus.yml)" err="parsing YAML file"',
         'level=warn component="scrape manager" msg="Error on ingesting out-of-order samples" num_dropped=14',
         'level=error msg="Error opening query log file" err="open /prometheus/queries.active: permission denied"',
@@ -112,8 +174,14 @@ TROUBLE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "rabbitmq": (
         "2026-09-26 13:25:14.611048+00:00 [info] <0.254.0> DB: virgin node -> run peer discovery",
-        "[info] <0.230.0> Node database directory at /var/lib/rabbitmq/mnesia/rabbit@3f2a is empty. Assuming we need to join an existing cluster",
-        "[error] Failed to start Ranch listener {acceptor,{0,0,0,0},5672} in ranch_tcp:listen([]) for reason eaddrinuse (address already in use)",
+        (
+            "[info] <0.230.0> Node database directory at /var/lib/rabbitmq/mnesia/rabbit@3f2a is empty. Assuming "
+            "we need to join an existing cluster"
+        ),
+        (
+            "[error] Failed to start Ranch listener {acceptor,{0,0,0,0},5672} in ranch_tcp:listen([]) for reason "
+            "eaddrinuse (address already in use)"
+        ),
         "[error] Error when reading /var/lib/rabbitmq/.erlang.cookie: eacces",
         "[warning] <0.450.0> memory resource limit alarm set on node rabbit@mq.",
         "[error] <0.230.0> Feature flags: {error,incompatible_feature_flags}",
@@ -130,16 +198,28 @@ TROUBLE: Final[dict[str, tuple[str, ...]]] = {
         "1:M 05 Dec 2026 23:10:01.000 # Out Of Memory allocating 262144 bytes!",
         "1:S 05 Dec 2026 23:10:01.000 * Connecting to MASTER 10.0.0.5:6379",
         "1:M 05 Dec 2026 23:10:01.000 * Creating AOF base file appendonly.aof.1.base.rdb on server start",
-        "1:M 05 Dec 2026 23:10:01.000 # !!! Warning: short read while loading the AOF file appendonly.aof.1.incr.aof!!!",
-        "1:M 05 Dec 2026 23:10:01.000 # AOF loaded anyway because aof-load-truncated is enabled, truncating the AOF appendonly.aof at offset 88",
+        (
+            "1:M 05 Dec 2026 23:10:01.000 # !!! Warning: short read while loading the AOF file "
+            "appendonly.aof.1.incr.aof!!!"
+        ),
+        (
+            "1:M 05 Dec 2026 23:10:01.000 # AOF loaded anyway because aof-load-truncated is enabled, truncating "
+            "the AOF appendonly.aof at offset 88"
+        ),
         "1:M 05 Dec 2026 23:10:01.000 # Write error saving DB on disk(rdbSaveRio): No space left on device",
         "1:M 05 Dec 2026 23:10:01.000 # Error writing to the AOF file: No space left on device",
     ),
     "temporal": (
         '{"level":"fatal","msg":"sql schema version compatibility check failed: no usable database connection found"}',
         '{"level":"fatal","msg":"unable to open database file: out of memory (14)"}',
-        '{"level":"fatal","msg":"version mismatch for keyspace/database: \\"temporal\\". Expected version: 1.14 cannot be greater than 1.13"}',
-        '{"level":"error","msg":"Supplied configuration key/value mismatches persisted cluster metadata. Continuing with the persisted value"}',
+        (
+            '{"level":"fatal","msg":"version mismatch for keyspace/database: \\"temporal\\". Expected version: '
+            '1.14 cannot be greater than 1.13"}'
+        ),
+        (
+            '{"level":"error","msg":"Supplied configuration key/value mismatches persisted cluster metadata. '
+            'Continuing with the persisted value"}'
+        ),
         '{"level":"error","msg":"Persistent store operation failure","store-operation":"update-shard"}',
         '{"level":"warn","msg":"unable to bootstrap ringpop. retrying"}',
         '{"level":"error","msg":"database disk image is malformed (11)"}',
@@ -190,7 +270,10 @@ ORDINARY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "rabbitmq": (
         "[info] <0.230.0> Server startup complete; 4 plugins started.",
-        "[error] Discarding message {'$gen_call',{<0.228.0>,x}} from <0.228.0> to <0.1647.0> in an old incarnation (3) of this node (1)",
+        (
+            "[error] Discarding message {'$gen_call',{<0.228.0>,x}} from <0.228.0> to <0.1647.0> in an old "
+            "incarnation (3) of this node (1)"
+        ),
     ),
     "redis": (
         "1:M 05 Dec 2026 23:10:01.000 * DB loaded from append only file: 0.001 seconds",

@@ -64,10 +64,21 @@ class Night:
         self, verdict: str = "PASSED", text: str = "ok", service: str | None = "redis", key: str = "stop", **more: Any
     ) -> None:
         """Record a step."""
-        body: dict[str, Any] = {"phase": "migrate", "sentence": "The service stops cleanly.",
-                "subject": service or "wf001", "service": service, "host": None,
-                "wave": None, "effect": "changes_state", "severity": "blocker", "verdict": verdict, "text": text, "measured": {},
-                "details": [], "duration_s": 1.5}  # fmt: skip
+        body: dict[str, Any] = {
+            "phase": "migrate",
+            "sentence": "The service stops cleanly.",
+            "subject": service or "wf001",
+            "service": service,
+            "host": None,
+            "wave": None,
+            "effect": "changes_state",
+            "severity": "blocker",
+            "verdict": verdict,
+            "text": text,
+            "measured": {},
+            "details": [],
+            "duration_s": 1.5,
+        }
         self.run.record("result", service=service, key=key, body={**body, **more})
 
     def page(self, *, finished: bool = True) -> Page:

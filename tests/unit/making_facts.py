@@ -22,12 +22,31 @@ def make(kind: type[Any], **given: Any) -> Any:
 def make_host(**given: Any) -> HostFacts:
     """Return a healthy, empty host wf001."""
     healthy: dict[str, Any] = {
-        "host": "wf001", "gathered_at": datetime(2026, 1, 1, tzinfo=UTC), "machine_id": "m", "lab": True,
-        "kernel": "6.1", "architecture": "x86_64", "os_name": "Debian 13", "docker_version": "26.1.5", "docker_error": "",
-        "engine_id": "e", "storage_driver": "overlay2", "docker_root": "/var/lib/docker", "containers": (), "images": (),
-        "volumes": (), "networks": (), "listening": (), "file_systems": (make_disk(),), "memory_total_bytes": 8 * GIB,
-        "memory_available_bytes": 4 * GIB, "load_1m": 0.1, "cpus": 2, "clock_offset_s": 0.0, "compose_projects": (),
-    }  # fmt: skip
+        "host": "wf001",
+        "gathered_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "machine_id": "m",
+        "lab": True,
+        "kernel": "6.1",
+        "architecture": "x86_64",
+        "os_name": "Debian 13",
+        "docker_version": "26.1.5",
+        "docker_error": "",
+        "engine_id": "e",
+        "storage_driver": "overlay2",
+        "docker_root": "/var/lib/docker",
+        "containers": (),
+        "images": (),
+        "volumes": (),
+        "networks": (),
+        "listening": (),
+        "file_systems": (make_disk(),),
+        "memory_total_bytes": 8 * GIB,
+        "memory_available_bytes": 4 * GIB,
+        "load_1m": 0.1,
+        "cpus": 2,
+        "clock_offset_s": 0.0,
+        "compose_projects": (),
+    }
     host: HostFacts = make(HostFacts, **{**healthy, **given})
     return host
 

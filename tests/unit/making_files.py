@@ -13,17 +13,32 @@ from engine.config.plan import Plan
 
 INVENTORY: Final[dict[str, Any]] = {
     "version": 1,
-    "hosts": {"wf001": {"purpose": "takes redis"}, "wf002": {"purpose": "takes n8n"}, "wf005": {"purpose": "to be emptied"}},
+    "hosts": {
+        "wf001": {"purpose": "takes redis"},
+        "wf002": {"purpose": "takes n8n"},
+        "wf005": {"purpose": "to be emptied"},
+    },
     "services": {
-        "n8n": {"product": "n8n", "host": "wf005", "container": "n8n", "image": "n8n:2", "ports": [{"host": 5678, "container": 5678}]},
+        "n8n": {
+            "product": "n8n",
+            "host": "wf005",
+            "container": "n8n",
+            "image": "n8n:2",
+            "ports": [{"host": 5678, "container": 5678}],
+        },
         "redis": {
-            "product": "redis", "host": "wf005", "container": "redis", "image": "redis:8", "networks": ["apps"],
-            "ports": [{"host": 6379, "container": 6379}], "mounts": [{"source": "redis_data", "path": "/data"}],
+            "product": "redis",
+            "host": "wf005",
+            "container": "redis",
+            "image": "redis:8",
+            "networks": ["apps"],
+            "ports": [{"host": 6379, "container": 6379}],
+            "mounts": [{"source": "redis_data", "path": "/data"}],
             "secrets": {"password": "container-env:REDISCLI_AUTH"},
         },
     },
     "links": [{"from": "n8n", "to": "redis", "name": "redis", "port": 6379}],
-}  # fmt: skip
+}
 
 PLAN: Final[dict[str, Any]] = {
     "version": 1,

@@ -1,4 +1,6 @@
-"""Compose files that no author meant: bytes at random, real files cut and spliced, trees of the wrong kinds in the right places."""
+"""Compose files that no author meant: bytes at random, real files cut and spliced, trees of the wrong kinds in the
+right places.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,59 @@ include:
     env_file: vars.env
 """
 WORDS: Final = (
-    "services:", "ports:", "- ", "  ", "\n", "&a ", "*a", "<<: ", "!reset ", "!override ", "!!binary ", "!x ", "{", "}", "[", "]", ": ", "? ", "| ",
-    "> ", '"', "'", "${", "$$", "}", ":-", "\t", "\0", "\ufeff", "é", "\ud7ff", "#", "---\n", "...\n", "%YAML 1.1\n", "0x1F", "1e999", "80:80", "::1",
-    "65536", "-1", "~", "yes", "2026-01-01", "extends: ", "include: ", "profiles: ", "expose: ", "network_mode: host", "deploy: ", "scale: ",
+    "services:",
+    "ports:",
+    "- ",
+    "  ",
+    "\n",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!reset ",
+    "!override ",
+    "!!binary ",
+    "!x ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    "? ",
+    "| ",
+    "> ",
+    '"',
+    "'",
+    "${",
+    "$$",
+    "}",
+    ":-",
+    "\t",
+    "\0",
+    "\ufeff",
+    "é",
+    "\ud7ff",
+    "#",
+    "---\n",
+    "...\n",
+    "%YAML 1.1\n",
+    "0x1F",
+    "1e999",
+    "80:80",
+    "::1",
+    "65536",
+    "-1",
+    "~",
+    "yes",
+    "2026-01-01",
+    "extends: ",
+    "include: ",
+    "profiles: ",
+    "expose: ",
+    "network_mode: host",
+    "deploy: ",
+    "scale: ",
     "a" * 300,
-)  # fmt: skip
+)
 SCALARS: Final = (
     None,
     True,
@@ -56,9 +106,34 @@ SCALARS: Final = (
     "x" * 5000,
 )
 KEYS: Final = (
-    "services", "ports", "expose", "extends", "file", "service", "include", "path", "env_file", "project_directory", "profiles", "deploy", "replicas",
-    "scale", "network_mode", "container_name", "target", "published", "host_ip", "protocol", "name", "x-a", "a", "b", "", "<<", "0",
-)  # fmt: skip
+    "services",
+    "ports",
+    "expose",
+    "extends",
+    "file",
+    "service",
+    "include",
+    "path",
+    "env_file",
+    "project_directory",
+    "profiles",
+    "deploy",
+    "replicas",
+    "scale",
+    "network_mode",
+    "container_name",
+    "target",
+    "published",
+    "host_ip",
+    "protocol",
+    "name",
+    "x-a",
+    "a",
+    "b",
+    "",
+    "<<",
+    "0",
+)
 
 
 def garbage(seed: int, count: int) -> Iterator[dict[str, bytes]]:

@@ -38,7 +38,9 @@ PARTS: dict[str, bytes] = {
     "lab.yaml": json.dumps(
         {"environment": "lab", "approvers": {person: approver(person) for person in ROLES}}
     ).encode(),
-    "migration_plan.json": b'{"approvals":[{"role":"technical","count":1},{"role":"business","count":1}],"moves":["redis"]}',
+    "migration_plan.json": (
+        b'{"approvals":[{"role":"technical","count":1},{"role":"business","count":1}],"moves":["redis"]}'
+    ),
 }
 """What the run was made with: the plan asks for two people, whose keys the environment names."""
 
@@ -92,7 +94,8 @@ def sealed_folder(
 ) -> Path:
     """Return the folder of a run with rows of every kind, plan and approvals, sealed.
 
-    `approvals` are the people and their roles, `signing` whose key signs for somebody, `parts_of` other parts of the plan.
+    `approvals` are the people and their roles, `signing` whose key signs for somebody, `parts_of` other parts of the
+    plan.
     """
     night = Night(tmp_path)
     kept = parts_of or PARTS

@@ -1,4 +1,6 @@
-"""Two hosts in memory: engines, volumes, files, relays and clients that write; any call to a host can be the last of a killed process."""
+"""Two hosts in memory: engines, volumes, files, relays and clients that write; any call to a host can be the last of a
+killed process.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +35,7 @@ from hosts.facts.parse import parse_container
 from hosts.facts.system import SystemFacts
 from hosts.manifest.manifest import Drift
 from phases.context.run_context import RunContext
+from phases.context.service_move import service_move
 from tests.unit.actions.container.test_source import Engine
 from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import make_host
@@ -231,8 +234,8 @@ class Model:
         self.steps, self.last_step = 0, 0
         self.ends: set[str] = set()
         self.tunnel = False
-        self.world = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
-        self.move = self.world.move_of("redis")
+        self.context = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
+        self.move = service_move(self.context, "redis")
         self._replace(monkeypatch)
 
     def step(self) -> None:
@@ -259,7 +262,9 @@ class Model:
         ]
 
     def write(self) -> None:
-        """Let clients write where they get to now, and remember what they were told; nobody reaches a service that does not run."""
+        """Let clients write where they get to now, and remember what they were told; nobody reaches a service that does
+        not run.
+        """
         led = any(running and f"{SOURCE}: " in text for text, running in self.relays.items())
         host = TARGET if led and self.runs(TARGET) else SOURCE
         if self.runs(host) and (
@@ -304,7 +309,7 @@ class Model:
         monkeypatch.setattr(
             "actions.copy.verification.Verifier.compare", lambda proving: self._compare(proving.ends.route)
         )
-        for room in ("actions.copy.safety_copy", "actions.rollback.steps"):
+        for room in ("actions.copy.safety_copy", "actions.rollback.copy_back"):
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
         monkeypatch.setattr("actions.container.commit.list_relays", self._list)
@@ -316,7 +321,7 @@ class Model:
         )
         for room in (
             "actions.container.commit",
-            "actions.rollback.steps",
+            "actions.rollback.start_returned",
             "actions.relays.before_start",
             "actions.references.steps",
         ):

@@ -1,4 +1,6 @@
-"""Names and texts of the naughty-strings kind: what a container, a file or a log line may be called, and must not do."""
+"""Names and texts of the naughty-strings kind: what a container, a file or a log line may be called, and
+must not do.
+"""
 
 from __future__ import annotations
 

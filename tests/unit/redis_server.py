@@ -15,9 +15,17 @@ from engine.contracts.product import ServiceInstance
 from tests.unit.answering import target
 
 CONFIG = {
-    "appendonly": "yes", "appendfsync": "everysec", "save": "3600 1", "maxmemory": "0", "maxmemory-policy": "noeviction", "databases": "16",
-    "notify-keyspace-events": "", "requirepass": "", "shutdown-on-sigterm": "default", "dir": "/data",
-}  # fmt: skip
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "save": "3600 1",
+    "maxmemory": "0",
+    "maxmemory-policy": "noeviction",
+    "databases": "16",
+    "notify-keyspace-events": "",
+    "requirepass": "",
+    "shutdown-on-sigterm": "default",
+    "dir": "/data",
+}
 
 
 @dataclass

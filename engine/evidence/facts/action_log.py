@@ -1,4 +1,6 @@
-"""What a run did, deed by deed: done, failed, undone, and begun without an end; how long it took and was expected to take."""
+"""What a run did, deed by deed: done, failed, undone, and begun without an end; how long it took and was expected to
+take.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Where a service's move stood at the end of a run: its state, its measured outage, what was copied; from any run until then."""
+"""Where a service's move stood at the end of a run: its state, its measured outage, what was copied; from any run until
+then.
+"""
 
 from __future__ import annotations
 

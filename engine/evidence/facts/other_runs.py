@@ -1,7 +1,8 @@
-"""Records of other runs that a page shows: kept beside the run's own, so that the page can be drawn again from its folder alone.
+"""Records of other runs that a page shows: kept beside the run's own, so that the page can be drawn again from its
+folder alone.
 
-The state of each move, the run that it is compared with, and the gate that saw who approved it. Each line holds one record and its place
-among the run's own.
+The state of each move, the run that it is compared with, and the gate that saw who approved it. Each line holds one
+record and its place among the run's own.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Kept:
 
 
 def others_text(journal: Reader, records: Sequence[Record], earlier: str | None, altered: Sequence[str]) -> str:
-    """Return the lines of the other runs' records that a run's page shows, and what is wrong with their chains (`altered`).
+    """Return the lines of the other runs' records that a run's page shows, and what is wrong with their chains
+    (`altered`).
 
     `earlier` is the run that it is compared with.
     """
@@ -98,7 +100,9 @@ def others_text(journal: Reader, records: Sequence[Record], earlier: str | None,
 
 
 def read_others(text: str, records: Sequence[Record]) -> tuple[Kept, tuple[str, ...], list[str]]:
-    """Return the records of a folder in order, what was wrong with other runs' chains, and what is wrong with the file itself."""
+    """Return the records of a folder in order, what was wrong with other runs' chains, and what is wrong with the file
+    itself.
+    """
     placed: list[tuple[int, Record]] = []
     altered: tuple[str, ...] = ()
     problems = []
@@ -121,7 +125,9 @@ def read_others(text: str, records: Sequence[Record]) -> tuple[Kept, tuple[str, 
 
 
 def _in_order(records: Sequence[Record], placed: Sequence[tuple[int, Record]]) -> Iterable[Record]:
-    """Yield all records as they were written: each of others stands before as many of the run's own as its line says."""
+    """Yield all records as they were written: each of others stands before as many of the run's own as its
+    line says.
+    """
     waiting, seq = sorted(placed, key=lambda one: one[0]), 0
     for position, own in enumerate((*records, None)):
         while waiting and (own is None or waiting[0][0] <= position):

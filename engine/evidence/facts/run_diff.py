@@ -1,4 +1,6 @@
-"""What changed since the previous run of the same phase: new and fixed problems, slower steps, and what drifted without a step of its own."""
+"""What changed since the previous run of the same phase: new and fixed problems, slower steps, and what drifted without
+a step of its own.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ class Since:
 
 
 def previous_run(journal: Reader, records: Sequence[Record]) -> str | None:
-    """Return the newest earlier run of the same phase that ran to its end and looked at least at one of the same services; None for the first."""
+    """Return the newest earlier run of the same phase that ran to its end and looked at least at one of the same
+    services; None for the first.
+    """
     about, until = records[0].body, records[0].seq - 1
     ended = {record.run_id for record in journal.records(kind=RecordKind.RUN_ENDED, until=until)}
     mine = _services(records)
@@ -81,7 +85,9 @@ def _services(records: Iterable[Record]) -> set[str]:
 
 
 def since_of(before: Sequence[Record], records: Sequence[Record]) -> Since:
-    """Return what changed from one run to another; a step that only one of them asked is new when it is wrong, and never fixed."""
+    """Return what changed from one run to another; a step that only one of them asked is new when it is wrong, and
+    never fixed.
+    """
     before, records = counted(before), counted(records)
     then, now = _rows(before), _rows(records)
     wrong = {key: row for key, row in now.items() if row["verdict"] not in FINE}

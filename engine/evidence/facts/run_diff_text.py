@@ -32,9 +32,15 @@ def lines_of(since: Since, language: Language) -> Iterator[str]:
     """Yield differences in lines, the first with their numbers."""
     say = language.say
     counted = {
-        name: language.number(len(found)) for name, found in (("new", since.new), ("fixed", since.fixed), ("still", since.still),
-                                                              ("slower", since.slower), ("drift", since.drift))
-    }  # fmt: skip
+        name: language.number(len(found))
+        for name, found in (
+            ("new", since.new),
+            ("fixed", since.fixed),
+            ("still", since.still),
+            ("slower", since.slower),
+            ("drift", since.drift),
+        )
+    }
     words = say("{new} new, {fixed} fixed, {still} still there, {slower} slower, {drift} drifted", **counted)
     yield say(
         "since the run of {moment}: {words}",

@@ -51,7 +51,9 @@ class Approved:
 
 
 def approved_of(journal: Reader, records: Sequence[Record]) -> Approved | None:
-    """Return who approved the very plan of a run, as its own gate or that of an earlier run of the same plan saw it; None when none did."""
+    """Return who approved the very plan of a run, as its own gate or that of an earlier run of the same plan saw it;
+    None when none did.
+    """
     signed = [_signer(record.body) for record in records if record.kind == RecordKind.APPROVAL]
     if signed:
         return Approved(tuple(signed), records[0].run_id)
@@ -66,11 +68,14 @@ def approved_of(journal: Reader, records: Sequence[Record]) -> Approved | None:
 
 def _signer(body: Mapping[str, Any]) -> str:
     signed_at = str(body.get("signed_at") or "")[:16].replace("T", " ")
-    return f"{body.get('person')} ({', '.join(filter(None, (str(body.get('role') or ''), f'{signed_at} UTC' if signed_at else '')))})"
+    about = (str(body.get("role") or ""), f"{signed_at} UTC" if signed_at else "")
+    return f"{body.get('person')} ({', '.join(filter(None, about))})"
 
 
 def _people(text: str) -> tuple[str, ...]:
-    """Return each person with role and time out of the gate's sentence; that the time is the signer's own is said in its row."""
+    """Return each person with role and time out of the gate's sentence; that the time is the signer's own is said in
+    its row.
+    """
     return tuple(one.rstrip(")") + ")" for one in text.removeprefix(APPROVED).replace(CLOCK, "").split("), "))
 
 

@@ -21,7 +21,9 @@ def line_of(record: Record) -> str:
 
 
 def read_records(text: str) -> tuple[list[Record], list[str]]:
-    """Return the records of a journal.jsonl, and what is wrong with its lines; neither hashes nor order are judged here."""
+    """Return the records of a journal.jsonl, and what is wrong with its lines; neither hashes nor order are judged
+    here.
+    """
     records, problems = [], []
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         record = record_of(line, number)

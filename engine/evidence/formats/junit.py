@@ -1,4 +1,6 @@
-"""JUnit XML, in the form that Jenkins, GitLab and Ant's own schema agree on (schemas/junit.xsd): for CI and test managers."""
+"""JUnit XML, in the form that Jenkins, GitLab and Ant's own schema agree on (schemas/junit.xsd): for CI and test
+managers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The result in Markdown, for a pull request, a ticket or a chat: one screen, and no text of a server becomes markup."""
+"""The result in Markdown, for a pull request, a ticket or a chat: one screen, and no text of a server
+becomes markup.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def code(text: object) -> str:
 
 
 def summary(page: Page) -> str:
-    """Return the result: the verdict, what was approved, each service, each row that needs a decision, and what comes next."""
+    """Return the result: the verdict, what was approved, each service, each row that needs a decision, and what comes
+    next.
+    """
     return "\n".join(_lines(page)) + "\n"
 
 
@@ -49,8 +53,14 @@ def _lines(page: Page) -> Iterator[str]:
     if page.altered:
         yield from (f"- **ALTERED** {inline(text)}" for text in page.altered)
         yield ""
-    yield f"Environment **{page.environment}**, {clock(page.started_at)}, {seconds(page.duration_s)}, by {inline(page.about.get('operator', ''))}."
-    yield f"Plan {code(str(page.about.get('plan_digest', ''))[:12])}, run {code(page.run_id[:8])}, journal head {code(page.chain_head[:12])}."
+    yield (
+        f"Environment **{page.environment}**, {clock(page.started_at)}, {seconds(page.duration_s)}, by "
+        f"{inline(page.about.get('operator', ''))}."
+    )
+    yield (
+        f"Plan {code(str(page.about.get('plan_digest', ''))[:12])}, run {code(page.run_id[:8])}, journal head "
+        f"{code(page.chain_head[:12])}."
+    )
     yield " · ".join(f"{count} {word.replace('_', ' ')}" for word, count in page.tally.items()) or "No step was run."
     yield ""
     yield from _services(page)

@@ -16,7 +16,9 @@ DATA: Final = re.compile(r'data-jsonblob="([^"]*)"')
 
 
 def move_appendix(raw: Path, target: Path, redactor: Redactor) -> None:
-    """Write what pytest-html wrote to `raw` to `target`, without secrets, and remove `raw`; nothing when it wrote none."""
+    """Write what pytest-html wrote to `raw` to `target`, without secrets, and remove `raw`; nothing when it
+    wrote none.
+    """
     if not raw.is_file():
         return
     write_whole(target, without_secrets(raw.read_text(encoding="utf-8"), redactor))
@@ -26,7 +28,9 @@ def move_appendix(raw: Path, target: Path, redactor: Redactor) -> None:
 
 
 def without_secrets(html: str, redactor: Redactor) -> str:
-    """Return the page without secrets: its data as values, what stands around it (styles, scripts) without known secrets only."""
+    """Return the page without secrets: its data as values, what stands around it (styles, scripts) without known
+    secrets only.
+    """
     parts = DATA.split(html)
     around = [redactor.known(part) for part in parts[::2]]
     data = [f'data-jsonblob="{escape(_clean(blob, redactor))}"' for blob in parts[1::2]]

@@ -17,8 +17,10 @@ TOP: Final = 44
 MARGIN: Final = 70
 BEND: Final = 56
 STYLE: Final = (
-    "svg{background:#fff}text{font:13px system-ui,sans-serif;fill:#1b1f24}.lane{font-weight:600}.box{fill:#f4f6f8;stroke:#9aa4af}"
-    ".link{fill:none;stroke:#57606a;stroke-width:1.5}.link.unseen{stroke-dasharray:5 4}.link.undeclared{stroke:#b42318;stroke-width:2.5}"
+    "svg{background:#fff}text{font:13px "
+    "system-ui,sans-serif;fill:#1b1f24}.lane{font-weight:600}.box{fill:#f4f6f8;stroke:#9aa4af}"
+    ".link{fill:none;stroke:#57606a;stroke-width:1.5}.link.unseen{stroke-dasharray:5 "
+    "4}.link.undeclared{stroke:#b42318;stroke-width:2.5}"
 )
 
 
@@ -99,9 +101,15 @@ def _curve(start: Placed, end: Placed, line: Mapping[str, Any]) -> Curve:
 def svg_of(figure: Figure) -> str:
     """Return a graph as an SVG file; names from servers are text, never markup."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {figure.width} {figure.height}" width="{figure.width}" role="img">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {figure.width} {figure.height}" '
+            f'width="{figure.width}" role="img">'
+        ),
         f"<title>{_text(figure.title)}</title><style>{STYLE}</style>",
-        '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>',
+        (
+            '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path d="M0 '
+            '0L8 4L0 8z"/></marker></defs>'
+        ),
         *(f'<text class="lane" x="{x:g}" y="24">{_text(name)}</text>' for x, name in figure.columns),
         *(
             f'<path class="link {c.kind}" marker-end="url(#tip)" d="{c.path}"><title>{_text(c.title)}</title></path>'

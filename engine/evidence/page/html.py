@@ -94,10 +94,20 @@ def _environment(code: str, catalogue: NullTranslations) -> Environment:
         "share": _share,
     }
     environment.globals |= {
-        "say": language.say, "several": language.several, "icons": ICONS, "badges": BADGES, "commands": COMMANDS, "states": STATES,
-        "dry_run": DRY_RUN, "name": NAME, "version": VERSION, "shown": SHOWN_DECISIONS, "folded": FOLDED_DECISIONS, "chunk": CHUNK,
+        "say": language.say,
+        "several": language.several,
+        "icons": ICONS,
+        "badges": BADGES,
+        "commands": COMMANDS,
+        "states": STATES,
+        "dry_run": DRY_RUN,
+        "name": NAME,
+        "version": VERSION,
+        "shown": SHOWN_DECISIONS,
+        "folded": FOLDED_DECISIONS,
+        "chunk": CHUNK,
         "english": "" if language.code == ORIGINAL else ORIGINAL,
-    }  # fmt: skip
+    }
     return environment
 
 
@@ -116,6 +126,11 @@ def _share(cell: object) -> float | None:
 
 
 def _policy(assets: dict[str, str]) -> str:
-    """Return the page's content security policy: our one style and our one script by their hashes, and nothing else from anywhere."""
+    """Return the page's content security policy: our one style and our one script by their hashes, and nothing else
+    from anywhere.
+    """
     style, script = (b64encode(hashlib.sha256(assets[name].encode()).digest()).decode() for name in ("style", "script"))
-    return f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; "
+        "form-action 'none'"
+    )

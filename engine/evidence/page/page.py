@@ -117,14 +117,15 @@ def view_of(
 ) -> Page:
     """Return the page of a run in `language`, else in the one that the run was started in.
 
-    A run without its end record is shown as not finished, an altered one as altered; `others_altered` is what was wrong with the chains
-    of the other runs that it shows, None where they are whole and are looked at here. Raises InputError for a run that is not in the
-    journal, and for one altered so far that there is no page to draw.
+    A run without its end record is shown as not finished, an altered one as altered; `others_altered` is what was wrong
+    with the chains of the other runs that it shows, None where they are whole and are looked at here. Raises InputError
+    for a run that is not in the journal, and for one altered so far that there is no page to draw.
     """
     records = journal.records(run_id=run_id)
     if not records:
         raise InputError(
-            f"run {run_id}: not in the journal. Expected: a run's id. Try: {typed_command('report', 'latest', environment=ANY)}"
+            f"run {run_id}: not in the journal. Expected: a run's id. Try: "
+            f"{typed_command('report', 'latest', environment=ANY)}"
         )
     own = tuple(chain_problems(records))
     with drawable(own):
@@ -235,7 +236,9 @@ def _decisions(
 
 
 def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
-    """Yield what an approver should know at once: locks that were broken, what serves after an undo, and what is waived."""
+    """Yield what an approver should know at once: locks that were broken, what serves after an undo, and what is
+    waived.
+    """
     for record in records:
         body = record.body
         if record.kind == RecordKind.LOCK_BROKEN:

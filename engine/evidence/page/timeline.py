@@ -1,4 +1,6 @@
-"""The timeline of a run as inline SVG: each move's deeds and undos as bars, what was expected below, the measured outage marked."""
+"""The timeline of a run as inline SVG: each move's deeds and undos as bars, what was expected below, the measured
+outage marked.
+"""
 
 from __future__ import annotations
 
@@ -129,8 +131,11 @@ def _words(page: Page, course: Course) -> str:
         "{service}: {number} action from {start} s to {end} s after the start: {told}",
         "{service}: {number} actions from {start} s to {end} s after the start: {told}",
         len(course.bars),
-        service=course.service, start=language.number(course.start_s), end=language.number(course.start_s + course.taken_s), told=told,
-    )  # fmt: skip
+        service=course.service,
+        start=language.number(course.start_s),
+        end=language.number(course.start_s + course.taken_s),
+        told=told,
+    )
     return words + (
         language.say("; outage {seconds} s", seconds=language.number(float(outage["seconds"]), 1)) if outage else ""
     )

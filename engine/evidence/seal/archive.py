@@ -1,4 +1,6 @@
-"""One archive of a run's folder, the same bytes for the same files, for a ticket; and the way back, without unpacking."""
+"""One archive of a run's folder, the same bytes for the same files, for a ticket; and the way back, without
+unpacking.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ EPOCH: Final = datetime(1980, 1, 1, tzinfo=UTC)
 
 
 def pack(sealed: Sealed) -> bytes:
-    """Return a folder's files as tar.gz: sorted, without owner, at a fixed time, so that two packers make the same bytes."""
+    """Return a folder's files as tar.gz: sorted, without owner, at a fixed time, so that two packers make the same
+    bytes.
+    """
     return gzip.compress(_tar(sealed), compresslevel=9, mtime=0)
 
 
@@ -36,7 +40,9 @@ def _tar(sealed: Sealed) -> bytes:
 
 
 def read_archive(path: Path) -> Sealed:
-    """Return what an archive of `pack` holds; `odd` says what was not packed by us. Raises InputError for what is no archive."""
+    """Return what an archive of `pack` holds; `odd` says what was not packed by us. Raises InputError for what is no
+    archive.
+    """
     packed = _unfolded(path)
     files: dict[str, bytes] = {}
     odd: list[str] = []
@@ -58,7 +64,8 @@ def read_archive(path: Path) -> Sealed:
     sealed = Sealed(min(tops, default=""), files, tuple(odd))
     if len(tops) != 1 or (not odd and _tar(sealed) != packed):
         odd.append(
-            f"{path.name}: holds more than its files, or they were packed by something else. Expected: as the command bundle packs them"
+            f"{path.name}: holds more than its files, or they were packed by something else. Expected: as the "
+            "command bundle packs them"
         )
     return Sealed(sealed.name, files, tuple(odd))
 
@@ -82,5 +89,6 @@ def _unfolded(path: Path) -> bytes:
 
 def _no_archive(path: Path, why: str) -> InputError:
     return InputError(
-        f"{path}: can't be unpacked: {why}. Expected: a whole {SUFFIX} of the command bundle. Fetch it again, or bundle again"
+        f"{path}: can't be unpacked: {why}. Expected: a whole {SUFFIX} of the command bundle. Fetch it again, "
+        "or bundle again"
     )

@@ -25,7 +25,8 @@ def read_sums(text: str) -> tuple[dict[str, str], list[str]]:
         match = LINE.fullmatch(line)
         if match is None:
             problems.append(
-                f'{SUMS}: line {number} is "{line[:90]}". Expected: a SHA-256 in small letters, two spaces, a file\'s name'
+                f'{SUMS}: line {number} is "{line[:90]}". Expected: a SHA-256 in small letters, two spaces, a '
+                "file's name"
             )
         elif match[2] in found:
             problems.append(f"{SUMS}: line {number} names {match[2]} again. Expected: each file once")
@@ -33,7 +34,8 @@ def read_sums(text: str) -> tuple[dict[str, str], list[str]]:
             found[match[2]] = match[1]
     if not problems and text != sums_text(found):
         problems.append(
-            f"{SUMS}: its lines or line ends are not as they were written. Expected: sorted by name, one line break after each"
+            f"{SUMS}: its lines or line ends are not as they were written. Expected: sorted by name, one line "
+            "break after each"
         )
     return found, problems
 
@@ -42,7 +44,9 @@ def sum_problems(sealed: Sealed) -> Iterable[str]:
     """Yield which files are missing, were added or hold something else than was sealed."""
     if SUMS not in sealed.files:
         again = typed_command("report", "latest", environment=ANY)
-        yield f"{SUMS}: not there. Expected: the SHA-256 of every file. Draw the evidence again from its journal: {again}"
+        yield (
+            f"{SUMS}: not there. Expected: the SHA-256 of every file. Draw the evidence again from its journal: {again}"
+        )
         return
     expected, wrong = read_sums(sealed.text(SUMS))
     yield from wrong

@@ -1,4 +1,6 @@
-"""Whether what was drawn from a run's records says the same as they do: totals and cases of junit.xml, totals of the page."""
+"""Whether what was drawn from a run's records says the same as they do: totals and cases of junit.xml, totals of the
+page.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ TAGS: Final = (*TOTALS.values(), "")
 
 
 def stamped(html: str, records: Sequence[Record], drawn_by: str = "") -> str:
-    """Return the page with its run, totals, chain head and by which drawing it was made, where a program can read them."""
+    """Return the page with its run, totals, chain head and by which drawing it was made, where a program
+    can read them.
+    """
     stamp = escape(json.dumps({**_told(records), "drawn_by": drawn_by}, sort_keys=True))
     return HEAD.sub(lambda head: f'{head[0]}\n<meta name="{META}" content="{stamp}">', html, count=1)
 

@@ -1,4 +1,5 @@
-"""evidence.json: an in-toto Statement that binds every file of a run's folder to the run's result and to who approved it.
+"""evidence.json: an in-toto Statement that binds every file of a run's folder to the run's result and to who approved
+it.
 
 https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md. The predicate knows three results; what
 it has no word for (UNKNOWN, PENDING, NOT_RUN, a dry run) is FAILED there, and our own verdict stands under `longshore`.

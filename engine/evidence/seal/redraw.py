@@ -1,4 +1,6 @@
-"""What is drawn from a run's records: the page, the summary and JUnit XML; and by which drawing, so that it can be drawn again and compared."""
+"""What is drawn from a run's records: the page, the summary and JUnit XML; and by which drawing, so that it can be
+drawn again and compared.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ SHOWN: Final = 80
 
 @cache
 def drawing() -> str:
-    """Return what tells two drawings apart: this version, and a digest over its code, templates, texts and libraries."""
+    """Return what tells two drawings apart: this version, and a digest over its code, templates, texts and
+    libraries.
+    """
     files = {path.relative_to(ENGINE).as_posix(): path for path in ENGINE.rglob("*") if path.suffix in DRAWS}
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     digests |= {name: version(name) for name in LIBRARIES}
@@ -75,7 +79,10 @@ def drawn_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
         return
     for name, expected in drawn_again(reader, records[0].run_id, language_of(found[1]), altered).items():
         if name in sealed.files and sealed.files[name] != expected.encode():
-            yield f"{name}: is not what the records give: {_first_difference(sealed.text(name), expected)}. Expected: as it was drawn"
+            yield (
+                f"{name}: is not what the records give: {_first_difference(sealed.text(name), expected)}. "
+                "Expected: as it was drawn"
+            )
 
 
 def _first_difference(seen: str, expected: str) -> str:

@@ -1,4 +1,6 @@
-"""Whether a run was made under the approvals that its own plan asks for, each by the key that its environment names for that person."""
+"""Whether a run was made under the approvals that its own plan asks for, each by the key that its environment names for
+that person.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Approver:
 
 
 def plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
-    """Yield the parts of the plan that are missing; one that held what looks like a secret was never kept, and is named by the run."""
+    """Yield the parts of the plan that are missing; one that held what looks like a secret was never kept, and is named
+    by the run.
+    """
     plan = next((record.body for record in records if record.kind == RecordKind.PLAN), None)
     if plan is None:
         if records[0].body.get("command") in GUARDED and records[0].body.get("environment") != LAB:
@@ -51,7 +55,9 @@ def plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
 
 
 def left_out(records: Sequence[Record]) -> list[str]:
-    """Return the parts of the plan that were not kept, by the run's own word: nobody can compare what it was approved with."""
+    """Return the parts of the plan that were not kept, by the run's own word: nobody can compare what it was approved
+    with.
+    """
     return [
         str(name) for record in records if record.kind == RecordKind.PLAN for name in record.body.get("left_out") or ()
     ]
@@ -81,7 +87,9 @@ def fingerprint_of(public_key: str) -> str:
 def approval_problems(
     sealed: Sealed, records: Sequence[Record], kept: Kept, signatures: SignatureReader
 ) -> Iterator[str]:
-    """Yield who signed with another key or in a role that is not theirs, and which approvals of the plan are missing."""
+    """Yield who signed with another key or in a role that is not theirs, and which approvals of the plan
+    are missing.
+    """
     approvers = approvers_of(sealed, records)
     valid: list[tuple[Statement, str]] = []
     for name, statement in _statements(sealed):
@@ -114,16 +122,27 @@ def wrong_key(
     """Yield why a person did not sign by the environment's word: not listed, not in that role, or with another key."""
     known = approvers.get(person)
     if known is None:
-        yield f"{name}: {person} is not among the approvers of the sealed environment. Expected: one of {', '.join(approvers) or 'nobody'}"
+        yield (
+            f"{name}: {person} is not among the approvers of the sealed environment. Expected: one of "
+            f"{', '.join(approvers) or 'nobody'}"
+        )
         return
     if role is not None and role not in known.roles:
-        yield f"{name}: {person} may not sign as {role}. Expected: {' or '.join(known.roles)}, as the sealed environment says"
+        yield (
+            f"{name}: {person} may not sign as {role}. Expected: {' or '.join(known.roles)}, as the sealed "
+            "environment says"
+        )
     if fingerprint and fingerprint != known.fingerprint:
-        yield f"{name}: signed with key {fingerprint}. Expected: {known.fingerprint or 'a key'}, {person}'s in the sealed environment"
+        yield (
+            f"{name}: signed with key {fingerprint}. Expected: {known.fingerprint or 'a key'}, {person}'s in the "
+            "sealed environment"
+        )
 
 
 def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
-    """Return the services whose move, or re-pointing, this run began: those that go on were approved when they began."""
+    """Return the services whose move, or re-pointing, this run began: those that go on were approved when
+    they began.
+    """
     if records[0].body.get("command") not in GUARDED:
         return []
     changed = {str(record.service) for record in records if record.service and _is_deed(record)}
@@ -158,12 +177,18 @@ def _missing(
     if not needed and records[0].body.get("environment") != LAB:
         yield f"{PLAN}/{MIGRATION_PLAN}: asks nobody to approve. Expected outside the lab: at least one person, {what}"
     if needed and approvers is None:
-        yield f"{PLAN}/{records[0].body.get('environment')}.yaml: names no approvers. Expected: the keys of those whom the plan asks, {what}"
+        yield (
+            f"{PLAN}/{records[0].body.get('environment')}.yaml: names no approvers. Expected: the keys of those "
+            f"whom the plan asks, {what}"
+        )
     for one in needed:
         role, count = str(one.get("role")), int(one.get("count") or 1)
         keys = {fingerprint for statement, fingerprint in valid if statement.role == role}
         if len(keys) < count:
-            yield f"{APPROVALS}/: {len(keys)} of {count} {role} approvals that count. Expected: those that the plan asks for, {what}"
+            yield (
+                f"{APPROVALS}/: {len(keys)} of {count} {role} approvals that count. Expected: those that the plan "
+                f"asks for, {what}"
+            )
     roles: dict[str, set[str]] = {}
     for statement, fingerprint in valid:
         roles.setdefault(fingerprint, set()).add(statement.person)

@@ -1,4 +1,6 @@
-"""Sealing a run's folder: evidence.json over its files, SHA256SUMS over all of them, and a signature when there is a key."""
+"""Sealing a run's folder: evidence.json over its files, SHA256SUMS over all of them, and a signature when there is a
+key.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,8 @@ class Signer(Protocol):
 def seal(folder: Path, signer: Signer | None = None, *, whole: bool | None = None) -> None:
     """Seal a folder as it is now; without a signer a signature stays when it still fits, else it goes.
 
-    `whole`: whether the chain of its records is, None when nobody looked yet. Raises InputError when the signer can't sign:
-    the folder is sealed then, without a signature.
+    `whole`: whether the chain of its records is, None when nobody looked yet. Raises InputError when the signer can't
+    sign: the folder is sealed then, without a signature.
     """
     sealed = read_folder(folder)
     records, problems = read_records(sealed.text(RECORDS))
@@ -66,7 +68,9 @@ def seal(folder: Path, signer: Signer | None = None, *, whole: bool | None = Non
 
 
 def changed_since_sealed(folder: Path, drawn: Sequence[str]) -> list[str]:
-    """Return which files that are not drawn anew differ from what a folder was sealed with: sealing them again would hide it."""
+    """Return which files that are not drawn anew differ from what a folder was sealed with: sealing them again would
+    hide it.
+    """
     if not (folder / SUMS).exists():
         return []
     sealed = read_folder(folder)

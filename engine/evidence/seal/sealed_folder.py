@@ -1,4 +1,6 @@
-"""A sealed folder in memory: every file's bytes, and what does not belong into one; read from a folder or from an archive."""
+"""A sealed folder in memory: every file's bytes, and what does not belong into one; read from a folder or from an
+archive.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Sealed:
     odd: tuple[str, ...] = ()
 
     def text(self, name: str) -> str:
-        """Return a file as text; bytes that are no UTF-8 are shown as such, so that they differ from what was written."""
+        """Return a file as text; bytes that are no UTF-8 are shown as such, so that they differ from what
+        was written.
+        """
         return self.files.get(name, b"").decode("utf-8", "backslashreplace")
 
     def digests(self, *, without: frozenset[str] = frozenset()) -> dict[str, str]:

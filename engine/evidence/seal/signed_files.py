@@ -1,4 +1,6 @@
-"""Texts that people signed and that lie in a run's folder: approvals, waivers, attestations; each signature fits its own text."""
+"""Texts that people signed and that lie in a run's folder: approvals, waivers, attestations; each signature fits its
+own text.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from engine.signoff.waiver import NAMESPACE as WAIVER
 
 @dataclass(frozen=True)
 class Signed:
-    """What a signature says: the key's fingerprint, the person whose key it is ("" when nobody was asked), and what is wrong."""
+    """What a signature says: the key's fingerprint, the person whose key it is ("" when nobody was asked), and what is
+    wrong.
+    """
 
     fingerprint: str = ""
     person: str = ""
@@ -41,7 +45,9 @@ class SignatureReader(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """Where texts of a kind lie, what their signatures are for, which line names the person, and what the person did."""
+    """Where texts of a kind lie, what their signatures are for, which line names the person, and what the
+    person did.
+    """
 
     folder: str
     namespace: str
@@ -55,11 +61,15 @@ KINDS: Final = (
     Kind(WAIVERS, WAIVER, re.compile(r"^approver: (.+)$", re.MULTILINE), "waived", RecordKind.SIGNED_WAIVER),
     Kind(ATTACHMENTS, ATTESTATION, re.compile(r"^person: (.+)$", re.MULTILINE), "attested"),
 )
-"""`record`: of which kind the journal's records are that hold these texts; attestations are copied beside what they show."""
+"""`record`: of which kind the journal's records are that hold these texts; attestations are copied beside what they
+show.
+"""
 
 
 def signed_files(record: Record) -> Iterator[tuple[str, str]]:
-    """Yield the files that a record of a signed text holds: the text and its signature, by their path in the run's folder."""
+    """Yield the files that a record of a signed text holds: the text and its signature, by their path in the run's
+    folder.
+    """
     kind = next((kind for kind in KINDS if kind.record == record.kind), None)
     if kind:
         name = str(record.body["file"]).rpartition("/")[2]  # an altered record leads nowhere else
@@ -139,7 +149,10 @@ def _approval_problems(text: str, name: str, run: Record) -> Iterable[str]:
         yield str(error)
         return
     if subject.digest != run.body.get("plan_digest"):
-        yield f"{name}: approves plan {subject.digest}. Expected: {run.body.get('plan_digest')}, with which the run was made"
+        yield (
+            f"{name}: approves plan {subject.digest}. Expected: {run.body.get('plan_digest')}, with which the run "
+            "was made"
+        )
     if subject.environment != run.body.get("environment"):
         yield f"{name}: is for environment {subject.environment}. Expected: {run.body.get('environment')}"
     if digest_of(rfc8785.dumps(dict(subject.parts))) != subject.digest:

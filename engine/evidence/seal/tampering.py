@@ -14,7 +14,8 @@ from engine.i18n.language import term
 from engine.journal.journal import chain_problems
 
 BACKUP: Final = term(
-    "keep the file as it is, and compare it with a copy taken earlier (a backup, or the journal.jsonl of that run's folder)"
+    "keep the file as it is, and compare it with a copy taken earlier (a backup, or the journal.jsonl of that "
+    "run's folder)"
 )
 
 

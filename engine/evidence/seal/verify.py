@@ -1,4 +1,5 @@
-"""Whether a sealed folder is what was sealed: every file, the chain of records, what was drawn from them, approvals, signature.
+"""Whether a sealed folder is what was sealed: every file, the chain of records, what was drawn from them, approvals,
+signature.
 
 Nothing but the folder is asked: no state, no network. What is found is told by the file's name.
 """
@@ -46,7 +47,9 @@ DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE, SUMMARY)
 
 @dataclass
 class Findings:
-    """What verify found: problems by the file that they are about, what it could not compare, and what is worth knowing."""
+    """What verify found: problems by the file that they are about, what it could not compare, and what is worth
+    knowing.
+    """
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -91,25 +94,34 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
     missing = steps_without_a_row(records)
     if missing:
         found.notes.append(
-            f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, so nothing is shown about them: "
+            f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, so "
+            "nothing is shown about them: "
             f"{', '.join(missing[:LISTED])}{' and others' if len(missing) > LISTED else ''}"
         )
     found.notes.append(
-        f"{len(sealed.files)} files, {len(records)} records, {told}; plan {str(records[0].body.get('plan_digest'))[:12]}"
+        f"{len(sealed.files)} files, {len(records)} records, {told}; plan "
+        f"{str(records[0].body.get('plan_digest'))[:12]}"
     )
 
 
 def steps_without_a_row(records: Sequence[Record]) -> list[str]:
-    """Return the keys of steps that the run's code has and that left no row: they were not looked at, or do not apply to what it was about."""
+    """Return the keys of steps that the run's code has and that left no row: they were not looked at, or do not apply
+    to what it was about.
+    """
     demanded = records[0].body.get("steps") or ()
     return sorted({str(key) for key in demanded} - {str(row["key"]) for row in steps_of(records)})
 
 
 def _judge_drawn(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:
-    """Draw page, summary and junit.xml again and compare each byte; a page of another drawing can't be compared, and that is said."""
+    """Draw page, summary and junit.xml again and compare each byte; a page of another drawing can't be compared, and
+    that is said.
+    """
     found.problems += plan_problems(sealed, records)
     found.not_compared += [
-        f"{PLAN}/{name}: was not kept, for it held what looks like a secret. Compare the file itself with the digest in {RECORDS}"
+        (
+            f"{PLAN}/{name}: was not kept, for it held what looks like a secret. Compare the file itself with the "
+            f"digest in {RECORDS}"
+        )
         for name in left_out(records)
     ]
     theirs = drawn_by(sealed.text(PAGE))
@@ -120,8 +132,10 @@ def _judge_drawn(sealed: Sealed, records: Sequence[Record], found: Findings) -> 
     elif PAGE in sealed.files:
         commit = records[0].body.get("commit")
         found.not_compared.append(
-            f"{PAGE}, {SUMMARY}, {JUNIT}: were drawn by another version of {NAME} ({theirs or 'it does not say which'}; this is {drawing()}), "
-            f"so they can't be compared with the records here: only totals were. Verify with the version that drew them: commit {commit}"
+            f"{PAGE}, {SUMMARY}, {JUNIT}: were drawn by another version of {NAME} "
+            f"({theirs or 'it does not say which'}; this is {drawing()}), "
+            "so they can't be compared with the records here: only totals were. Verify with the version that drew "
+            f"them: commit {commit}"
         )
 
 
@@ -137,7 +151,10 @@ def _statement_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[s
             yield f"{STATEMENT}: is no statement of ours. Expected: JSON as it was written"
         return
     if written != FORMAT:
-        yield f"{STATEMENT}: is of format {written}. Expected: {FORMAT}. Verify it with longshore {own.get('version')}, which wrote it"
+        yield (
+            f"{STATEMENT}: is of format {written}. Expected: {FORMAT}. Verify it with longshore "
+            f"{own.get('version')}, which wrote it"
+        )
         return
     expected = statement_of(records, sealed.digests(without=SEALS), signed_with)
     differing = [f"{STATEMENT}: {line}" for line in differences(told, json.loads(json.dumps(expected)))]
@@ -155,9 +172,14 @@ def _plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[str]:
     parts: dict[str, str] = dict(plan["parts"]) if plan else {}
     for name, content in kept.items():
         if parts.get(name) != digest_of(content):
-            yield f"{PLAN}/{name}: SHA-256 {digest_of(content)}. Expected: {parts.get(name)}, with which the run was made"
+            yield (
+                f"{PLAN}/{name}: SHA-256 {digest_of(content)}. Expected: {parts.get(name)}, with which the run was made"
+            )
     if parts and digest_of(rfc8785.dumps(dict(parts))) != records[0].body.get("plan_digest"):
-        yield f"{RECORDS}: the digests of the plan's files don't give the plan digest {records[0].body.get('plan_digest')}. Expected: they do"
+        yield (
+            f"{RECORDS}: the digests of the plan's files don't give the plan digest "
+            f"{records[0].body.get('plan_digest')}. Expected: they do"
+        )
 
 
 def _judge_signature(sealed: Sealed, signatures: SignatureReader, found: Findings) -> None:
@@ -170,11 +192,13 @@ def _judge_signature(sealed: Sealed, signatures: SignatureReader, found: Finding
     if signature is None:
         if named or signatures.knows_people:
             found.problems.append(
-                f"{SIGNATURE}: not there. Expected: a signature{f' with key {named}' if named else ''}. Ask who ran it for it"
+                f"{SIGNATURE}: not there. Expected: a signature{f' with key {named}' if named else ''}. Ask "
+                "who ran it for it"
             )
         else:
             found.notes.append(
-                "not signed: this shows accidents and careless hands; who may write all files could have written all of them anew"
+                "not signed: this shows accidents and careless hands; who may write all files could have "
+                "written all of them anew"
             )
         return
     signed = signatures.read(sealed.files.get(SUMS, b""), signature, NAMESPACE)

@@ -1,4 +1,6 @@
-"""Alembic's entry: run the migrations on the connection, and in the transaction, that `engine.journal.database` opened."""
+"""Alembic's entry: run the migrations on the connection, and in the transaction, that
+`engine.journal.database` opened.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A preparation that is killed at each change, undone or given again from an empty note: nothing of it is left but the backup and the image."""
+"""A preparation that is killed at each change, undone or given again from an empty note: nothing of it is left but the
+backup and the image.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +127,9 @@ class Hosts(dict[str, Any]):
 
 
 class Api:
-    """One engine: images, scratch volumes, networks and containers; nothing of the service can be stopped or removed through it."""
+    """One engine: images, scratch volumes, networks and containers; nothing of the service can be stopped or removed
+    through it.
+    """
 
     def __init__(self, hosts: Hosts, name: str) -> None:
         """Belong to a host."""

@@ -1,4 +1,6 @@
-"""Re-pointing that is killed at each change, undone or gone on with from an empty note: the hosts alone tell what is left to do."""
+"""Re-pointing that is killed at each change, undone or gone on with from an empty note: the hosts alone tell what is
+left to do.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ def _deaths(monkeypatch: pytest.MonkeyPatch) -> range:
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
 def test_an_undo_of_a_killed_repointing_ends_as_it_was(monkeypatch: pytest.MonkeyPatch, meddling: str) -> None:
-    """The old address, the relay, no word in the journal, nothing kept; one that was left alone and stopped by somebody stays stopped."""
+    """The old address, the relay, no word in the journal, nothing kept; one that was left alone and stopped by somebody
+    stays stopped.
+    """
     for dies_at in _deaths(monkeypatch):
         way = Way(monkeypatch)
         way.begin(dies_at)

@@ -34,7 +34,9 @@ def test_connections_and_commands_are_counted_apart() -> None:
 
 
 def test_both_sides_judge_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What holds by the facts is asked of testinfra with the value that the facts told; one that differs stops the bench."""
+    """What holds by the facts is asked of testinfra with the value that the facts told; one that differs stops the
+    bench.
+    """
     facts = make_host(
         containers=(make_container(),), listening=(make_socket(22), make_socket(80, address="192.0.2.1")), around=AROUND
     )
@@ -52,9 +54,12 @@ def test_both_sides_judge_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         judge_ours([*asserted, Assertion("wf001", "user", "nobody", "65534")], [facts])
 
     host: Any = SimpleNamespace(
-        docker=lambda name: SimpleNamespace(is_running=True), socket=lambda url: SimpleNamespace(is_listening=True), sysctl=lambda name: 1,
-        user=lambda name: SimpleNamespace(uid=0), file=lambda path: SimpleNamespace(exists=True),
-    )  # fmt: skip
+        docker=lambda name: SimpleNamespace(is_running=True),
+        socket=lambda url: SimpleNamespace(is_listening=True),
+        sysctl=lambda name: 1,
+        user=lambda name: SimpleNamespace(uid=0),
+        file=lambda path: SimpleNamespace(exists=True),
+    )
     monkeypatch.setattr(preflight.testinfra, "get_host", lambda url, ssh_config: host)
     judge_theirs(asserted, preflight.STATE)
     host.sysctl = lambda name: 0

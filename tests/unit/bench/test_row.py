@@ -12,9 +12,17 @@ from bench.row import Row, median_and_spread, seconds
 def make_row(**given: Any) -> Row:
     """Return a row of copying."""
     about: dict[str, Any] = {
-        "id": "copy", "work": "copy 1 GiB", "peer": "rsync", "ours": 10.0, "theirs": 9.0, "unit": "s", "goal": 1.2, "better": "less", "runs": 5,
+        "id": "copy",
+        "work": "copy 1 GiB",
+        "peer": "rsync",
+        "ours": 10.0,
+        "theirs": 9.0,
+        "unit": "s",
+        "goal": 1.2,
+        "better": "less",
+        "runs": 5,
         "spread": 0.4,
-    }  # fmt: skip
+    }
     return Row(**{**about, **given})
 
 

@@ -33,7 +33,7 @@ def block(language: str, containing: str) -> str:
 
 def load(code: str, **names: Any) -> dict[str, Any]:
     """Run a block of the page as the file that it is to become."""
-    exec(
+    exec(  # noqa: S102
         compile(
             "from __future__ import annotations\n" + code.replace("from __future__ import annotations\n", ""),
             PAGE.name,
@@ -94,9 +94,13 @@ def test_the_shown_translation_is_of_the_shown_sentence(judge_live_restore: Call
 def test_the_shown_tests_pass(judge_live_restore: Callable[..., Judgement]) -> None:
     """And they are tests that can fail: with the answer turned round, the first one does."""
     known = {
-        "pytest": pytest, "Verdict": Verdict, "make_host": make_host, "SystemFacts": SystemFacts, "EngineSettings": EngineSettings,
+        "pytest": pytest,
+        "Verdict": Verdict,
+        "make_host": make_host,
+        "SystemFacts": SystemFacts,
+        "EngineSettings": EngineSettings,
         "NotObservedError": NotObservedError,
-    }  # fmt: skip
+    }
     names = load(block("python", "def test_live_restore_is_judged"), judge_live_restore=judge_live_restore, **known)
     for is_on, verdict in ((True, Verdict.PASSED), (False, Verdict.FAILED)):
         names["test_live_restore_is_judged"](is_on, verdict)

@@ -1,4 +1,6 @@
-"""What the operator's pages tell people to type exists: commands, flags, exit statuses, files; in both languages alike."""
+"""What the operator's pages tell people to type exists: commands, flags, exit statuses, files; in both
+languages alike.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,9 @@ def test_the_ci_files_are_yaml_and_keep_the_journal(file: Path) -> None:
 
 
 def test_the_matrix_of_a_fleet_is_all_its_shards() -> None:
-    """Each job of the matrix is one shard, together they are all; the report asks for the very run that the shards write, whatever became of them."""
+    """Each job of the matrix is one shard, together they are all; the report asks for the very run that the shards
+    write, whatever became of them.
+    """
     jobs = YAML(typ="safe").load(FLEET.read_text(encoding="utf-8"))
     looks, draws = jobs["longshore-preflight"], jobs["longshore-report"]
     argv = shlex.split(looks["script"][-1])[3:]

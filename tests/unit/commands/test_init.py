@@ -15,8 +15,13 @@ from engine.signoff.waiver import read_waivers
 from phases.context.own_checks import OwnCheck, own_checks, refuse_wrong
 
 WRITTEN = {
-    ".gitignore", "environments/production.yaml", "inventory.yaml", "migration_plan.json", "site/preflight/test_example.py", "waivers.yaml",
-}  # fmt: skip
+    ".gitignore",
+    "environments/production.yaml",
+    "inventory.yaml",
+    "migration_plan.json",
+    "site/preflight/test_example.py",
+    "waivers.yaml",
+}
 
 
 def test_a_new_project_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,6 @@
-"""`./longshore` runs commands from any directory, keeps their exit status, and says what to do where nothing is installed."""
+"""`./longshore` runs commands from any directory, keeps their exit status, and says what to do where nothing is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ def test_what_is_not_installed_is_named(checkout: Path, tmp_path: Path, local_pr
 
     assert ran.returncode == 4
     assert ran.stderr == (
-        f"longshore: {checkout}/.venv: not there. Expected: the environment with its dependencies. Run: {checkout}/bootstrap.sh setup\n"
+        f"longshore: {checkout}/.venv: not there. Expected: the environment with its dependencies. Run: "
+        f"{checkout}/bootstrap.sh setup\n"
     )
 
 

@@ -1,4 +1,6 @@
-"""Status tells where every move stands from the journal alone: state, attempt, since when, last step, by whom, what next."""
+"""Status tells where every move stands from the journal alone: state, attempt, since when, last step, by whom, what
+next.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,10 @@ def test_a_move_in_progress_says_its_step_and_who(nights: Nights) -> None:
         ("done", "nox -s validate -- --environment production --service redis"),
         (
             "needs_operator",
-            "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment production --apply",
+            (
+                "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment "
+                "production --apply"
+            ),
         ),
         ("rolling_back", "nox -s rollback -- redis --environment production --apply"),
         ("undone", "nox -s preflight -- --environment production --service redis"),

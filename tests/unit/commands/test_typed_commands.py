@@ -1,7 +1,9 @@
-"""Every command that a message or a page tells people to type is taken by the real parser of that command, with its environment.
+"""Every command that a message or a page tells people to type is taken by the real parser of that command, with its
+environment.
 
-Messages of the code are read as syntax: a string that holds `nox -s …` is typed as it stands, with the values that are put in replaced
-by samples; a call of `typed_command`, or of a `command` method of a scope or a route, is made with samples and the result typed.
+Messages of the code are read as syntax: a string that holds `nox -s …` is typed as it stands, with the values that are
+put in replaced by samples; a call of `typed_command`, or of a `command` method of a scope or a route, is made with
+samples and the result typed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The invitation is what a calendar understands: right instants, right zone, what moves, who approved, and updates replace it."""
+"""The invitation is what a calendar understands: right instants, right zone, what moves, who approved, and updates
+replace it.
+"""
 
 from __future__ import annotations
 

@@ -177,9 +177,9 @@ def test_wrong_words_are_one_message(capsys: pytest.CaptureFixture[str], words: 
     assert told_now.count("\n") == 1
     assert told in told_now
     assert (
-        "up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status | break FAULT | heal"
-        in told_now
-    )
+        "up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status | break "
+        "FAULT | heal"
+    ) in told_now
     assert "docker-stopped" in told_now
 
 

@@ -31,7 +31,9 @@ def test_healing_goes_on_after_a_fault_that_stays(monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_script_kills_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No way back matches a pattern against whole command lines: the shell that runs the script would be one of them."""
+    """No way back matches a pattern against whole command lines: the shell that runs the script would be
+    one of them.
+    """
     scripts: list[str] = []
     monkeypatch.setattr(faults, "_inside", lambda _host, script: scripts.append(script))
     monkeypatch.setattr(faults.hosts, "find", lambda _client, _plan: None)

@@ -1,4 +1,6 @@
-"""The lab's images on the machine of its user: what is theirs stays theirs, and a silent registry costs seconds once."""
+"""The lab's images on the machine of its user: what is theirs stays theirs, and a silent registry costs
+seconds once.
+"""
 
 from __future__ import annotations
 

@@ -107,7 +107,9 @@ def test_old_sets_go(cache: Path) -> None:
 
 
 def test_a_new_set_leaves_the_newest_old_ones(cache: Path) -> None:
-    """Before another set is made, incomplete ones and the oldest go; the newest stay, so that going back to them is quick."""
+    """Before another set is made, incomplete ones and the oldest go; the newest stay, so that going back to them is
+    quick.
+    """
     engine = FakeEngine()
     for key in ("first", "second", "third"):
         _whole_set(engine, key)

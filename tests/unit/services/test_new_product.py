@@ -55,7 +55,9 @@ def test_the_shown_product_works(product: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_shown_fingerprint_names_a_lost_push(product: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A branch that points elsewhere although nobody pushed is named with its repository; so is a repository that is gone."""
+    """A branch that points elsewhere although nobody pushed is named with its repository; so is a repository that is
+    gone.
+    """
     at = target("gitea", {}, {"token": "token-of-gitea"})
     Answers(monkeypatch, _table([{"name": "main", "commit": {"id": "new"}}]))
     before = product.fingerprint(at, None)

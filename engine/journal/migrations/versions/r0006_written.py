@@ -19,5 +19,6 @@ def upgrade() -> None:
         sa.Column("head", sa.Text, nullable=False),
     )
     op.execute(
-        "INSERT INTO written (one, records, head) SELECT 1, COUNT(*), COALESCE((SELECT hash FROM records ORDER BY seq DESC LIMIT 1), '') FROM records"
+        "INSERT INTO written (one, records, head) SELECT 1, COUNT(*), COALESCE((SELECT hash FROM records "
+        "ORDER BY seq DESC LIMIT 1), '') FROM records"
     )

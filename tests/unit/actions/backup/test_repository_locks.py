@@ -1,4 +1,6 @@
-"""A killed backup leaves restic's lock: ours is removed once its container is gone, another's is named with its way out."""
+"""A killed backup leaves restic's lock: ours is removed once its container is gone, another's is named with its way
+out.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ def test_damaged_is_said_only_when_restic_said_so() -> None:
 
 
 def test_who_writes_can_only_add(opened: OpenRepository) -> None:
-    """Restic speaks with a server that removes nothing; what an export left half done is removed on the repository's own host."""
+    """Restic speaks with a server that removes nothing; what an export left half done is removed on the repository's
+    own host.
+    """
     argv = opened.argv(["backup"])
     assert "rclone:repository" in argv
     assert "--retry-lock" in argv

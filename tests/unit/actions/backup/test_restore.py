@@ -30,7 +30,9 @@ SQL: Final = RestoreCommand(
 
 
 def test_the_copy_has_no_way_to_be_taken_for_the_service() -> None:
-    """Ports, aliases, labels, restarts, host entries and the central log stay behind; image, command and limits are its own."""
+    """Ports, aliases, labels, restarts, host entries and the central log stay behind; image, command and limits are its
+    own.
+    """
     inspect = inspected()
     inspect["HostConfig"] |= {
         "PidMode": "host",
@@ -64,7 +66,9 @@ def test_the_copy_has_no_way_to_be_taken_for_the_service() -> None:
 
 
 def test_what_an_export_makes_anew_starts_empty() -> None:
-    """The mount over the path, whether or not the data lies deeper in it; two mounts of one volume share their scratch volume."""
+    """The mount over the path, whether or not the data lies deeper in it; two mounts of one volume share their scratch
+    volume.
+    """
     mounts = (
         MountFacts("volume", "pg", "/var/lib/postgresql", read_only=False),
         MountFacts("volume", "x", "/a", read_only=False),
@@ -106,7 +110,9 @@ def test_an_answer_without_exit_codes_is_no_success() -> None:
 def test_the_mark_behind_a_redis_snapshot_is_taken_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: bytes
 ) -> None:
-    """An append-only file with 40 digits behind its snapshot would not be loaded; a snapshot without them stays as it is."""
+    """An append-only file with 40 digits behind its snapshot would not be loaded; a snapshot without them stays as it
+    is.
+    """
     snapshot = b"REDIS0012" + bytes(range(200)) + b"\xff" + b"checksum"
     monkeypatch.setattr(sys, "argv", ["-c", str(tmp_path)])
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(snapshot + mark)))

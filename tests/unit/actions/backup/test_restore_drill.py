@@ -132,7 +132,9 @@ def ended(action: RestoreDrill) -> Judgement:
 
 
 def test_a_good_backup_passes_and_every_snapshot_was_used() -> None:
-    """The archive that the service needs is restored, the export brought back, what the export replaces read to its end."""
+    """The archive that the service needs is restored, the export brought back, what the export replaces read to its
+    end.
+    """
     action, fleet = make_drill()
 
     judged = ended(action)

@@ -1,4 +1,6 @@
-"""A hook runs where and when the inventory says, within its deadline; its failure stops the move, its end is on record."""
+"""A hook runs where and when the inventory says, within its deadline; its failure stops the move, its end
+is on record.
+"""
 
 from __future__ import annotations
 

@@ -36,8 +36,15 @@ class Containers(list[dict[str, Any]]):
             labels = item["Config"].get("Labels") or {}
             shown = all or item["State"].get("Status") == "running"
             if shown and {f"{name}={value}" for name, value in labels.items()} >= wanted:
-                found.append({"Id": item["Id"], "Names": [item["Name"]], "State": item["State"].get("Status"), "Labels": labels,
-                              "Mounts": copy.deepcopy(item.get("Mounts") or [])})  # fmt: skip
+                found.append(
+                    {
+                        "Id": item["Id"],
+                        "Names": [item["Name"]],
+                        "State": item["State"].get("Status"),
+                        "Labels": labels,
+                        "Mounts": copy.deepcopy(item.get("Mounts") or []),
+                    }
+                )
         return found
 
 
@@ -423,7 +430,9 @@ def test_kept_source_has_another_name_and_gets_it_back() -> None:
 
 
 def test_what_was_done_to_the_source_is_still_seen_once_it_is_renamed() -> None:
-    """A run that was killed between the last deed and the record of the end looks at all deeds again, the rename being done."""
+    """A run that was killed between the last deed and the record of the end looks at all deeds again, the rename being
+    done.
+    """
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine())
     DisableRestart(route).do({})

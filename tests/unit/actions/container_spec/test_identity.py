@@ -25,15 +25,32 @@ def test_the_pinned_machine_is_met(environment: str, lab: bool) -> None:
 @pytest.mark.parametrize(
     ("environment", "machine_id", "lab", "message"),
     [
-        ("production", PINNED, True, "the host carries /etc/longshore-lab. Expected: none outside the lab. Use --lab, or another host"),
-        ("lab", PINNED, False, "the host has no /etc/longshore-lab. Expected: a lab host. Leave out --lab for real hosts"),
-        ("production", "f" * 32, False, f"machine-id is {'f' * 32}. Expected: {PINNED}, as pinned: it is another machine"),
+        (
+            "production",
+            PINNED,
+            True,
+            ("the host carries /etc/longshore-lab. Expected: none outside the lab. Use --lab, or another host"),
+        ),
+        (
+            "lab",
+            PINNED,
+            False,
+            ("the host has no /etc/longshore-lab. Expected: a lab host. Leave out --lab for real hosts"),
+        ),
+        (
+            "production",
+            "f" * 32,
+            False,
+            (f"machine-id is {'f' * 32}. Expected: {PINNED}, as pinned: it is another machine"),
+        ),
         ("production", "", False, "machine-id is empty"),
         ("lab", "f" * 32, True, "If that is right: nox -s lab -- up"),
     ],
-)  # fmt: skip
+)
 def test_any_other_machine_is_refused(environment: str, machine_id: str, lab: bool, message: str) -> None:
-    """A rehearsal never meets a real host, a real night never the lab, and neither a machine that took another's name."""
+    """A rehearsal never meets a real host, a real night never the lab, and neither a machine that took
+    another's name.
+    """
     refusal = refusal_of(named(environment), "wf001", machine_id, lab=lab)
 
     assert refusal is not None
@@ -50,9 +67,12 @@ def test_the_marker_is_judged_before_the_name() -> None:
 
 @pytest.mark.parametrize(
     ("key", "algorithms"),
-    [("ssh-ed25519 AAAA", "ssh-ed25519"), ("ssh-rsa AAAA", "rsa-sha2-512,rsa-sha2-256"),
-     ("ecdsa-sha2-nistp256 A", "ecdsa-sha2-nistp256")]
-)  # fmt: skip
+    [
+        ("ssh-ed25519 AAAA", "ssh-ed25519"),
+        ("ssh-rsa AAAA", "rsa-sha2-512,rsa-sha2-256"),
+        ("ecdsa-sha2-nistp256 A", "ecdsa-sha2-nistp256"),
+    ],
+)
 def test_ssh_is_asked_for_the_pinned_kind_of_key(key: str, algorithms: str) -> None:
     """A host has several keys: ssh must offer the pinned one; an RSA key signs with SHA-2, never SHA-1."""
     assert _algorithms(key) == algorithms

@@ -58,7 +58,9 @@ def keys(tmp_path: Path, local_program: None) -> Path:
 
 
 def test_two_at_once_lose_nobodys_key_and_none_of_ours(keys: Path, tmp_path: Path) -> None:
-    """A backup and a drill open and close their keys on the backup's host at the same moment: 200 changes, all lines are there."""
+    """A backup and a drill open and close their keys on the backup's host at the same moment: 200 changes, all lines
+    are there.
+    """
     for number in range(ROUNDS // 4):
         lines = ("", "") if number % 2 else (line_of("backup"), line_of("drill"))
         for child in [

@@ -1,4 +1,6 @@
-"""A copy whose connection breaks goes on, and for how long: patiently while the service runs, briefly while it is stopped."""
+"""A copy whose connection breaks goes on, and for how long: patiently while the service runs, briefly while it is
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -57,16 +59,23 @@ def _copying(
     monkeypatch.setattr(PassRunner, "_run", run)
     route = SimpleNamespace(source="wf005", target="wf002")
     ends: Any = SimpleNamespace(
-        route=route, places=(DataPlace("volume", "postgres_data"),), linked={}, with_links=lambda _positions: set(), check_lock=lambda _doing: None,
-        outlive=lambda _jobs: None, is_file=lambda _position: False,
-    )  # fmt: skip
+        route=route,
+        places=(DataPlace("volume", "postgres_data"),),
+        linked={},
+        with_links=lambda _positions: set(),
+        check_lock=lambda _doing: None,
+        outlive=lambda _jobs: None,
+        is_file=lambda _position: False,
+    )
     return PassRunner(ends, RsyncOptions())
 
 
 def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stopped(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    """Nothing gets through: after a minute the copy ends, so that the source serves again, and says for how long it knocked."""
+    """Nothing gets through: after a minute the copy ends, so that the source serves again, and says for how long it
+    knocked.
+    """
     one = _copying(monkeypatch, clock, [(CUT, 0)] * 100, 10.0)
 
     with pytest.raises(
@@ -111,7 +120,9 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def test_files_with_further_names_are_not_written_in_their_place(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, before: dict[int, bool], now: bool, in_place: bool
 ) -> None:
-    """A name that left its group would be written over through the others; what was seen after the pass before counts once."""
+    """A name that left its group would be written over through the others; what was seen after the pass before counts
+    once.
+    """
     one = _copying(monkeypatch, clock, [(DONE, 1)], 1.0)
     one.ends.linked.update(before)
     monkeypatch.setattr(one.ends, "with_links", lambda positions: set(positions) if now else set())
@@ -143,7 +154,9 @@ def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(
 def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    """Somebody else took over while this run was cut off or asleep: its copy writes nothing more, whatever was left of it."""
+    """Somebody else took over while this run was cut off or asleep: its copy writes nothing more, whatever was left of
+    it.
+    """
     one = _copying(monkeypatch, clock, [(CUT, 1000), (DONE, 1000)], 1.0)
     used = _watched(monkeypatch)
 

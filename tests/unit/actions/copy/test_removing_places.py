@@ -56,7 +56,9 @@ def _removed(label: str | None, place: DataPlace) -> list[tuple[list[str], float
 
 
 def test_a_volume_of_this_attempt_is_removed_however_long_it_takes() -> None:
-    """Docker answers only when all files are gone: its client's minute was too short for two million (seen on a lab host)."""
+    """Docker answers only when all files are gone: its client's minute was too short for two million (seen on a lab
+    host).
+    """
     assert _removed(LABEL, VOLUME) == [(["docker", "volume", "rm", "redis_data"], LONGEST_REMOVE_S)]
     assert LONGEST_REMOVE_S > 600
 
@@ -78,7 +80,9 @@ def test_a_path_is_removed_by_its_marker_and_never_near_the_root() -> None:
 def test_a_single_file_is_made_before_it_is_copied_and_goes_with_its_folders(
     tmp_path: Path, local_program: None
 ) -> None:
-    """The target's end gets the file alone, so it must be there; one that is there is left as it is, and what was made above it goes too."""
+    """The target's end gets the file alone, so it must be there; one that is there is left as it is, and what was made
+    above it goes too.
+    """
     place, kept = tmp_path / "new" / "etc" / "redis.conf", tmp_path / "redis.conf"
     kept.write_text("kept", encoding="utf-8")
     for path in (place, kept):

@@ -23,10 +23,22 @@ sent 71,234 bytes  received 100 bytes
 
 rsync ended with {code}
 """
-VANISHED: Final = 'file has vanished: "/data/0/temp-17.rdb"\nrsync warning: some files vanished before they could be transferred (code 24) at main.c(1338)'
-REWRITTEN: Final = "WARNING: wal/0001 failed verification -- update retained (will try again).\nrsync error: some files/attrs were not transferred (code 23)"
-FULL: Final = 'rsync: [receiver] write failed on "/data/0/base": No space left on device (28)\nrsync error: error in file IO (code 11) at receiver.c(393)'
-NOT_ALLOWED: Final = 'rsync: [sender] send_files failed to open "/data/0/x": Permission denied (13)\nrsync error: some files/attrs were not transferred (code 23)'
+VANISHED: Final = (
+    'file has vanished: "/data/0/temp-17.rdb"\nrsync warning: some files vanished before they could be '
+    "transferred (code 24) at main.c(1338)"
+)
+REWRITTEN: Final = (
+    "WARNING: wal/0001 failed verification -- update retained (will try again).\nrsync error: some files/attrs "
+    "were not transferred (code 23)"
+)
+FULL: Final = (
+    'rsync: [receiver] write failed on "/data/0/base": No space left on device (28)\nrsync error: error in file '
+    "IO (code 11) at receiver.c(393)"
+)
+NOT_ALLOWED: Final = (
+    'rsync: [sender] send_files failed to open "/data/0/x": Permission denied (13)\nrsync error: some files/attrs '
+    "were not transferred (code 23)"
+)
 
 
 def said(complaints: str, code: int) -> str:
@@ -69,7 +81,10 @@ def test_a_full_disk_is_told_apart() -> None:
     assert not parse_rsync(said(NOT_ALLOWED, 23)).no_space
     lost = parse_rsync(
         said(
-            "rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)",
+            (
+                "rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write "
+                "error: Broken pipe (32)"
+            ),
             11,
         )
     )
@@ -97,7 +112,9 @@ def test_output_without_its_last_line_was_cut() -> None:
 
 
 def test_progress_is_read_wherever_it_stands() -> None:
-    """The newest counts, a line that it came into stays whole, and what may be completed by the next piece waits for it."""
+    """The newest counts, a line that it came into stays whole, and what may be completed by the next piece waits for
+    it.
+    """
     assert progress_of("Total file si\x1e5 3\x1eze: 10\n\x1e9 7\x1e") == ("Total file size: 10\n", (9, 7), "")
     words, newest, left = progress_of("big\n\x1e1073741824 10")
     assert (words, newest, left) == ("big\n", None, "\x1e1073741824 10")
@@ -132,7 +149,9 @@ def test_words_say_what_travels() -> None:
     [([], None), ([60.0], None), ([60.0, 6.0], 6.0), ([60.0, 6.0, 2.0], 2.0 / 3), ([60.0, 6.0, 9.0], 9.0)],
 )
 def test_the_last_pass_is_predicted_from_those_before(passes: list[float], predicted: float | None) -> None:
-    """What was written during one pass is the next one's work: times shrink by the same factor, and are never taken to grow less."""
+    """What was written during one pass is the next one's work: times shrink by the same factor, and are never taken to
+    grow less.
+    """
     assert predict_last_s(passes) == predicted
 
 
@@ -157,7 +176,8 @@ def test_missing_room_is_told_with_numbers() -> None:
     """How much is needed, how much there is, how much is missing: bytes, or inodes."""
     assert not TargetSpace("the file system of volume v", 100, 100, 5, None).missing()
     assert TargetSpace("the file system of volume v", 3 << 20, 1 << 20, 5, None).missing() == (
-        "the file system of volume v needs 3,145,728 more bytes and has 1,048,576 free: 2,097,152 bytes (2.0 MiB) are missing"
+        "the file system of volume v needs 3,145,728 more bytes and has 1,048,576 free: 2,097,152 bytes (2.0 "
+        "MiB) are missing"
     )
     assert "needs 5 more inodes and has 3 free: 2 are missing" in TargetSpace("x", 1, 2, 5, 3).missing()
 
@@ -181,7 +201,9 @@ def test_the_hash_is_the_slower_sides_fastest() -> None:
 def test_small_files_are_sent_whole_over_a_fast_link(
     mb_s: float | None, compress: bool, largest: int, whole: bool
 ) -> None:
-    """To compare them takes longer than to send them; of a large file, or over a slow link, only what changed travels."""
+    """To compare them takes longer than to send them; of a large file, or over a slow link, only what
+    changed travels.
+    """
     assert PathProbe(mb_s, compress, "").sends_whole(largest) is whole
 
 

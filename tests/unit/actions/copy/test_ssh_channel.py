@@ -40,7 +40,8 @@ def test_key_line_forbids_everything_but_one_command() -> None:
     """restrict, from, expiry and command, quotes of the command escaped."""
     line = authorized_line("ssh-ed25519 AAAA longshore:copy", 'docker run "a b"', "192.0.2.5", "20260102030405")
     assert line == (
-        'restrict,from="192.0.2.5",expiry-time="20260102030405",command="docker run \\"a b\\"" ssh-ed25519 AAAA longshore:copy\n'
+        'restrict,from="192.0.2.5",expiry-time="20260102030405",command="docker run \\"a b\\"" ssh-ed25519 '
+        "AAAA longshore:copy\n"
     )
 
 
@@ -180,7 +181,9 @@ def test_toolbox_stream_is_gzip() -> None:
 
 
 def test_places_have_an_order_of_their_own() -> None:
-    """Docker lists mounts in any order, and each place has a number in the copy: two readings must number them alike."""
+    """Docker lists mounts in any order, and each place has a number in the copy: two readings must number
+    them alike.
+    """
     mounts = tuple(
         MountFacts(kind, source, at, read_only=False)
         for kind, source, at in (("volume", "data", "/d"), ("bind", "/srv/c", "/c"))
@@ -191,7 +194,9 @@ def test_places_have_an_order_of_their_own() -> None:
 
 
 def test_ends_with_other_places_have_another_name() -> None:
-    """Ends of a copy that number the places otherwise are never taken for these: one place would be copied over another."""
+    """Ends of a copy that number the places otherwise are never taken for these: one place would be copied over
+    another.
+    """
     here, there = DataPlace("volume", "data"), DataPlace("bind", "/srv/c")
     fleet: Any = SimpleNamespace()
     route, peer = (
@@ -211,7 +216,10 @@ def test_ends_with_other_places_have_another_name() -> None:
     [
         (
             126,
-            "OCI runtime exec failed: exec failed: waiting for init preliminary setup: read init-p: connection reset by peer",
+            (
+                "OCI runtime exec failed: exec failed: waiting for init preliminary setup: read init-p: "
+                "connection reset by peer"
+            ),
             2,
         ),
         (126, 'OCI runtime exec failed: exec: "python3": executable file not found', 1),
@@ -241,7 +249,9 @@ def test_a_command_that_was_never_begun_is_begun_again(
 
 
 def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process opened itself holds nothing of a killed run: asking both hosts in the outage would only cost time."""
+    """What this process opened itself holds nothing of a killed run: asking both hosts in the outage would only cost
+    time.
+    """
     looked: list[str] = []
     monkeypatch.setattr(CopyEndpoints, "_strays", lambda _self, host: looked.append(host))
     monkeypatch.setattr(CopyEndpoints, "_adopted", lambda self: self._strays("both") is None)
@@ -263,7 +273,9 @@ def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: py
 
 
 def test_a_run_that_lost_its_lock_ends_nothing_in_the_ends_of_a_copy() -> None:
-    """The next run of the move has the same ends: what ends strays there, prolongs or sets up an end is refused by the host."""
+    """The next run of the move has the same ends: what ends strays there, prolongs or sets up an end is refused by the
+    host.
+    """
 
     def refuse(argv: list[str], **_more: Any) -> CommandResult:
         asked.append(argv)
@@ -296,7 +308,9 @@ def test_a_command_of_several_lines_never_reaches_authorized_keys() -> None:
 
 
 def test_what_a_copy_sends_is_taken_without_any_right_that_a_copy_does_not_need() -> None:
-    """All but the places is read-only, nothing below them runs or is a device, and the other rights are gone before a byte is read."""
+    """All but the places is read-only, nothing below them runs or is a device, and the other rights are gone before a
+    byte is read.
+    """
     script = taking_end("longshore-copy")[2]
     command = shell_line(taking_end("longshore-copy"))
 
@@ -315,7 +329,9 @@ def _ends(source: FakeHost, target: FakeHost) -> CopyEndpoints:
 
 
 def test_both_ends_are_closed_containers() -> None:
-    """Nobody writes to their root, they have the rights that they need and no others, and their places are read-only on the source."""
+    """Nobody writes to their root, they have the rights that they need and no others, and their places are read-only on
+    the source.
+    """
     source, target = FakeHost("wf005"), FakeHost("wf001")
     ends = _ends(source, target)
     for host in ("wf005", "wf001"):
@@ -346,7 +362,9 @@ def test_of_a_single_file_the_target_gives_that_file_alone(monkeypatch: pytest.M
 
 
 def test_a_key_lives_on_without_another_one_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same public key with a later end replaces its own line; the lock is tested before, and a run that lost it extends nothing."""
+    """The same public key with a later end replaces its own line; the lock is tested before, and a run that lost it
+    extends nothing.
+    """
     monkeypatch.setattr("actions.common.route.append_audit", lambda *_, **__: None)
     comment = key_comment(LABEL, "copy")
     source = FakeHost("wf005", {"id.pub": (0, f"ssh-ed25519 AAAA {comment}\n", "")})
@@ -386,7 +404,9 @@ def test_a_key_lives_on_without_another_one_being_made(monkeypatch: pytest.Monke
 
 
 def test_ends_that_are_there_get_their_whole_life_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the last copy, in the outage, a copy that took six hours has ends and a key that live for six more; asked once, not each time."""
+    """Before the last copy, in the outage, a copy that took six hours has ends and a key that live for six more; asked
+    once, not each time.
+    """
     now = [100.0]
     monkeypatch.setattr(endpoints.time, "monotonic", lambda: now[0])
     extended: list[dict[str, Any]] = []
@@ -406,7 +426,9 @@ def test_ends_that_are_there_get_their_whole_life_again(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("lives", [True, False])
 def test_ends_that_died_of_age_are_made_anew(monkeypatch: pytest.MonkeyPatch, lives: bool) -> None:
-    """Nobody renewed them for six hours: the last copy finds none and makes them, which costs time but no move; another failure stays one."""
+    """Nobody renewed them for six hours: the last copy finds none and makes them, which costs time but no move; another
+    failure stays one.
+    """
     asked: list[str] = []
 
     def renew(_self: CopyEndpoints, **_: Any) -> None:
@@ -432,7 +454,9 @@ def test_ends_that_died_of_age_are_made_anew(monkeypatch: pytest.MonkeyPatch, li
 
 
 def test_a_long_copy_renews_its_ends_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a pass takes, its key and its containers outlive it; a host that does not answer once does not end it, a lost lock does."""
+    """However long a pass takes, its key and its containers outlive it; a host that does not answer once does not end
+    it, a lost lock does.
+    """
     renewed: list[str] = []
     answers: list[Exception | None] = [None, UnreachableError("wf001: no answer"), None, LockLostError("wf001: gone")]
     left = [{"pass"}, {"pass"}, {"pass"}, {"pass"}]

@@ -1,4 +1,6 @@
-"""The copy while a service runs, the last copy and the proof, on ends that are made up: what they do and in which order."""
+"""The copy while a service runs, the last copy and the proof, on ends that are made up: what they do and in which
+order.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ def copy_of(monkeypatch: pytest.MonkeyPatch, ends: Ends, seconds: list[float], s
 
 
 def test_passes_are_made_until_the_rest_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """60 s, 6 s, 1 s: the third is predicted to shrink again and fits 10 s less the 4 s of all else; both figures are kept."""
+    """60 s, 6 s, 1 s: the third is predicted to shrink again and fits 10 s less the 4 s of all else; both figures are
+    kept.
+    """
     ends = Ends()
     note: Note = {}
     live = Precopy(copy_of(monkeypatch, ends, [60.0, 8.0, 1.0, 1.0]), others_s=4.0)
@@ -231,7 +235,9 @@ def test_a_second_difference_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_is_proven_is_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comparison reads what may only be in memory: after it the target's disks have everything, and the row says so."""
+    """A comparison reads what may only be in memory: after it the target's disks have everything, and the
+    row says so.
+    """
     proof, _ = prove(monkeypatch, [SAME])
     proof.do({})
 
@@ -283,7 +289,9 @@ def test_without_a_mount_the_proof_says_that_nothing_was_compared() -> None:
 
 
 def test_what_was_set_aside_or_put_back_is_on_the_disk() -> None:
-    """A rollback writes over its other copy next: the copy on one host ends with a flush of what was written, and fails with it."""
+    """A rollback writes over its other copy next: the copy on one host ends with a flush of what was written, and fails
+    with it.
+    """
     asked: list[list[str]] = []
     fleet: Any = {
         "wf005": SimpleNamespace(
@@ -302,7 +310,9 @@ def test_what_was_set_aside_or_put_back_is_on_the_disk() -> None:
 
 
 def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch, there: list[dict[str, Any]]) -> None:
-    """A resumed move whose target exists keeps the proof that was made before it, and never writes there: no pass, no last copy either."""
+    """A resumed move whose target exists keeps the proof that was made before it, and never writes there: no pass, no
+    last copy either.
+    """
     proof, mended = prove(monkeypatch, [OTHER], container=True)
     there.append({"State": {"Running": True}})
     ends = Ends(there=True)
@@ -345,9 +355,15 @@ def replica_of(reason: str, *, fails: bool = False) -> Any:
 
     kind = SimpleNamespace(why_not_following=lambda _status: "")
     return SimpleNamespace(
-        route=route(), why_not=lambda: reason, start=start, remove=lambda: None, runs=lambda: True, status=lambda: "up", kind=kind,
+        route=route(),
+        why_not=lambda: reason,
+        start=start,
+        remove=lambda: None,
+        runs=lambda: True,
+        status=lambda: "up",
+        kind=kind,
         take_over=lambda: "0/7004810",
-    )  # fmt: skip
+    )
 
 
 def carrying() -> Any:

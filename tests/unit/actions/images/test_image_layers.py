@@ -1,4 +1,6 @@
-"""Only the layers that the other engine lacks travel: which those are, and what is left of a saved image without them."""
+"""Only the layers that the other engine lacks travel: which those are, and what is left of a saved image
+without them.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ from engine.verdict import Verdict
 def test_a_lost_probe_measures_nothing_and_is_put_away(
     monkeypatch: pytest.MonkeyPatch, probe: dict[str, Any] | None
 ) -> None:
-    """Removed or stopped by a reboot: what it saw until then is no outage, and the service is not waited for through it."""
+    """Removed or stopped by a reboot: what it saw until then is no outage, and the service is not waited for through
+    it.
+    """
     removed: list[str] = []
     monkeypatch.setattr("actions.outage.probe.inspect_container", lambda *_: None if removed else probe)
     monkeypatch.setattr("actions.outage.probe.read_probe", lambda _route: ['{"good": true, "at_ns": 1}'])
@@ -36,7 +38,9 @@ def test_a_lost_probe_measures_nothing_and_is_put_away(
 
 
 def test_a_probe_that_was_read_and_not_removed_is_removed_by_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The removal had no answer: the outage is on record, and the probe is still there, which is not the end of measuring."""
+    """The removal had no answer: the outage is on record, and the probe is still there, which is not the end of
+    measuring.
+    """
     there = ["probe"]
     monkeypatch.setattr(
         "actions.outage.probe.inspect_container", lambda *_: {"State": {"Running": True}} if there else None

@@ -1,4 +1,6 @@
-"""A data source of Grafana is given another address through its API, and nothing else of it changes; then its old one again."""
+"""A data source of Grafana is given another address through its API, and nothing else of it changes; then its old one
+again.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,18 @@ class Grafana:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Start with one."""
         self.source: dict[str, Any] = {
-            "id": 1, "uid": "prom", "orgId": 1, "name": "Prometheus", "type": "prometheus", "url": OLD, "access": "proxy", "version": 3,
-            "jsonData": {"httpMethod": "POST"}, "secureJsonFields": {"basicAuthPassword": True}, "readOnly": False,
-        }  # fmt: skip
+            "id": 1,
+            "uid": "prom",
+            "orgId": 1,
+            "name": "Prometheus",
+            "type": "prometheus",
+            "url": OLD,
+            "access": "proxy",
+            "version": 3,
+            "jsonData": {"httpMethod": "POST"},
+            "secureJsonFields": {"basicAuthPassword": True},
+            "readOnly": False,
+        }
         self.answers = Answers(
             monkeypatch,
             {

@@ -18,9 +18,12 @@ NEW = 'targets: ["192.0.2.5:8080"]\n'
 PATH = "/srv/prometheus/prometheus.yml"
 KEPT = "/var/lib/longshore/references/lab-prometheus-prometheus-orders-8080-0"
 ENTRY: dict[str, Any] = {
-    "kind": "file", "value": "{host}:{port}", "path": "/etc/prometheus/prometheus.yml", "pattern": r'targets: \["(orders:8080)"\]',
+    "kind": "file",
+    "value": "{host}:{port}",
+    "path": "/etc/prometheus/prometheus.yml",
+    "pattern": r'targets: \["(orders:8080)"\]',
     "reload": {"signal": "HUP"},
-}  # fmt: skip
+}
 
 
 class Disk:

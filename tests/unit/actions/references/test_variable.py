@@ -1,4 +1,6 @@
-"""Variables of a dependant: its container is made anew with everything else the same, wherever an earlier try was cut off."""
+"""Variables of a dependant: its container is made anew with everything else the same, wherever an earlier try was cut
+off.
+"""
 
 from __future__ import annotations
 
@@ -172,7 +174,9 @@ def test_it_is_made_anew_and_made_as_it_was(fleet: Fleet) -> None:
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("dies_at", range(9))
 def test_wherever_it_is_cut_off_it_ends_as_it_should(fleet: Fleet, dies_at: int, back: bool) -> None:
-    """One container, running, with its restart policy, with the new values, or with the old ones when it is undone instead."""
+    """One container, running, with its restart policy, with the new values, or with the old ones when it is undone
+    instead.
+    """
     one = reference(fleet)
     fleet.engine.dies_at = dies_at
     cut = False

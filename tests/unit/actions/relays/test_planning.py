@@ -27,7 +27,12 @@ HOSTS = {"wf005": "192.0.2.5", "wf001": "192.0.2.1", "wf002": "192.0.2.2"}
 
 
 def port(
-    number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0, no_relay_because: str = ""
+    number: int,
+    *,
+    address: str = "0.0.0.0",  # noqa: S104
+    protocol: str = "tcp",
+    host: int = 0,
+    no_relay_because: str = "",
 ) -> SimpleNamespace:
     """Return a published port."""
     return SimpleNamespace(
@@ -62,10 +67,16 @@ def scope(ports: dict[str, int] | None = None, **services: SimpleNamespace) -> A
         SimpleNamespace(service="redis", target="wf001", ports={}),
     )
     return SimpleNamespace(
-        services={**known, **services}, links=(link("orders", "postgres", 5432), link("orders", "redis", 6379)),
-        repointed=frozenset(), dead=frozenset(), environment=environment, moves=moves, plan=SimpleNamespace(moves=moves, relays=Relays()),
-        hosts=tuple(HOSTS), command=partial(typed_command, environment="lab"),
-    )  # fmt: skip
+        services={**known, **services},
+        links=(link("orders", "postgres", 5432), link("orders", "redis", 6379)),
+        repointed=frozenset(),
+        dead=frozenset(),
+        environment=environment,
+        moves=moves,
+        plan=SimpleNamespace(moves=moves, relays=Relays()),
+        hosts=tuple(HOSTS),
+        command=partial(typed_command, environment="lab"),
+    )
 
 
 def where(**moved: str) -> dict[str, str]:
@@ -74,7 +85,9 @@ def where(**moved: str) -> dict[str, str]:
 
 
 def made(host: str, network: str, alias: str, number: int, to: str, publish: str = "") -> Relay:  # noqa: PLR0917 as a relay is told
-    """Return the relay that is wanted there to a provider on `to`, whose port is kept for it whatever else is wanted."""
+    """Return the relay that is wanted there to a provider on `to`, whose port is kept for it whatever else
+    is wanted.
+    """
     key = f"{alias} {number} {alias} {network} {host}"
     far = FarEnd(to, "shop", alias, number)
     return Relay(host, network, alias, number, HOSTS[to], far_ports(scope(), key)[key], publish, far, HOSTS[host])
@@ -131,7 +144,9 @@ def test_a_provider_that_publishes_nothing_is_reached_on_its_own_network() -> No
 
 
 def test_a_provider_without_a_network_of_names_is_reached_at_its_published_port() -> None:
-    """Containers of Docker's default network have no names; one that publishes nothing there is a problem that names the link."""
+    """Containers of Docker's default network have no names; one that publishes nothing there is a problem that names
+    the link.
+    """
     links = {"orders": service("orders"), "postgres": service("postgres", port(5432, host=15432), networks=())}
     (relay,) = (one for one in wanted_forwarders(scope(**links), where(postgres="wf002")) if one.network == "shop")
     assert relay.far == FarEnd("wf002", "bridge", HOSTS["wf002"], 15432)

@@ -1,4 +1,6 @@
-"""Preflight's judgement of a backup: on record, fresh, and restored by a drill of the very snapshots on the move's target."""
+"""Preflight's judgement of a backup: on record, fresh, and restored by a drill of the very snapshots on the move's
+target.
+"""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ def test_disk_over_its_threshold_after_the_move_fails() -> None:
 
 
 def test_what_a_disk_keeps_back_counts_as_df_counts_it() -> None:
-    """A file system that keeps space for root, or a quota below it, is as full as df says: used of what is used or free."""
+    """A file system that keeps space for root, or a quota below it, is as full as df says: used of what is used or
+    free.
+    """
     disk = make_disk(mount="/var/lib/docker", size_bytes=250 * GIB, free_bytes=30 * GIB, reserved_bytes=160 * GIB)
     judgement = judge_disk_after(
         make_host(file_systems=(disk,)), [SpaceNeed("redis: data", "/var/lib/docker/volumes", 1 * GIB)], 85

@@ -38,12 +38,13 @@ def test_the_queries_select_what_is_asked_and_nothing_else() -> None:
     """No letter of a name is read as a pattern, and none ends the text it stands in."""
     query = query_of(Metric.MEMORY, ["wf005:8080", "[::1]:8080"], ["shop.db", "redis"])
 
-    assert (
-        query
-        == 'max by (instance, name) (container_memory_working_set_bytes{instance=~"wf005:8080|[[]::1[]]:8080",name=~"shop[.]db|redis"})'
+    assert query == (
+        "max by (instance, name) "
+        '(container_memory_working_set_bytes{instance=~"wf005:8080|[[]::1[]]:8080",name=~"shop[.]db|redis"})'
     )
     assert query_of(Metric.HOST_MEMORY, ["a:1"], []) == (
-        'max by (instance) (node_memory_MemTotal_bytes{instance=~"a:1"} - node_memory_MemAvailable_bytes{instance=~"a:1"})'
+        'max by (instance) (node_memory_MemTotal_bytes{instance=~"a:1"} - '
+        'node_memory_MemAvailable_bytes{instance=~"a:1"})'
     )
 
 
@@ -65,7 +66,9 @@ def test_the_same_code_judges_them() -> None:
 
 
 def test_what_is_lacking_is_not_known_and_not_zero() -> None:
-    """A container without processors is not counted as looked at; one without disks has none; a host that is not scraped has no sample."""
+    """A container without processors is not counted as looked at; one without disks has none; a host that is not
+    scraped has no sample.
+    """
     lacking = {**ANSWERS, Metric.CPU: (), Metric.READ: (), Metric.HOST_BUSY: ()}
     load = load_of(samples_of(lacking, HOSTS), "wf005", "redis")
 

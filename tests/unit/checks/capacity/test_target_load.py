@@ -42,9 +42,9 @@ def test_a_target_at_78_percent_of_its_memory_fails_for_what_comes() -> None:
 
     assert answer.verdict is Verdict.FAILED
     assert (
-        "wf001: memory will be 84 % used after all moves (6,902 MiB of 8,192 MiB; from this moment only). Expected: at most 80 %"
-        in answer.text
-    )
+        "wf001: memory will be 84 % used after all moves (6,902 MiB of 8,192 MiB; from this moment only). "
+        "Expected: at most 80 %"
+    ) in answer.text
     assert answer.details == ("now: 6,390 MiB", "redis: 512 MiB")
 
 
@@ -158,7 +158,9 @@ def test_samples_are_kept_beside_the_journal(tmp_path: Path) -> None:
 
 
 def test_samples_from_before_disks_were_looked_at_stay(tmp_path: Path) -> None:
-    """A database of the version before is brought to this one; what it told still counts, and tells nothing of disks."""
+    """A database of the version before is brought to this one; what it told still counts, and tells nothing
+    of disks.
+    """
     file = tmp_path / "lab.sqlite"
     journal = Journal.open(file, redactor=Redactor())
     write_samples(journal, [sample(0, 1, 0.5)])

@@ -1,4 +1,6 @@
-"""Whatever stands in a compose file, the reader answers: with services, or with what it did not understand. It never breaks."""
+"""Whatever stands in a compose file, the reader answers: with services, or with what it did not understand. It never
+breaks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Ports in both syntaxes mean what the Compose specification says: whole entries are made from parts, and read back into them."""
+"""Ports in both syntaxes mean what the Compose specification says: whole entries are made from parts, and read back
+into them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def written(span: tuple[int, int]) -> str:
 
 
 def in_brackets(address: str, *, always: bool) -> str:
-    """Return an address as it may stand before a port; brackets around IPv6 are allowed, and needed by older Compose."""
+    """Return an address as it may stand before a port; brackets around IPv6 are allowed, and needed by
+    older Compose.
+    """
     return f"[{address}]" if ":" in address and always else address
 
 
@@ -88,7 +92,9 @@ def test_spans_of_different_lengths_are_refused(host: tuple[int, int], container
 def test_long_syntax_says_the_same_as_the_short(  # noqa: PLR0917 hypothesis hands over one by one
     address: str, host: tuple[int, int] | None, inside: int, protocol: str, as_text: bool, brackets: bool
 ) -> None:
-    """target, published, host_ip and protocol are the parts of HOST:CONTAINER/PROTOCOL; the rest changes nothing here."""
+    """target, published, host_ip and protocol are the parts of HOST:CONTAINER/PROTOCOL; the rest changes
+    nothing here.
+    """
     long: dict[str, Any] = {
         "target": str(inside) if as_text else inside,
         "mode": "host",

@@ -1,4 +1,6 @@
-"""The reader of compose files gives the answers that `docker compose config` gave: recorded, so that no Docker is needed here."""
+"""The reader of compose files gives the answers that `docker compose config` gave: recorded, so that no Docker is
+needed here.
+"""
 
 from __future__ import annotations
 

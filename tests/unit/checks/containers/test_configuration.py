@@ -1,4 +1,6 @@
-"""What people approved of a container is all that it is configured to be, and it is compared before anything is made from it."""
+"""What people approved of a container is all that it is configured to be, and it is compared before anything is made
+from it.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def test_each_part_of_the_configuration_changes_the_digest(change: tuple[str, An
     ],
 )
 def test_what_is_no_configuration_does_not(change: tuple[str, Any]) -> None:
-    """Its state, addresses that the engine gives, the restart policy that a move sets itself, fields that another API version tells."""
+    """Its state, addresses that the engine gives, the restart policy that a move sets itself, fields that another API
+    version tells.
+    """
     assert digest(change) == digest()
 
 

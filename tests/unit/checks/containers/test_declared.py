@@ -13,9 +13,14 @@ from engine.verdict import Verdict
 from tests.unit.making_facts import make_container
 
 ENTRY: dict[str, Any] = {
-    "product": "redis", "host": "wf005", "container": "redis", "image": "redis:8", "networks": ["shop"],
-    "ports": [{"host": 6379, "container": 6379}], "mounts": [{"source": "redis_data", "path": "/data"}],
-}  # fmt: skip
+    "product": "redis",
+    "host": "wf005",
+    "container": "redis",
+    "image": "redis:8",
+    "networks": ["shop"],
+    "ports": [{"host": 6379, "container": 6379}],
+    "mounts": [{"source": "redis_data", "path": "/data"}],
+}
 DATA = MountFacts("volume", "redis_data", "/data", read_only=False)
 
 
@@ -36,16 +41,23 @@ def test_a_true_entry_passes_with_the_number_of_facts() -> None:
     [
         ({"image": "redis:7"}, {}, "image is redis:8, declared redis:7"),
         ({"mounts": []}, {}, "mounts: volume redis_data → /data is not declared"),
-        ({}, {"mounts": (DATA, MountFacts("bind", "/srv/r.conf", "/r.conf", read_only=True))}, "mounts: bind /srv/r.conf → /r.conf is not declared"),
-        ({"mounts": [*ENTRY["mounts"], {"source": "more", "path": "/more"}]}, {},
-         "mounts: volume more → /more is declared, the container has it not"),
+        (
+            {},
+            {"mounts": (DATA, MountFacts("bind", "/srv/r.conf", "/r.conf", read_only=True))},
+            "mounts: bind /srv/r.conf → /r.conf is not declared",
+        ),
+        (
+            {"mounts": [*ENTRY["mounts"], {"source": "more", "path": "/more"}]},
+            {},
+            "mounts: volume more → /more is declared, the container has it not",
+        ),
         ({"ports": []}, {}, "ports: 6379→6379/tcp is not declared"),
         ({}, {"published": ()}, "ports: 6379→6379/tcp is declared, the container has it not"),
         ({"networks": ["shop", "apps"]}, {}, "networks: apps is declared, the container has it not"),
         ({}, {"networks": {"shop": (), "metrics": ()}}, "networks: metrics is not declared"),
         ({}, {"raw": {"HostConfig": {"Tmpfs": {"/scratch": "size=64m"}}}}, "mounts: tmpfs → /scratch is not declared"),
     ],
-)  # fmt: skip
+)
 def test_each_difference_is_told(entry: dict[str, Any], container: dict[str, Any], line: str) -> None:
     """A volume that nobody declared would stay behind: it fails before the night."""
     judged = judge_container_as_declared(declared(**entry), make_container(**container))
@@ -73,8 +85,10 @@ def test_every_address_is_one_whatever_docker_calls_it(address: str) -> None:
 
 def test_a_declared_address_and_tmpfs_are_compared() -> None:
     """A port for this machine only, and a tmpfs, as Docker tells them."""
-    entry = declared(ports=[{"host": 6379, "container": 6379, "address": "127.0.0.1"}],
-                     mounts=[*ENTRY["mounts"], {"kind": "tmpfs", "path": "/scratch", "rule": "drop"}])  # fmt: skip
+    entry = declared(
+        ports=[{"host": 6379, "container": 6379, "address": "127.0.0.1"}],
+        mounts=[*ENTRY["mounts"], {"kind": "tmpfs", "path": "/scratch", "rule": "drop"}],
+    )
     container = make_container(
         published=(("127.0.0.1", 6379, 6379, "tcp"),), raw={"HostConfig": {"Tmpfs": {"/scratch": ""}}}
     )

@@ -116,7 +116,9 @@ def started(**host_config: Any) -> ContainerFacts:
 
 
 def test_log_is_read_since_the_containers_own_start_from_both_streams() -> None:
-    """The host's clock dates the lines: the operator's, when it is ahead, would leave out the first minutes. Stderr is part of the log."""
+    """The host's clock dates the lines: the operator's, when it is ahead, would leave out the first minutes. Stderr is
+    part of the log.
+    """
     host = FakeHost("wf001", {"docker logs": (0, "out", "err\n")})
 
     assert read_since_start(host, started()) == LogLines(("out", "err"))  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""What a service shares with its target is looked at there: an empty place, another export or other files never pass for it."""
+"""What a service shares with its target is looked at there: an empty place, another export or other files never pass
+for it.
+"""
 
 from __future__ import annotations
 

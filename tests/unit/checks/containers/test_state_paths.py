@@ -123,10 +123,16 @@ def test_a_writer_above_or_below_the_data_is_a_writer(source: str) -> None:
     [
         (MountFacts("bind", "/var/lib/docker/volumes/redis_data/_data", "/x", read_only=False), ()),
         (MountFacts("bind", "/var/lib/docker/volumes", "/x", read_only=False), ()),
-        (MountFacts("bind", "/disk2/redis/_data", "/x", read_only=False), (make_volume("redis_data", mountpoint="/disk2/redis/_data"),)),
-        (MountFacts("volume", "other", "/x", read_only=False), (make_volume("other", options={"o": "bind", "device": "/var/lib/docker/volumes"}),)),
+        (
+            MountFacts("bind", "/disk2/redis/_data", "/x", read_only=False),
+            (make_volume("redis_data", mountpoint="/disk2/redis/_data"),),
+        ),
+        (
+            MountFacts("volume", "other", "/x", read_only=False),
+            (make_volume("other", options={"o": "bind", "device": "/var/lib/docker/volumes"}),),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_writer_by_the_path_of_the_volume_is_a_writer(mount: MountFacts, volumes: tuple[VolumeFacts, ...]) -> None:
     """A volume lies at its mount point, wherever a bind mount or another volume comes from."""
     host = make_host(containers=(make_container(), make_container(name="backup", mounts=(mount,))), volumes=volumes)
@@ -138,8 +144,11 @@ def test_a_writer_by_the_path_of_the_volume_is_a_writer(mount: MountFacts, volum
 def test_neighbours_are_no_writers() -> None:
     """A path that only begins with the same letters, memory, and another volume."""
     shop = make_container(name="shop", mounts=(MountFacts("bind", "/srv/shop", "/data", read_only=False),))
-    mounts = (MountFacts("bind", "/srv/shop2", "/x", read_only=False), MountFacts("tmpfs", "", "/y", read_only=False),
-              MountFacts("volume", "shop", "/z", read_only=False))  # fmt: skip
+    mounts = (
+        MountFacts("bind", "/srv/shop2", "/x", read_only=False),
+        MountFacts("tmpfs", "", "/y", read_only=False),
+        MountFacts("volume", "shop", "/z", read_only=False),
+    )
 
     assert judge_shared_volumes(
         make_host(containers=(shop, make_container(name="other", mounts=mounts))), shop, COPY
@@ -147,7 +156,9 @@ def test_neighbours_are_no_writers() -> None:
 
 
 def test_state_in_memory_is_lost_by_the_stop() -> None:
-    """A tmpfs over a state path is no mount that keeps it, whether docker inspect calls it one or only its options do."""
+    """A tmpfs over a state path is no mount that keeps it, whether docker inspect calls it one or only its
+    options do.
+    """
     memory = make_container(mounts=(MountFacts("tmpfs", "", "/data", read_only=False),))
     over = make_container(raw={"HostConfig": {"Tmpfs": {"/data/queue": ""}}})
 
@@ -157,7 +168,9 @@ def test_state_in_memory_is_lost_by_the_stop() -> None:
 
 
 def test_state_of_the_product_outside_its_mounts_is_never_ignored() -> None:
-    """A written reason covers caches; what the product knows to be state would be lost whatever is written, and doubts need the reason."""
+    """A written reason covers caches; what the product knows to be state would be lost whatever is written, and doubts
+    need the reason.
+    """
     outside = Outside(noise=("/tmp/*",), doubts=("/tmp/files*",), state=("*.mv.db",))
     h2, media, cache = (
         Change("A", "/metabase.db/metabase.db.mv.db"),

@@ -27,7 +27,9 @@ def container(name: str, address: str, **given: Any) -> Any:
 def hosts(
     *connections: tuple[str, Connection], listening: int = 6379, env: dict[str, str] | None = None
 ) -> list[HostFacts]:
-    """Return wf005 with n8n, redis and a relay of ours, and wf001 with loki; `connections` are (container, connection)."""
+    """Return wf005 with n8n, redis and a relay of ours, and wf001 with loki; `connections` are (container,
+    connection).
+    """
     here = (
         container("n8n", "172.18.0.2", env=env or {}),
         container("redis", "172.18.0.3", published=(("0.0.0.0", 16379, 6379, "tcp"),)),  # noqa: S104 compared, never bound

@@ -221,7 +221,9 @@ def scope(*changes: tuple[str, Any]) -> Scope:
 
 
 def test_needs_follow_from_the_plan() -> None:
-    """Copies there and back, backups and drills, the relays between the moves and after them: each once, with all its uses."""
+    """Copies there and back, backups and drills, the relays between the moves and after them: each once, with all its
+    uses.
+    """
     backup = {"host": "wf002", "path": "/var/backups/x", "password": "env:X"}
     found = list_needs(scope(("backup", backup)), {"n8n": "wf005", "redis": "wf005"})
     needs = {(need.host, need.to, need.port): need.why for need in found}
@@ -244,10 +246,10 @@ def test_each_host_is_asked_once() -> None:
     hosts["wf002"] = FakeHost("wf002", {"sh -s": (1, "", "no shell")})
     journal = SimpleNamespace(records=lambda **_: [])
     places = {"n8n": "wf005", "redis": "wf005"}
-    world: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         scope=scope(), where=lambda: places, fleet=hosts, facts=lambda name: make_host(host=name), journal=journal
     )
-    found = look_at_network(world, world.scope.hosts)
+    found = look_at_network(context, context.scope.hosts)
 
     assert {name: len(host.asked) for name, host in hosts.items()} == {"wf001": 1, "wf002": 1, "wf005": 1}
     assert "no shell" in found.blind["wf002"]
@@ -280,8 +282,11 @@ def test_paths_are_read() -> None:
     text = "mtu\ta\t0\t1500 \nmtu\tb\t0\t1400 silent\nmtu\tc\t0\t1450 told\nmtu\td\t127\tno ping there\n"
 
     assert parse_reached(text).paths == {
-        "a": PathSize(1500), "b": PathSize(1400, is_silent=True), "c": PathSize(1450), "d": PathSize(None, reason="no ping there"),
-    }  # fmt: skip
+        "a": PathSize(1500),
+        "b": PathSize(1400, is_silent=True),
+        "c": PathSize(1450),
+        "d": PathSize(None, reason="no ping there"),
+    }
 
 
 def test_a_shell_that_fails_is_told_with_a_command() -> None:

@@ -34,8 +34,11 @@ def projects(text: str, override: str = "") -> tuple[ComposeProject, ...]:
 def started(name: str = "shop-web-1", *, service: str = "web", published: int = 80) -> ContainerFacts:
     """Return a container that Compose started from /srv/shop."""
     labels = {
-        LABEL_PROJECT: "shop", LABEL_SERVICE: service, LABEL_FILES: "/srv/shop/compose.yml,/srv/shop/compose.override.yml", LABEL_FOLDER: "/srv/shop",
-    }  # fmt: skip
+        LABEL_PROJECT: "shop",
+        LABEL_SERVICE: service,
+        LABEL_FILES: "/srv/shop/compose.yml,/srv/shop/compose.override.yml",
+        LABEL_FOLDER: "/srv/shop",
+    }
     return make_container(host="wf001", name=name, labels=labels, published=(("", published, 80, "tcp"),))
 
 
@@ -146,7 +149,10 @@ def test_profiles_scale_and_other_files_claim_nothing() -> None:
 
 def test_host_network_claims_what_it_exposes() -> None:
     """`ports` mean nothing there; once it runs, its sockets are seen and the file adds nothing."""
-    text = "services:\n  web:\n    image: x\n    network_mode: host\n    ports: ['1:1']\n    expose: ['8080', '90-91/udp']\n"
+    text = (
+        "services:\n  web:\n    image: x\n    network_mode: host\n    ports: ['1:1']\n    expose: ['8080', "
+        "'90-91/udp']\n"
+    )
     running = make_host(containers=(started(published=0),), listening=(make_socket(8080, process="java"),))
 
     assert [one.port_text for one in claims_of_host(make_host(), projects(text))] == ["8080/tcp", "90-91/udp"]

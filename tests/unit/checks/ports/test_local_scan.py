@@ -1,4 +1,6 @@
-"""Compose files are found and fetched: the shell script on a small tree, its answer as typed values, local paths, and what belongs together."""
+"""Compose files are found and fetched: the shell script on a small tree, its answer as typed values, local paths, and
+what belongs together.
+"""
 
 from __future__ import annotations
 
@@ -103,9 +105,11 @@ def test_script_fetches_paths_as_they_are(tmp_path: Path) -> None:
 
     assert status is None
     assert found.contents == {
-        str(tmp_path / "bytes"): bytes(range(256)), str(tmp_path / "conf/a.yml"): b"x", str(tmp_path / "conf/b/Caddyfile.prod"): b"y",
+        str(tmp_path / "bytes"): bytes(range(256)),
+        str(tmp_path / "conf/a.yml"): b"x",
+        str(tmp_path / "conf/b/Caddyfile.prod"): b"y",
         str(tmp_path / "gone"): None,
-    }  # fmt: skip
+    }
 
 
 def test_an_answer_that_is_cut_off_is_no_answer() -> None:
@@ -152,7 +156,9 @@ def test_names_like_compose_files(name: str) -> None:
 
 
 def test_files_that_compose_would_not_read_are_projects_of_their_own() -> None:
-    """docker-compose.prod.yml publishes only when somebody names it; what a project extends or was started from belongs to it."""
+    """docker-compose.prod.yml publishes only when somebody names it; what a project extends or was started from belongs
+    to it.
+    """
     files = {
         f"/srv/{name}": SERVICE.format(port=port).encode()
         for name, port in (("compose.yml", 80), ("docker-compose.prod.yml", 81), ("live-compose.yml", 82))
@@ -165,8 +171,10 @@ def test_files_that_compose_would_not_read_are_projects_of_their_own() -> None:
     }
 
     assert found == {
-        ("/srv/compose.yml",): ("srv", True), ("/srv/docker-compose.prod.yml",): ("srv", False), ("/srv/live-compose.yml",): ("live", True),
-    }  # fmt: skip
+        ("/srv/compose.yml",): ("srv", True),
+        ("/srv/docker-compose.prod.yml",): ("srv", False),
+        ("/srv/live-compose.yml",): ("live", True),
+    }
 
 
 def test_files_that_are_named_and_not_held_are_asked_for() -> None:
@@ -221,7 +229,9 @@ def test_search_leaves_out_what_is_nobodys_project(tmp_path: Path) -> None:
 
 
 def test_command_line_of_local_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """0 when all is well, 1 for two that want one port, an input error for a path that is not there; JSON for programs."""
+    """0 when all is well, 1 for two that want one port, an input error for a path that is not there; JSON
+    for programs.
+    """
     tree(tmp_path, a__composeDOTyml=SERVICE.format(port=80), b__composeDOTyml=SERVICE.format(port="127.0.0.1:80"))
 
     assert main([str(tmp_path / "a")]) == 0

@@ -1,4 +1,6 @@
-"""A planned move may publish a port under another number: checked in the plan, made on the target, demanded by the comparison."""
+"""A planned move may publish a port under another number: checked in the plan, made on the target, demanded by the
+comparison.
+"""
 
 from __future__ import annotations
 

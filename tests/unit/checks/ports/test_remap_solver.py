@@ -57,7 +57,9 @@ def test_a_taken_port_gets_a_number_that_people_recognise() -> None:
 
 
 def test_numbers_taken_anywhere_or_ephemeral_are_avoided() -> None:
-    """Also those of other hosts and protocols, of unused compose files, of the inventory: one number shall mean one thing."""
+    """Also those of other hosts and protocols, of unused compose files, of the inventory: one number shall mean one
+    thing.
+    """
     claims = [held("wf001", 5432), held("wf002", 15432, protocol="udp"), held("wf002", 25432, level=Level.DECLARED)]
     (remap,) = plan_remaps(claims, [arrives("postgres", 5432)], EPHEMERAL, declared=[15433])
     (high,) = plan_remaps([held("wf001", 50_000)], [arrives("app", 50_000)], EPHEMERAL)
@@ -144,7 +146,9 @@ def _remap(moves: list[PlannedPorts], service: str, key: str, to: int) -> Remap:
 
 
 def _solved(claims: list[Claim], moves: tuple[PlannedPorts, ...] | list[PlannedPorts]) -> bool:
-    """Return whether no move's wish conflicts; two relays on one host are the sources' own business, which nothing here can change."""
+    """Return whether no move's wish conflicts; two relays on one host are the sources' own business, which nothing here
+    can change.
+    """
     return not [
         conflict
         for conflict in conflicts_after(claims, moves)
@@ -207,7 +211,7 @@ def test_links_are_kept_by_relays_that_lead_to_the_new_port() -> None:
         ("", "/srv/shop/.env", "DATABASE=wf005:5432", "setting", "wf005:5432", "wf002:15432"),
     ],
 )
-def test_settings_that_name_the_port_are_found(
+def test_settings_that_name_the_port_are_found(  # noqa: PLR0917
     product: str, path: str, text: str, role: str, says: str, becomes: str
 ) -> None:
     """By the host's name or its address, with file and line; what is written around it never shows."""

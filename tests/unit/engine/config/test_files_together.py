@@ -107,20 +107,63 @@ def test_a_wrong_entry_keeps_its_name_and_the_others_keep_their_positions(tmp_pa
 @pytest.mark.parametrize(
     ("inventory", "plan", "environment", "line"),
     [
-        ((), (), (("extra", {"services": {"redis": ORDERS}}),), "extra/services/redis: the inventory has it too; expected a name of its own"),
-        ((), (), (("extra", {"services": {"orders": {**ORDERS, "host": "wf009"}}}),), 'extra/services/orders/host: unknown host "wf009"'),
-        ((), (), (("extra", {"links": [{"from": "x", "to": "redis", "name": "r", "port": 1}]}),), 'extra/links/0/from: unknown service "x"'),
-        ((), (), (("extra", {"services": {"orders": {**ORDERS, "container": "n8n"}}}),),
-         "extra/services/orders: the container name n8n on wf005 belongs to n8n; expected it to be free"),
-        ((), (), (("extra", {"services": {"orders": {**ORDERS, "host": "wf001", "ports": [{"host": 6379, "container": 1}]}}}),),
-         "extra/services/orders: port 6379/tcp on wf001 is in the way of redis (plan, moves/1); expected it free"),
-        ((), (), (("hosts/wf009", ENVIRONMENT["hosts"]["wf001"]),), 'hosts/wf009: unknown host "wf009"; known: wf001, wf002, wf005'),
-        ((), (), (("backup", {**BACKUP, "host": "wf005", "reason": "cheap"}),), "backup/host: wf005 is a source of the plan"),
+        (
+            (),
+            (),
+            (("extra", {"services": {"redis": ORDERS}}),),
+            ("extra/services/redis: the inventory has it too; expected a name of its own"),
+        ),
+        (
+            (),
+            (),
+            (("extra", {"services": {"orders": {**ORDERS, "host": "wf009"}}}),),
+            'extra/services/orders/host: unknown host "wf009"',
+        ),
+        (
+            (),
+            (),
+            (("extra", {"links": [{"from": "x", "to": "redis", "name": "r", "port": 1}]}),),
+            'extra/links/0/from: unknown service "x"',
+        ),
+        (
+            (),
+            (),
+            (("extra", {"services": {"orders": {**ORDERS, "container": "n8n"}}}),),
+            "extra/services/orders: the container name n8n on wf005 belongs to n8n; expected it to be free",
+        ),
+        (
+            (),
+            (),
+            (
+                (
+                    "extra",
+                    {"services": {"orders": {**ORDERS, "host": "wf001", "ports": [{"host": 6379, "container": 1}]}}},
+                ),
+            ),
+            "extra/services/orders: port 6379/tcp on wf001 is in the way of redis (plan, moves/1); expected it free",
+        ),
+        (
+            (),
+            (),
+            (("hosts/wf009", ENVIRONMENT["hosts"]["wf001"]),),
+            ('hosts/wf009: unknown host "wf009"; known: wf001, wf002, wf005'),
+        ),
+        (
+            (),
+            (),
+            (("backup", {**BACKUP, "host": "wf005", "reason": "cheap"}),),
+            "backup/host: wf005 is a source of the plan",
+        ),
         ((), (), (("backup", {**BACKUP, "host": "wf002"}),), "backup/reason: missing; wf002 is a target of the plan"),
-        ((("services/redis/wave", "critical"),), (), (), "moves/1/wave: auxiliary; the inventory has critical for redis; expected the same in both"),
+        (
+            (("services/redis/wave", "critical"),),
+            (),
+            (),
+            ("moves/1/wave: auxiliary; the inventory has critical for redis; expected the same in both"),
+        ),
         ((), (("costs", {"wf007": {"monthly": 1, "currency": "BRL"}}),), (), 'costs/wf007: unknown host "wf007"'),
     ],
-)  # fmt: skip
+)
 def test_each_contradiction_between_the_files_has_its_line(
     tmp_path: Path, inventory: Changes, plan: Changes, environment: Changes, line: str
 ) -> None:

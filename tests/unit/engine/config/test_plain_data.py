@@ -105,7 +105,10 @@ def test_a_file_that_no_parser_foresaw_is_an_input_error(tmp_path: Path, text: s
         ("links: 3", ["links: expected a list (seen: '3')", "version: missing", "hosts: missing", "services: missing"]),
         ("services: [a, b]", ["services: expected a mapping"]),
         ("services: {n8n: 3, redis: [1]}", ["services/n8n: expected a mapping", "services/redis: expected a mapping"]),
-        ("links: [3, {from: a, to: b, name: c, port: 1}]", ["links/0: expected a mapping (seen: '3')", 'links/1/from: unknown service "a"']),
+        (
+            "links: [3, {from: a, to: b, name: c, port: 1}]",
+            ["links/0: expected a mapping (seen: '3')", 'links/1/from: unknown service "a"'],
+        ),
         ("hosts: {1: {purpose: x}}", ["hosts: a key is a number; expected text. Put it in quotes"]),
         ("hosts: {2026-12-05: {purpose: x}}", ["hosts: a key is a date; expected text"]),
         ("? [hunter2, a]\n: b", ["the file: a key is a list or mapping; expected text"]),
@@ -115,9 +118,12 @@ def test_a_file_that_no_parser_foresaw_is_an_input_error(tmp_path: Path, text: s
         ("hosts: !!set {hunter2}", ["hosts: a YAML type of its own"]),
         ("hosts: !!binary aHVudGVyMg==", ["hosts: a YAML type of its own"]),
         ("hosts: &x {wf001: *x}", ["hosts/wf001: holds itself"]),
-        ("services: {redis: {options: {user: .nan, 3: x}}}", ["services/redis/options: a key is a number", "services/redis/options/user: not a"]),
+        (
+            "services: {redis: {options: {user: .nan, 3: x}}}",
+            ["services/redis/options: a key is a number", "services/redis/options/user: not a"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_data_of_another_form_has_its_line(tmp_path: Path, text: str, lines: list[str]) -> None:
     """Whatever stands where something else belongs is told with its path."""
     file = tmp_path / "inventory.yaml"
@@ -141,16 +147,40 @@ def test_an_unquoted_date_is_the_text_that_it_looks_like(tmp_path: Path) -> None
 @settings(max_examples=60)
 @given(
     hypothesis.strategies.recursive(
-        hypothesis.strategies.none() | hypothesis.strategies.booleans() | hypothesis.strategies.integers() | hypothesis.strategies.text(max_size=5),
-        lambda inner: hypothesis.strategies.lists(inner, max_size=3)
-        | hypothesis.strategies.dictionaries(
-            hypothesis.strategies.sampled_from(["version", "hosts", "services", "links", "n8n", "host", "ports", "from", "to", "window", "moves",
-                                                "extra", "backup", "secrets", "service", "target"]),
-            inner, max_size=6,
+        hypothesis.strategies.none()
+        | hypothesis.strategies.booleans()
+        | hypothesis.strategies.integers()
+        | hypothesis.strategies.text(max_size=5),
+        lambda inner: (
+            hypothesis.strategies.lists(inner, max_size=3)
+            | hypothesis.strategies.dictionaries(
+                hypothesis.strategies.sampled_from(
+                    [
+                        "version",
+                        "hosts",
+                        "services",
+                        "links",
+                        "n8n",
+                        "host",
+                        "ports",
+                        "from",
+                        "to",
+                        "window",
+                        "moves",
+                        "extra",
+                        "backup",
+                        "secrets",
+                        "service",
+                        "target",
+                    ]
+                ),
+                inner,
+                max_size=6,
+            )
         ),
         max_leaves=20,
     ),
-)  # fmt: skip
+)
 def test_no_data_at_all_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     """Any JSON as any of the three files is an InputError or loads."""
     file = tmp_path_factory.getbasetemp() / "any.json"

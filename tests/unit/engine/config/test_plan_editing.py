@@ -30,7 +30,10 @@ def test_a_move_on_one_line_stays_on_one_line() -> None:
 
 def test_a_move_of_many_lines_gets_one_more() -> None:
     """With the indent of the others, and after a value that holds brackets and quotes."""
-    text = '{\n  "title": "a \\"{[ b",\n  "moves": [\n    {"service": "n8n"},\n    {\n      "service": "postgres",\n      "notes": "}]"\n    }\n  ]\n}\n'
+    text = (
+        '{\n  "title": "a \\"{[ b",\n  "moves": [\n    {"service": "n8n"},\n    {\n      "service": "postgres",\n '
+        '     "notes": "}]"\n    }\n  ]\n}\n'
+    )
     after = with_remaps(text, REMAPS)
 
     assert changed_lines(text, after) == [
@@ -53,7 +56,10 @@ def test_remaps_that_are_there_are_kept() -> None:
 
 def test_several_moves_at_once() -> None:
     """Edits don't shift each other's places."""
-    text = '{"moves": [{"service": "a"}, {"service": "b", "ports": {}}, {"service": "c"}], "external_dependencies": [["x"], {"moves": []}]}'
+    text = (
+        '{"moves": [{"service": "a"}, {"service": "b", "ports": {}}, {"service": "c"}], "external_dependencies": '
+        '[["x"], {"moves": []}]}'
+    )
     after = json.loads(with_remaps(text, {"c": {"1/tcp": 3}, "a": {"1/tcp": 2}, "b": {"1/udp": 4}}))
 
     assert [move["ports"] for move in after["moves"]] == [{"1/tcp": 2}, {"1/udp": 4}, {"1/tcp": 3}]

@@ -52,10 +52,16 @@ def test_selection_keeps_the_plans_order() -> None:
     [
         ({"services": ("rediss",)}, "--service rediss: not in the plan; known: n8n, redis"),
         ({"waves": ("monitoring",)}, "--wave monitoring: not in the plan; known: critical, auxiliary"),
-        ({"services": ("n8n",), "waves": ("auxiliary",)},
-         "--service with --wave auxiliary: nothing to do: the plan has n8n in wave critical; expected a service of that wave. Leave out one flag"),
+        (
+            {"services": ("n8n",), "waves": ("auxiliary",)},
+            (
+                "--service with --wave auxiliary: nothing to do: the plan "
+                "has n8n in wave critical; expected a "
+                "service of that wave. Leave out one flag"
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_selection_lists_what_is_known(chosen: dict[str, Any], message: str) -> None:
     """A typing error never selects nothing, nor everything."""
     with pytest.raises(InputError) as refused:
@@ -73,7 +79,10 @@ def test_services_absent_from_an_environment_are_told() -> None:
     assert scope.links == ()
     with pytest.raises(
         InputError,
-        match=r"none of n8n exists in environment production; expected at least one. Select of these with --service: redis",
+        match=(
+            r"none of n8n exists in environment production; expected at least one. Select of these with "
+            r"--service: redis"
+        ),
     ):
         make_scope(environment=(("services", ["redis"]),), services=("n8n",))
 
@@ -226,7 +235,9 @@ def test_what_people_approve_changes_the_digest(changes: dict[str, Any]) -> None
     ],
 )
 def test_what_only_an_environment_has_counts_as_far_as_it_is_touched(path: str, value: Any, counts: bool) -> None:
-    """Its dependants, their links and the backup's place are approved; where a person keeps the password is his own affair."""
+    """Its dependants, their links and the backup's place are approved; where a person keeps the password is his own
+    affair.
+    """
     alone = {**ORDERS, "container": "alone"}
     adds = {"services": {"orders": dict(ORDERS), "alone": alone}, "links": [dict(NEEDS_REDIS)]}
     content = spoiled(ENVIRONMENT, ("extra", adds), ("backup", dict(BACKUP)), ("hosts/wf006", dict(SEVEN)))

@@ -20,6 +20,8 @@ PROPERTIES = ("is_open", "is_forward", "is_returning", "serves_target", "ends_at
 
 
 def test_each_state_has_its_properties() -> None:
-    """Whether hosts stay locked, where the service is served and what may come next follow from the state, and for each state."""
+    """Whether hosts stay locked, where the service is served and what may come next follow from the state, and for each
+    state.
+    """
     assert {state: {name for name in PROPERTIES if getattr(state, name)} for state in MoveState} == EACH
     assert MoveState.NEEDS_OPERATOR.words == "needs operator"

@@ -1,4 +1,6 @@
-"""After Ctrl-C a person is told where each move that was begun stands, how to go on and how to take it back; nothing is asked."""
+"""After Ctrl-C a person is told where each move that was begun stands, how to go on and how to take it back; nothing is
+asked.
+"""
 
 from __future__ import annotations
 

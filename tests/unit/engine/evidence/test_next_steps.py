@@ -43,7 +43,9 @@ def about(command: str = "migrate", environment: str = "production", *argv: str)
 def test_what_follows_depends_on_where_the_move_stands(
     command: str, service: str | None, state: str, dry_run: bool, expected: str
 ) -> None:
-    """A begun move goes on, an undone one is looked at first, one that needs a person is not started again; a dry run stays one."""
+    """A begun move goes on, an undone one is looked at first, one that needs a person is not started again; a dry run
+    stays one.
+    """
     for verdict in ("FAILED", "UNKNOWN"):
         assert (
             next_command(about(command, "lab"), {"verdict": verdict, "service": service}, state, dry_run=dry_run)

@@ -1,4 +1,6 @@
-"""Page and screen speak Brazilian Portuguese too: nothing for people is left in English, numbers and times are those of the reader."""
+"""Page and screen speak Brazilian Portuguese too: nothing for people is left in English, numbers and times are those of
+the reader.
+"""
 
 from __future__ import annotations
 

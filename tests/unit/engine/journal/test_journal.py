@@ -116,7 +116,9 @@ def test_values_are_kept_exactly(journal: Journal) -> None:
     [("caf\udce9", "caf\\udce9"), ("\ud83d half", "\\ud83d half"), ("\U0001f600\ufffe\x00", "\U0001f600\ufffe\x00")],
 )
 def test_text_that_is_no_text_is_written_too(journal: Journal, given: str, kept: str) -> None:
-    """A file name that is not UTF-8 aborts no write: half a pair becomes its escape, and what is read is what was hashed."""
+    """A file name that is not UTF-8 aborts no write: half a pair becomes its escape, and what is read is what was
+    hashed.
+    """
     run = journal.start_run(command="x", argv=[given])
     written = run.record("container_log", service=given, key=given, body={given: [given, {"deep": given}]})
 
@@ -316,7 +318,9 @@ def test_no_run_that_changes_hosts_starts_without_room(journal: Journal, monkeyp
 
 
 def test_a_body_is_read_in_the_order_of_its_names(place: JournalLocation) -> None:
-    """What is drawn from the journal and from its lines in the evidence is the same, whatever order a body was made in."""
+    """What is drawn from the journal and from its lines in the evidence is the same, whatever order a body
+    was made in.
+    """
     journal = Journal.open(place, redactor=Redactor())
     journal.start_run(command="migrate").record("fingerprint", service="redis", body={"parts": {"b": 1, "a": 2}})
     assert list(journal.records(kind="fingerprint")[0].body["parts"]) == ["a", "b"]

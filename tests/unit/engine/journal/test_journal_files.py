@@ -18,7 +18,8 @@ from engine.journal.journal import Journal, chain_problems, hash_of
 from engine.redaction.redactor import Redactor
 
 FIRST_VERSION: Final = """
-CREATE TABLE records (seq INTEGER NOT NULL, run_id VARCHAR(36) NOT NULL, number INTEGER NOT NULL, at VARCHAR(40) NOT NULL,
+CREATE TABLE records (seq INTEGER NOT NULL, run_id VARCHAR(36) NOT NULL, number INTEGER NOT NULL,
+  at VARCHAR(40) NOT NULL,
   kind VARCHAR(40) NOT NULL, service VARCHAR(100), key VARCHAR(100), body TEXT NOT NULL, previous VARCHAR(64) NOT NULL,
   hash VARCHAR(64) NOT NULL, PRIMARY KEY (seq));
 CREATE INDEX ix_records_run_id ON records (run_id);
@@ -39,14 +40,21 @@ def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> N
     """Its records stay what they were, its chain is whole, and a new run goes into the same file."""
     file = tmp_path / "lab.sqlite"
     content = {
-        "run_id": "r", "number": 1, "at": "2026-01-01T00:00:00+00:00", "kind": "run_started", "service": None, "key": None,
-        "body": {"command": "migrate"}, "previous": "0" * 64,
-    }  # fmt: skip
+        "run_id": "r",
+        "number": 1,
+        "at": "2026-01-01T00:00:00+00:00",
+        "kind": "run_started",
+        "service": None,
+        "key": None,
+        "body": {"command": "migrate"},
+        "previous": "0" * 64,
+    }
     row = {**content, "body": json.dumps(content["body"]), "hash": hash_of(content)}
     with sqlite3.connect(file) as connection:
         connection.executescript(FIRST_VERSION)
         connection.execute(
-            f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
+            f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})",  # noqa: S608
+            row,
         )
 
     journal = Journal.open(file, redactor=Redactor())

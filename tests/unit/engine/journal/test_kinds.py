@@ -58,7 +58,10 @@ def test_code_names_kinds_through_the_enum() -> None:
 
 def test_the_rule_finds_a_literal() -> None:
     """The rule above sees a literal in each of the places where kinds stand."""
-    code = 'run.record("result", body={})\njournal.records(kind=("intent", "note"))\nrecord.kind == "scope"\nmount.kind == "bind"\n'
+    code = (
+        'run.record("result", body={})\njournal.records(kind=("intent", "note"))\nrecord.kind == '
+        '"scope"\nmount.kind == "bind"\n'
+    )
     code += '_made(like, "result")\n'
     assert sorted(_literal_kinds(ast.parse(code))) == [1, 2, 3, 5]
 

@@ -1,4 +1,6 @@
-"""Where a journal is kept: a file, or a database that the migration does not touch; a password in its URL shows nowhere."""
+"""Where a journal is kept: a file, or a database that the migration does not touch; a password in its URL shows
+nowhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Names of data: the same digest for the same environment, nothing that tells them in its records, and a file that stays here."""
+"""Names of data: the same digest for the same environment, nothing that tells them in its records, and a file that
+stays here.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ def _journal(folder: Path) -> Journal:
     return Journal.open(folder / "lab.sqlite", redactor=Redactor())
 
 
-def _world(journal: Journal) -> RunContext:
+def _context(journal: Journal) -> RunContext:
     run = journal.start_run(command="migrate", environment="lab")
     nothing: Any = None
     return RunContext(scope=nothing, fleet=nothing, journal=journal, run=run, redactor=Redactor())
@@ -40,34 +42,37 @@ def test_an_environment_has_one_salt_and_another_has_another(tmp_path: Path) -> 
 
 def test_a_recorded_fingerprint_holds_digests_and_can_be_compared(tmp_path: Path) -> None:
     """The record has no name and no salt; a later reading is held to it key by key."""
-    world = _world(_journal(tmp_path))
-    names = {world.sealer(KEY): "a" * 16, world.sealer("cart:1"): "b" * 16}
-    world.record_fingerprint(
+    context = _context(_journal(tmp_path))
+    names = {context.sealer(KEY): "a" * 16, context.sealer("cart:1"): "b" * 16}
+    context.record_fingerprint(
         "redis",
         "wf005",
         "source",
         Fingerprint("redis", {"db 0: keys": FingerprintPart(2, "d", Validity.SINCE_CUTOVER, {}, names)}),
     )
-    (record,) = world.journal.records(kind="fingerprint")
-    before = world.recorded_fingerprint("redis", "source")
+    (record,) = context.journal.records(kind="fingerprint")
+    before = context.recorded_fingerprint("redis", "source")
 
     assert KEY not in line_of(record)
     assert "cart:1" not in line_of(record)
-    assert world.sealer.salt.hex() not in line_of(record)
+    assert context.sealer.salt.hex() not in line_of(record)
     assert before is not None
     assert before.parts["db 0: keys"].names == names
     now = Fingerprint(
-        "redis", {"db 0: keys": FingerprintPart(1, "e", Validity.SINCE_CUTOVER, {}, {world.sealer("cart:1"): "b" * 16})}
+        "redis",
+        {"db 0: keys": FingerprintPart(1, "e", Validity.SINCE_CUTOVER, {}, {context.sealer("cart:1"): "b" * 16})},
     )
-    assert f"missing {world.sealer(KEY)}" in compare_fingerprints(before, now).text
+    assert f"missing {context.sealer(KEY)}" in compare_fingerprints(before, now).text
 
 
 def test_names_of_a_lost_salt_hold_at_the_cutover_only(tmp_path: Path) -> None:
-    """A journal that was adopted from the hosts has another salt: its names can't be found again, so nobody says that they are missing."""
+    """A journal that was adopted from the hosts has another salt: its names can't be found again, so nobody says that
+    they are missing.
+    """
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
     new.mkdir()
-    lost, world = sealer_of(_journal(old)), _world(_journal(new))
+    lost, context = sealer_of(_journal(old)), _context(_journal(new))
     body = {
         "count": 1,
         "digest": "d",
@@ -76,12 +81,12 @@ def test_names_of_a_lost_salt_hold_at_the_cutover_only(tmp_path: Path) -> None:
         "names": {lost(KEY): "a"},
         "salt": lost.id,
     }
-    world.run.record(
+    context.run.record(
         "fingerprint",
         service="redis",
         body={"service": "redis", "moment": "cutover", "host": "wf001", "parts": {"db 0: keys": body}},
     )
-    before = world.recorded_fingerprint("redis", "cutover")
+    before = context.recorded_fingerprint("redis", "cutover")
 
     assert before is not None
     assert before.parts["db 0: keys"] == FingerprintPart(1, "d", Validity.AT_CUTOVER)

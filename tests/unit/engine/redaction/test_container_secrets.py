@@ -10,32 +10,80 @@ import pytest
 from engine.redaction.container_secrets import secrets_of, secrets_of_argv
 from engine.redaction.redactor import Redactor
 
-PEM = "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF\\nAASCBKcwggSjAgEAAoIBAQC7VJTU\\n-----END PRIVATE KEY-----"
+PEM = (
+    "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF\\nAASCBKcwggSjAgEAAoIBAQC7VJTU\\n-----END PRIVATE "
+    "KEY-----"
+)
 INSPECT: dict[str, Any] = {
     "Args": ["--requirepass", "in-args-1"],
     "Config": {
         "Env": [
-            "SMTP_PASSWORD=in-env-1", "LICENSE=marked-1", "APP_KEY=k9Xz7Qp2Lm4Vt8RbYw3N", "PATH=/usr/local/bin:/usr/bin",
+            "SMTP_PASSWORD=in-env-1",
+            "LICENSE=marked-1",
+            "APP_KEY=k9Xz7Qp2Lm4Vt8RbYw3N",
+            "PATH=/usr/local/bin:/usr/bin",
             "POSTGRES_HOST_AUTH_METHOD=scram-sha-256",
             "DATABASE_URL=postgres://app:in-url-1@db/shop",
-            f"TLS_PRIVATE_KEY={PEM}", "PASSWORD_FILE=/run/secrets/pw", "DEBUG_TOKEN=false", "EMPTY_SECRET=",
+            f"TLS_PRIVATE_KEY={PEM}",
+            "PASSWORD_FILE=/run/secrets/pw",
+            "DEBUG_TOKEN=false",
+            "EMPTY_SECRET=",
             'SPRING_APPLICATION_JSON={"spring":{"datasource":{"password":"in-json-1"}}}',
         ],
-        "Labels": {"deploy.token": "in-label-1", "team": "platform", "com.example.license": "marked-2", "backup": "nightly"},
+        "Labels": {
+            "deploy.token": "in-label-1",
+            "team": "platform",
+            "com.example.license": "marked-2",
+            "backup": "nightly",
+        },
         "Cmd": ["sh", "-c", "exec app --db-password in-cmd-1 --port 80 --token=in-cmd-2"],
         "Entrypoint": ["/entry.sh", "--api-key", "in-entry-1"],
         "Healthcheck": {
-            "Test": ["CMD-SHELL", "redis-cli -a in-health-1 ping; curl -u ops:in-health-2 http://127.0.0.1; mysqladmin --password=in-health-3 ping"],
+            "Test": [
+                "CMD-SHELL",
+                (
+                    "redis-cli -a in-health-1 ping; curl -u ops:in-health-2 "
+                    "http://127.0.0.1; "
+                    "mysqladmin "
+                    "--password=in-health-3 ping"
+                ),
+            ],
         },
     },
     "HostConfig": {
-        "LogConfig": {"Type": "splunk", "Config": {"splunk-token": "in-log-1", "splunk-url": "https://splunk.example.org"}},
-        "Mounts": [{"VolumeOptions": {"DriverConfig": {"Options": {"type": "cifs", "o": "username=ops,password=in-mount-1,vers=3.0"}}}}],
+        "LogConfig": {
+            "Type": "splunk",
+            "Config": {"splunk-token": "in-log-1", "splunk-url": "https://splunk.example.org"},
+        },
+        "Mounts": [
+            {
+                "VolumeOptions": {
+                    "DriverConfig": {"Options": {"type": "cifs", "o": "username=ops,password=in-mount-1,vers=3.0"}}
+                }
+            }
+        ],
     },
-}  # fmt: skip
-SECRET = ("in-env-1", "marked-1", "k9Xz7Qp2Lm4Vt8RbYw3N", "in-url-1", "in-json-1", "in-label-1", "marked-2", "in-cmd-1", "in-cmd-2", "in-entry-1",
-          "in-health-1", "in-health-2", "in-health-3", "in-log-1", "in-mount-1", "in-args-1",
-          "MIIEvQIBADANBgkqhkiG9w0BAQEF", "AASCBKcwggSjAgEAAoIBAQC7VJTU")  # fmt: skip
+}
+SECRET = (
+    "in-env-1",
+    "marked-1",
+    "k9Xz7Qp2Lm4Vt8RbYw3N",
+    "in-url-1",
+    "in-json-1",
+    "in-label-1",
+    "marked-2",
+    "in-cmd-1",
+    "in-cmd-2",
+    "in-entry-1",
+    "in-health-1",
+    "in-health-2",
+    "in-health-3",
+    "in-log-1",
+    "in-mount-1",
+    "in-args-1",
+    "MIIEvQIBADANBgkqhkiG9w0BAQEF",
+    "AASCBKcwggSjAgEAAoIBAQC7VJTU",
+)
 OPEN = (
     "scram-sha-256",
     "/usr/local/bin:/usr/bin",

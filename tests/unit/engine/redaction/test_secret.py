@@ -67,9 +67,21 @@ def test_short_values_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["POSTGRES_PASSWORD", "N8N_ENCRYPTION_KEY", "GF_SECURITY_SECRET_KEY", "API_TOKEN", "REDISCLI_AUTH", "WAHA_API_KEY", "AWS_ACCESS_KEY_ID",
-     "RABBITMQ_ERLANG_COOKIE", "SENTRY_DSN", "TLS_PRIVATE_KEY", "KC_DB_PASSWORD", "db_passwd"],
-)  # fmt: skip
+    [
+        "POSTGRES_PASSWORD",
+        "N8N_ENCRYPTION_KEY",
+        "GF_SECURITY_SECRET_KEY",
+        "API_TOKEN",
+        "REDISCLI_AUTH",
+        "WAHA_API_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "RABBITMQ_ERLANG_COOKIE",
+        "SENTRY_DSN",
+        "TLS_PRIVATE_KEY",
+        "KC_DB_PASSWORD",
+        "db_passwd",
+    ],
+)
 def test_values_of_telling_names_are_replaced(name: str) -> None:
     """A container's environment names its secrets; their values go wherever they turn up."""
     redactor = Redactor()
@@ -173,7 +185,10 @@ def test_a_failing_command_does_not_show_what_it_printed(local_program: None, tm
         ),
         (
             PASSWORD,
-            "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not shown here",
+            (
+                "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is "
+                "not shown here"
+            ),
         ),
         ("command: ", "secret command: : no program; expected command:ARGV"),
         ("file:/tmp/\0", "expected the path of a file"),

@@ -97,7 +97,9 @@ def test_the_patterns_are_those_of_detect_secrets() -> None:
     ],
 )
 def test_secrets_in_sentences_of_known_languages_are_replaced(text: str, expected: str) -> None:
-    """Command lines, SQL, redis.conf, headers, JSON in JSON, properties, assertion diffs, names that may tell beside random values."""
+    """Command lines, SQL, redis.conf, headers, JSON in JSON, properties, assertion diffs, names that may tell beside
+    random values.
+    """
     assert redact_lookalikes(text)[0] == expected
     assert redact_lookalikes(expected)[1] == 0
 
@@ -154,17 +156,36 @@ def test_random_and_written_values_are_told_apart() -> None:
     """Of 200 drawn values nearly all look random; of words, dates and versions none does."""
     alphabets = (LETTERS, LETTERS + "-_", LETTERS + "+/")
     drawn_values = [drawn(alphabets[number % 3], 24) for number in range(200)]
-    written = ("customer-orders-2026-backup", "prometheus_data_volume", "2026-01-01T00:00:00Z", "shop-2.14.0-rc1.tar.gz", "wf005.example.internal",
-               "the quick brown fox jumps", "aaaaaaaaaaaaaaaaaaaa", "192.168.100.200:54321")  # fmt: skip
+    written = (
+        "customer-orders-2026-backup",
+        "prometheus_data_volume",
+        "2026-01-01T00:00:00Z",
+        "shop-2.14.0-rc1.tar.gz",
+        "wf005.example.internal",
+        "the quick brown fox jumps",
+        "aaaaaaaaaaaaaaaaaaaa",
+        "192.168.100.200:54321",
+    )
 
     assert sum(map(is_high_entropy, drawn_values)) >= 195
     assert not [value for value in written if is_high_entropy(value)]
 
 
 def test_no_text_takes_long() -> None:
-    """Neither a long line of one kind of character nor one made to be hard: each is looked at in far less than a second."""
-    hard = ("a" * 100_000, "-" * 100_000, "pass" * 25_000, "key=" * 25_000, "://" * 30_000, "-----BEGIN PRIVATE KEY" * 2_000, "eyJ" * 30_000,
-            "password" + " " * 50_000, "a-" * 50_000 + "token")  # fmt: skip
+    """Neither a long line of one kind of character nor one made to be hard: each is looked at in far less than a
+    second.
+    """
+    hard = (
+        "a" * 100_000,
+        "-" * 100_000,
+        "pass" * 25_000,
+        "key=" * 25_000,
+        "://" * 30_000,
+        "-----BEGIN PRIVATE KEY" * 2_000,
+        "eyJ" * 30_000,
+        "password" + " " * 50_000,
+        "a-" * 50_000 + "token",
+    )
     for text in hard:
         began = time.perf_counter()
         redact_lookalikes(text)

@@ -1,4 +1,6 @@
-"""A host's text moves, colours and names nothing on the operator's terminal: it is shown as what it is, wherever it is printed."""
+"""A host's text moves, colours and names nothing on the operator's terminal: it is shown as what it is, wherever it is
+printed.
+"""
 
 from __future__ import annotations
 

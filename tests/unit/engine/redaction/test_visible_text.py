@@ -34,7 +34,9 @@ def night(tmp_path: Path) -> Night:
 
 
 def test_junit_is_valid_and_says_the_names(night: Night) -> None:
-    """By the schema that the readers of JUnit XML have in common; each name stands in it with its odd characters as escapes."""
+    """By the schema that the readers of JUnit XML have in common; each name stands in it with its odd characters as
+    escapes.
+    """
     text = junit(night.page())
 
     SCHEMA.validate(text)
@@ -100,7 +102,10 @@ def test_code_in_markdown_stays_in_its_span(name: str) -> None:
 
 def test_ordinary_text_is_readable_as_it_is() -> None:
     """No escapes where nothing could be misread."""
-    text = "wf005→wf001 grafana-data: 2 of 1,204 files differ: grafana.db (size), max_wal_size=1GB; /srv/redis: 85 %. Try: ssh wf001 df -h"
+    text = (
+        "wf005→wf001 grafana-data: 2 of 1,204 files differ: grafana.db (size), max_wal_size=1GB; /srv/redis: 85 "
+        "%. Try: ssh wf001 df -h"
+    )
 
     assert inline(text) == text
 

@@ -1,4 +1,6 @@
-"""Which settings file and plugins a phase may be started with: those of the checkout itself, wherever pytest sees its root."""
+"""Which settings file and plugins a phase may be started with: those of the checkout itself, wherever pytest sees its
+root.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_the_checkouts_own_settings_file_is_taken(form: tuple[str, ...], file: s
 
 @pytest.mark.parametrize("form", FORMS)
 def test_another_settings_file_is_refused(form: tuple[str, ...], tmp_path: Path) -> None:
-    """It could leave out steps or load other code; that pytest makes its folder the root directory does not make it the checkout's."""
+    """It could leave out steps or load other code; that pytest makes its folder the root directory does not make it the
+    checkout's.
+    """
     other = tmp_path / "pyproject.toml"
     other.write_bytes((ROOT / "pyproject.toml").read_bytes())
     (told,) = refused(*(word.format(other) for word in form), "runbooks/migrate", root=tmp_path)

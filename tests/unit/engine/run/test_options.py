@@ -52,8 +52,23 @@ def test_what_was_not_asked_for_is_not_done() -> None:
 
 def test_every_flag_is_understood() -> None:
     """Selections may be given several times; the command line is kept as it was."""
-    argv = ["--environment", "p", "--service", "n8n", "--service", "redis", "--wave", "critical", "--apply", "--inventory", "i", "--plan", "q",
-            "--ssh-config", "s"]  # fmt: skip
+    argv = [
+        "--environment",
+        "p",
+        "--service",
+        "n8n",
+        "--service",
+        "redis",
+        "--wave",
+        "critical",
+        "--apply",
+        "--inventory",
+        "i",
+        "--plan",
+        "q",
+        "--ssh-config",
+        "s",
+    ]
     options = parse(*argv)
 
     assert (options.services, options.waves, options.apply) == (("n8n", "redis"), ("critical",), True)

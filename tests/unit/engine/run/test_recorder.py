@@ -54,9 +54,18 @@ class Shown:
 def row(judgement: Judgement, **given: Any) -> StepResult:
     """Return a row of redis."""
     about: dict[str, Any] = {
-        "phase": "preflight", "key": "stop", "sentence": "It stops.", "subject": "redis", "service": "redis", "host": None, "wave": "auxiliary",
-        "effect": Effect.READ_ONLY, "severity": Severity.BLOCKER, "judgement": judgement, "duration_s": 0.12345,
-    }  # fmt: skip
+        "phase": "preflight",
+        "key": "stop",
+        "sentence": "It stops.",
+        "subject": "redis",
+        "service": "redis",
+        "host": None,
+        "wave": "auxiliary",
+        "effect": Effect.READ_ONLY,
+        "severity": Severity.BLOCKER,
+        "judgement": judgement,
+        "duration_s": 0.12345,
+    }
     return StepResult(**{**about, **given})
 
 
@@ -67,7 +76,9 @@ def shown(tmp_path: Path) -> Shown:
 
 
 def test_a_row_of_a_stand_in_says_so(shown: Shown) -> None:
-    """Nobody takes what another program answered for the product's own word: the row in journal and on screen carries it."""
+    """Nobody takes what another program answered for the product's own word: the row in journal and on screen carries
+    it.
+    """
     shown.book.simulated = frozenset({"redis"})
     shown.book.add(row(passed("it stopped")))
     shown.book.add(row(passed("it stopped too"), service="postgres", subject="postgres"))
@@ -116,8 +127,18 @@ def test_each_subject_is_a_heading_once(shown: Shown) -> None:
     for subject in ("redis", "redis", "n8n"):
         shown.book.add(row(passed("ok"), subject=subject))
 
-    assert shown.text.splitlines() == ["", "redis", "  PASSED   It stops.", "           ok", "  PASSED   It stops.", "           ok",
-                                       "", "n8n", "  PASSED   It stops.", "           ok"]  # fmt: skip
+    assert shown.text.splitlines() == [
+        "",
+        "redis",
+        "  PASSED   It stops.",
+        "           ok",
+        "  PASSED   It stops.",
+        "           ok",
+        "",
+        "n8n",
+        "  PASSED   It stops.",
+        "           ok",
+    ]
 
 
 def test_details_are_for_what_is_not_good(shown: Shown) -> None:
@@ -154,11 +175,26 @@ def test_markup_in_a_servers_text_is_text(shown: Shown) -> None:
         ("preflight", "production", Verdict.PASSED, "next: nox -s migrate -- --environment production"),
         ("migrate", "lab", Verdict.PASSED, "next: nox -s validate -- --lab"),
         ("validate", "lab", Verdict.PASSED, "all checks passed"),
-        ("migrate", "production", Verdict.PLANNED, "dry run: no host was changed. To do it: nox -s migrate -- --environment production --apply"),
-        ("preflight", "lab", Verdict.FAILED, "exit status 1 (FAILED). Fix the problems above, then run: nox -s preflight -- --lab"),
-        ("validate", "lab", Verdict.UNKNOWN, "exit status 2 (INCOMPLETE). Fix the problems above, then run: nox -s validate -- --lab"),
+        (
+            "migrate",
+            "production",
+            Verdict.PLANNED,
+            ("dry run: no host was changed. To do it: nox -s migrate -- --environment production --apply"),
+        ),
+        (
+            "preflight",
+            "lab",
+            Verdict.FAILED,
+            ("exit status 1 (FAILED). Fix the problems above, then run: nox -s preflight -- --lab"),
+        ),
+        (
+            "validate",
+            "lab",
+            Verdict.UNKNOWN,
+            ("exit status 2 (INCOMPLETE). Fix the problems above, then run: nox -s validate -- --lab"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_last_line_is_a_command_to_paste(
     tmp_path: Path, command: str, environment: str, verdict: Verdict, line: str
 ) -> None:
@@ -198,7 +234,9 @@ def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
 
 
 def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
-    """A run that can't be ended as it should says why, where each move stands and what to type; the journal is not asked."""
+    """A run that can't be ended as it should says why, where each move stands and what to type; the journal is not
+    asked.
+    """
     shown.book.command = "migrate"
     shown.book.standing = lambda: {
         "redis": MoveState.UNDONE,

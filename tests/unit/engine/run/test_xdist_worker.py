@@ -11,7 +11,7 @@ import pytest
 
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
-from phases.session import session
+from phases.session import worker
 from tests.unit.modelled import SCOPE
 
 
@@ -20,10 +20,10 @@ def test_a_worker_runs_the_toolbox_that_prepare_compared(monkeypatch: pytest.Mon
     used: dict[str, str] = {}
     fleet = SimpleNamespace(names=("wf001", "wf005"), cut=lambda *_: None, use_toolbox=used.__setitem__)
     journal = Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor())
-    monkeypatch.setattr(session, "read_commit", lambda **_: "0" * 40)
-    monkeypatch.setattr(session, "load_scope", lambda _options: SCOPE)
-    monkeypatch.setattr(session, "open_journal", lambda *_: journal)
-    monkeypatch.setattr(session, "open_hosts", lambda *_: nullcontext(fleet))
+    monkeypatch.setattr(worker, "read_commit", lambda **_: "0" * 40)
+    monkeypatch.setattr(worker, "load_scope", lambda _options: SCOPE)
+    monkeypatch.setattr(worker, "open_journal", lambda *_: journal)
+    monkeypatch.setattr(worker, "open_hosts", lambda *_: nullcontext(fleet))
     monkeypatch.setattr("phases.prepare.toolbox.recorded_toolboxes", lambda _journal: {"wf005": "sha256:c0ffee"})
     options: Any = SimpleNamespace(
         environment="production",
@@ -37,5 +37,5 @@ def test_a_worker_runs_the_toolbox_that_prepare_compared(monkeypatch: pytest.Mon
         argv=(),
     )
 
-    with session.open_worker(options, "validate", "a-run", tmp_path):
+    with worker.open_worker(options, "validate", "a-run", tmp_path):
         assert used == {"wf005": "sha256:c0ffee"}

@@ -1,6 +1,8 @@
-"""Kill -9 at every record boundary and in the middle of every action, then the documented command, with and without lost answers.
+"""Kill -9 at every record boundary and in the middle of every action, then the documented command, with and without
+lost answers.
 
-A small world stands for the hosts: one source, one target, a relay, and clients that write to whoever the relay leads to.
+A small world stands for the hosts: one source, one target, a relay, and clients that write to whoever the relay leads
+to.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from engine.contracts.move_state import MoveState
 from engine.errors import ManualInterventionError, NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
+from engine.saga.outcomes import NotRun
 from engine.saga.patience import Patience
-from engine.saga.saga import NotRun, RunningMove
+from engine.saga.saga import RunningMove
 from engine.verdict import Effect, Judgement, failed, passed
 from phases.context.attempt import must_be_undone, read_past, settled_states
 
@@ -32,7 +35,9 @@ class Killed(BaseException):
 
 @dataclass
 class Hosts:
-    """Two hosts and a relay; `kill_at` is the step at which the operator's process dies, `silent` are questions without an answer."""
+    """Two hosts and a relay; `kill_at` is the step at which the operator's process dies, `silent` are questions without
+    an answer.
+    """
 
     source_runs: bool = True
     target_runs: bool = False
@@ -198,7 +203,9 @@ def _moments(nights: Callable[[], Night]) -> int:
 
 @pytest.mark.parametrize("silent", [0, 1, 3])
 def test_killed_at_every_boundary_and_resumed(nights: Callable[[], Night], silent: int) -> None:
-    """The same command ends the move at last, whatever answers were lost in between; nothing that clients wrote is lost, nothing undone."""
+    """The same command ends the move at last, whatever answers were lost in between; nothing that clients wrote is
+    lost, nothing undone.
+    """
     for moment in range(_moments(nights)):
         night = nights()
         assert night.command("migrate", kill_at=moment) == "killed"
@@ -213,7 +220,9 @@ def test_killed_at_every_boundary_and_resumed(nights: Callable[[], Night], silen
 
 
 def test_killed_at_every_boundary_and_taken_back(nights: Callable[[], Night]) -> None:
-    """A rollback undoes what was begun before the commit; once the commit was begun it is no undo, so nothing is deleted by one."""
+    """A rollback undoes what was begun before the commit; once the commit was begun it is no undo, so nothing is
+    deleted by one.
+    """
     taken_back = 0
     for moment in range(_moments(nights)):
         night = nights()
@@ -234,7 +243,9 @@ def test_killed_at_every_boundary_and_taken_back(nights: Callable[[], Night]) ->
 
 
 def test_a_lost_answer_on_a_resume_undoes_nothing(nights: Callable[[], Night]) -> None:
-    """Killed in the commit, resumed while one engine does not answer: nothing is undone, and the text has both commands."""
+    """Killed in the commit, resumed while one engine does not answer: nothing is undone, and the text has both
+    commands.
+    """
     for moment in range(_moments(nights)):
         night = nights()
         night.command("migrate", kill_at=moment)

@@ -19,8 +19,9 @@ from engine.errors import (
     ManualInterventionError,
     NotObservedError,
 )
+from engine.saga.outcomes import NotRun, PlannedOnly, judgement_of_error
 from engine.saga.patience import Patience
-from engine.saga.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
+from engine.saga.saga import RunningMove
 from engine.saga.state import PREPARING, UNDOING, AttemptState, backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
@@ -145,7 +146,9 @@ def test_a_failure_before_commit_is_undone_in_reverse() -> None:
 
 @pytest.mark.parametrize("error", [ActionError("disk full"), KeyboardInterrupt(), ValueError("a defect of ours")])
 def test_whatever_ends_a_deed_it_is_undone(error: BaseException) -> None:
-    """An error of a host, a defect in the tool and Ctrl-C all leave the source as it was, and go on as what they are."""
+    """An error of a host, a defect in the tool and Ctrl-C all leave the source as it was, and go on as what
+    they are.
+    """
     world: list[str] = []
     move, _ = _move(Deed("stop", world, fails=error))
 
@@ -302,7 +305,9 @@ def test_who_lost_the_lock_changes_nothing_more() -> None:
 
 
 def test_what_failed_in_an_earlier_run_is_undone_too() -> None:
-    """Taking a move back undoes all that its attempt tried, in reverse, also what another process tried and could not undo."""
+    """Taking a move back undoes all that its attempt tried, in reverse, also what another process tried and could not
+    undo.
+    """
     world: list[str] = []
     past = AttemptState(
         state=MoveState.NEEDS_OPERATOR,
@@ -320,7 +325,9 @@ def test_what_failed_in_an_earlier_run_is_undone_too() -> None:
 
 
 def test_a_rollback_goes_through_states_of_its_own() -> None:
-    """It commits when the source is started, ends as rolled back, and one that fails before leaves the move as it was."""
+    """It commits when the source is started, ends as rolled back, and one that fails before leaves the move
+    as it was.
+    """
     world: list[str] = []
     move, diary = _move(Deed("stop-moved", world), Deed("start-returned", world, commits=True), Deed("smoke", world))
     move.stages = backward(MoveState.DONE)
@@ -345,7 +352,9 @@ def test_a_rollback_goes_through_states_of_its_own() -> None:
 
 
 def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
-    """A deed that a resume finds done is recorded with what it noted: a third process needs it as much as the second."""
+    """A deed that a resume finds done is recorded with what it noted: a third process needs it as much as
+    the second.
+    """
 
     class Noting(Deed):
         def verify(self, note: Note) -> Judgement:
@@ -399,7 +408,9 @@ def _resumed(world: list[str], *deeds: Deed, **given: Any) -> tuple[RunningMove,
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_deed_that_others_rest_on_is_not_done_again(committed: bool) -> None:
-    """A copy that looks undone after the target was started is told as drift, never made over what the target has written since."""
+    """A copy that looks undone after the target was started is told as drift, never made over what the target has
+    written since.
+    """
     world: list[str] = []
     copy = Deed("copy", world, answer=failed("its helpers are gone"))
     move, diary = _resumed(world, copy, Deed("start", world, commits=committed))
@@ -443,8 +454,14 @@ def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_faile
         state=MoveState.COMMITTED, done=frozenset({"stop"}), failed=frozenset({"retire"}), texts={"stop": "stopped"}
     )
     move = RunningMove(
-        service="wiki", recipe=(stop, retire), journal=Diary(), apply=True, past=past, patience=ONCE, superseded_by={"stop": "retire"}
-    )  # fmt: skip
+        service="wiki",
+        recipe=(stop, retire),
+        journal=Diary(),
+        apply=True,
+        past=past,
+        patience=ONCE,
+        superseded_by={"stop": "retire"},
+    )
 
     assert "no longer needed" in move.perform("stop").text
     assert move.perform("retire").passed
@@ -503,7 +520,9 @@ def test_what_an_undo_needs_is_on_record_before_a_host_is_changed() -> None:
 
 
 def test_what_was_observed_first_stays() -> None:
-    """A second start observes a host that the first one has changed already: what was there before the first change is kept."""
+    """A second start observes a host that the first one has changed already: what was there before the first change is
+    kept.
+    """
     world = ["disable"]
     past = AttemptState(
         state=MoveState.IN_PROGRESS, notes={"disable": {"policy": "always"}}, begun=frozenset({"disable"})
@@ -556,7 +575,9 @@ def test_what_could_not_be_seen_is_not_undone() -> None:
 
 
 def test_a_question_without_an_answer_undoes_nothing_either() -> None:
-    """A question in the middle that could not be asked stops the line; before anything was begun there is nothing to undo at all."""
+    """A question in the middle that could not be asked stops the line; before anything was begun there is nothing to
+    undo at all.
+    """
     world: list[str] = []
     question = Deed("ready", world, effect=Effect.READ_ONLY, answer=UNKNOWN)
     move, _ = _move(Deed("stop", world), question)
@@ -892,7 +913,9 @@ def test_cleaning_up_after_the_commit_does_not_stop_the_line() -> None:
 
 
 def test_a_preparation_says_what_is_kept_and_how_to_prepare_again() -> None:
-    """A failed drill takes neither the backup nor the image away, and a preparation is not gone on with by a migration."""
+    """A failed drill takes neither the backup nor the image away, and a preparation is not gone on with by
+    a migration.
+    """
     world: list[str] = []
     move, _ = _move(
         Deed("image-shipped", world),

@@ -34,9 +34,17 @@ from tests.unit.making_sealed import FakeCheck
 
 NAMES: Final = st.text("abcdef0123456789-", min_size=1, max_size=6)
 ABOUT: Final[dict[str, Any]] = {
-    "command": "preflight", "environment": "production", "plan_digest": "d" * 64, "operator": "ana@desk", "version": "1", "commit": "c" * 40,
-    "argv": ["--environment", "production"], "apply": False, "lang": "en", "asked": "a" * 64,
-}  # fmt: skip
+    "command": "preflight",
+    "environment": "production",
+    "plan_digest": "d" * 64,
+    "operator": "ana@desk",
+    "version": "1",
+    "commit": "c" * 40,
+    "argv": ["--environment", "production"],
+    "apply": False,
+    "lang": "en",
+    "asked": "a" * 64,
+}
 
 
 @st.composite
@@ -152,7 +160,9 @@ def test_the_flags_reach_the_run() -> None:
 
 
 def test_services_go_with_the_host_that_they_run_on() -> None:
-    """Before the moves the one that they leave, afterwards the one that they went to; the first shard has all facts of preflight."""
+    """Before the moves the one that they leave, afterwards the one that they went to; the first shard has all facts of
+    preflight.
+    """
     scope = build_scope(make_inventory(), make_plan(), make_environment())
 
     assert work_share(scope, "preflight", None, spread=False).split.homes == {"n8n": "wf005", "redis": "wf005"}
@@ -235,7 +245,9 @@ def test_all_shards_make_one_run(journal: Journal) -> None:
 def test_a_missing_shard_is_told_and_the_run_is_unknown(
     journal: Journal, tmp_path: Path, began: bool, told: str
 ) -> None:
-    """Not begun, or killed: UNKNOWN with its name and how to run it again, on the page, in the statement and in what verify makes of both."""
+    """Not begun, or killed: UNKNOWN with its name and how to run it again, on the page, in the statement and in what
+    verify makes of both.
+    """
     run_id = whole(journal, 1, 3)
     if began:
         look(join(journal, 2), "wf002")

@@ -110,7 +110,10 @@ def test_a_step_that_does_not_exist_is_known_before() -> None:
 
     with pytest.raises(
         InputError,
-        match=r"match nothing in preflight\n  preflight/disk-full of redis: no such step; known here: disk-fits, ports-free",
+        match=(
+            r"match nothing in preflight\n  preflight/disk-full of redis: no such step; known here: disk-fits, "
+            r"ports-free"
+        ),
     ):
         waivers({"step": "preflight/disk-full"}).refuse_unknown("preflight", rows, ("redis",))
 
@@ -167,9 +170,9 @@ def test_a_waiver_signed_in_the_future_does_not_count(file: File, monkeypatch: p
     file.sign(TESS)
     monkeypatch.setattr("phases.signoff.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
     assert (
-        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s waive -- --environment"
-        in file.refusal()
-    )
+        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s waive "
+        "-- --environment"
+    ) in file.refusal()
 
 
 def test_without_a_file_nothing_is_waived(file: File) -> None:
@@ -186,9 +189,9 @@ def test_who_writes_the_file_is_not_who_takes_the_risk(file: File) -> None:
     file.write()
 
     assert (
-        "not signed by tess@example.org, or changed since. Try: nox -s waive -- --environment production --as tess@example.org"
-        in file.refusal()
-    )
+        "not signed by tess@example.org, or changed since. Try: nox -s waive -- --environment production --as "
+        "tess@example.org"
+    ) in file.refusal()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +235,9 @@ def test_a_waiver_falls_with_the_part_of_the_plan_that_it_rests_on(
     plan: tuple[tuple[str, Any], ...],
     environment: tuple[tuple[str, Any], ...],
 ) -> None:
-    """Signed for the disk of wf001, it does not cover the same row when the service goes to another host, or is moved otherwise."""
+    """Signed for the disk of wf001, it does not cover the same row when the service goes to another host, or is moved
+    otherwise.
+    """
     file.write()
     file.sign(TESS)
     file.scope = build_scope(make_inventory(*inventory), make_plan(*plan), file.people.environment(*environment))

@@ -1,4 +1,6 @@
-"""The host refuses what a run sends that lost its lock, also when the run was asleep between its test and its change."""
+"""The host refuses what a run sends that lost its lock, also when the run was asleep between its test and
+its change.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ ROOT = Path(__file__).parents[4]
 
 
 class Here:
-    """This machine as a host, with its state directory in a folder of the test; `before` happens when a command arrives."""
+    """This machine as a host, with its state directory in a folder of the test; `before` happens when a command
+    arrives.
+    """
 
     name = "wf005"
 
@@ -79,7 +83,9 @@ def broken(fleet: Fleet) -> None:
 
 
 def test_a_change_of_a_run_that_slept_is_refused_by_the_host(fleet: Fleet, tmp_path: Path) -> None:
-    """The lock was ours when the change was written down; while the machine slept somebody broke it: the host runs nothing."""
+    """The lock was ours when the change was written down; while the machine slept somebody broke it: the host runs
+    nothing.
+    """
     host = fleet["wf005"]
     append_audit(host, {"key": "stop-source"}, token=fleet.token)
     host.before = lambda: broken(fleet)  # between the request and its arrival
@@ -305,11 +311,17 @@ def test_docker_is_not_asked_to_change_anything_by_a_run_that_lost_its_lock() ->
 @pytest.mark.parametrize(
     ("method", "path", "changes"),
     [
-        ("POST", "/v1.41/containers/redis/start", True), ("DELETE", "/v1.41/containers/redis?v=1", True), ("POST", "/v1.41/networks/create", True),
-        ("PUT", "/v1.41/containers/redis/archive?path=/x", True), ("POST", "/v1.41/images/load", True), ("POST", "/v1.41/containers/exec/stop", True),
-        ("GET", "/v1.41/containers/redis/json", False), ("POST", "/v1.41/exec/abc/start", False), ("POST", "/v1.41/containers/redis/wait", False),
+        ("POST", "/v1.41/containers/redis/start", True),
+        ("DELETE", "/v1.41/containers/redis?v=1", True),
+        ("POST", "/v1.41/networks/create", True),
+        ("PUT", "/v1.41/containers/redis/archive?path=/x", True),
+        ("POST", "/v1.41/images/load", True),
+        ("POST", "/v1.41/containers/exec/stop", True),
+        ("GET", "/v1.41/containers/redis/json", False),
+        ("POST", "/v1.41/exec/abc/start", False),
+        ("POST", "/v1.41/containers/redis/wait", False),
     ],
-)  # fmt: skip
+)
 def test_what_counts_as_a_change(method: str, path: str, changes: bool) -> None:
     """All that is posted, put or deleted, but commands inside a container, which their asker fences."""
     assert is_change(requests.Request(method, f"http+docker://localhost{path}").prepare()) is changes
@@ -334,7 +346,9 @@ def calls(path: Path) -> list[ast.Call]:
 
 
 def test_no_action_runs_anything_past_the_fence() -> None:
-    """Actions reach a host through `run_checked`, `change`, `changing` and, to ask, `look`; never through Host.run or Host.stream."""
+    """Actions reach a host through `run_checked`, `change`, `changing` and, to ask, `look`; never through Host.run or
+    Host.stream.
+    """
     found = []
     for path in sorted((ROOT / "actions").rglob("*.py")):
         for call in calls(path):

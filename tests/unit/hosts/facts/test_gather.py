@@ -263,7 +263,9 @@ def test_a_list_that_was_not_answered_is_not_an_empty_one(name: str) -> None:
 
 
 def test_a_container_that_vanished_hides_no_other() -> None:
-    """`docker inspect` answers status 1 and lists all that are there: a toolbox that just ended must not make redis absent."""
+    """`docker inspect` answers status 1 and lists all that are there: a toolbox that just ended must not make redis
+    absent.
+    """
     others = parse_sections(RECORDED, MARK)["containers"].text
     facts = parsed(answered("containers", others, 1, "Error: No such object: 0123abcd"))
 

@@ -22,8 +22,11 @@ MARK: Final = "==here=="
 DOCKER: Final = """#!/bin/sh
 echo "$*" >>"$ASKED"
 case "$1 $2" in
-"version --format") [ -z "$SILENT" ] || { echo "Cannot connect" >&2; exit 1; }; echo '{"Server":{"Version":"28.1.0"}}' ;;
-"info --format") echo '{"ID":"engine","DockerRootDir":"/var/lib/docker","CgroupVersion":"2","SecurityOptions":["name=seccomp,profile=builtin"]}' ;;
+"version --format") [ -z "$SILENT" ] || { echo "Cannot connect" >&2; exit 1; };
+  echo '{"Server":{"Version":"28.1.0"}}' ;;
+"info --format")
+  printf %s '{"ID":"engine","DockerRootDir":"/var/lib/docker","CgroupVersion":"2",'
+  echo '"SecurityOptions":["name=seccomp,profile=builtin"]}' ;;
 "ps -aq") echo 1 ;;
 "images -q"|"network ls") ;;
 "volume ls") printf 'one\\ntwo\\n' ;;
@@ -103,7 +106,9 @@ def trip() -> Iterator[Trip]:
 
 
 def test_the_engine_is_asked_once_for_each_kind(trip: Trip) -> None:
-    """However many volumes and containers there are: version, info, and at most two questions for each of four lists."""
+    """However many volumes and containers there are: version, info, and at most two questions for each of
+    four lists.
+    """
     assert trip.asked == 8  # no image and no network to inspect
     assert [container.name for container in trip.facts.containers] == ["redis"]
 
@@ -144,5 +149,11 @@ def test_a_silent_engine_leaves_the_rest_known(tmp_path: Path, local_program: No
 
     assert (trip.asked, trip.facts.docker_error, bool(trip.facts.file_systems)) == (1, "Cannot connect", True)
     assert {name for name, reason in trip.facts.around.errors.items() if reason == "not asked"} == {
-        "owners", "namespaces", "limits", "usage", "mentions", "prunes", "units",
-    }  # fmt: skip
+        "owners",
+        "namespaces",
+        "limits",
+        "usage",
+        "mentions",
+        "prunes",
+        "units",
+    }

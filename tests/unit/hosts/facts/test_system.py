@@ -1,4 +1,6 @@
-"""What a host tells of its surroundings is read as it was meant; what it does not tell is not known, with the reason."""
+"""What a host tells of its surroundings is read as it was meant; what it does not tell is not known, with
+the reason.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,10 @@ ID = "a" * 64
 
 def test_connections_are_read_with_both_ends() -> None:
     """IPv4, IPv6, one with an interface, an IPv4 address in IPv6's clothes; what is no connection is left out."""
-    text = "0 0 192.0.2.5:41000 192.0.2.1:5432\n0 0 [fe80::1]%eth0:22 [fe80::2]:50000\n0 0 [::ffff:192.0.2.5]:80 [::ffff:192.0.2.9]:999\nnoise\n"
+    text = (
+        "0 0 192.0.2.5:41000 192.0.2.1:5432\n0 0 [fe80::1]%eth0:22 [fe80::2]:50000\n0 0 [::ffff:192.0.2.5]:80 "
+        "[::ffff:192.0.2.9]:999\nnoise\n"
+    )
 
     assert tuple(parse_connections(text)) == (
         Connection("192.0.2.5", 41000, "192.0.2.1", 5432),
@@ -80,7 +85,9 @@ def test_a_containers_connections_are_read_from_the_kernel() -> None:
 
 
 def test_rules_of_a_firewall_are_read() -> None:
-    """Policies, ports and lists of them; a rule that holds for some is narrow; nft does not tell iptables' rules again."""
+    """Policies, ports and lists of them; a rule that holds for some is narrow; nft does not tell iptables'
+    rules again.
+    """
     rules = parse_firewall(SAVED)
 
     assert [(rule.chain, rule.verdict, rule.protocol, rule.ports, rule.is_narrow) for rule in rules] == [
@@ -100,14 +107,20 @@ def test_rules_of_a_firewall_are_read() -> None:
 
 def test_a_mount_that_became_read_only_shows() -> None:
     """`errors=remount-ro` is an option of a healthy disk; of two mounts at one point the upper one counts."""
-    text = "/dev/vda1 / ext4 rw,errors=remount-ro 0 0\n/dev/vdb1 /srv\\040old ext4 ro,relatime 0 0\nnone /x tmpfs ro 0 0\nnone /x tmpfs rw 0 0\n"
+    text = (
+        "/dev/vda1 / ext4 rw,errors=remount-ro 0 0\n/dev/vdb1 /srv\\040old ext4 ro,relatime 0 0\nnone /x tmpfs ro "
+        "0 0\nnone /x tmpfs rw 0 0\n"
+    )
 
     assert parse_read_only(text) == {"/srv old"}
 
 
 def test_kernel_settings_have_sysctls_names() -> None:
     """Of a choice the chosen word counts."""
-    text = "/proc/sys/vm/overcommit_memory:1\n/sys/kernel/mm/transparent_hugepage/enabled:always [madvise] never\n/proc/sys/vm/x:\n"
+    text = (
+        "/proc/sys/vm/overcommit_memory:1\n/sys/kernel/mm/transparent_hugepage/enabled:always [madvise] "
+        "never\n/proc/sys/vm/x:\n"
+    )
 
     assert parse_settings(text) == {"vm.overcommit_memory": "1", "transparent_hugepage": "madvise"}
 
@@ -132,7 +145,8 @@ def test_whoever_keeps_the_clock_is_understood(text: str, told: tuple[bool | Non
 def test_usage_is_counted_as_docker_stats_counts() -> None:
     """Memory without file pages that can be dropped; both versions of control groups, both drivers."""
     second = (
-        f"system.slice/docker-{ID}.scope/memory.current:1000\nsystem.slice/docker-{ID}.scope/memory.stat:inactive_file 400\n"
+        f"system.slice/docker-{ID}.scope/memory.current:1000\n"
+        f"system.slice/docker-{ID}.scope/memory.stat:inactive_file 400\n"
         f"system.slice/docker-{ID}.scope/cpu.stat:usage_usec 2500000\n"
     )
     first = (
@@ -146,7 +160,10 @@ def test_usage_is_counted_as_docker_stats_counts() -> None:
 
 def test_limits_users_owners_mentions_and_processor_are_read() -> None:
     """Each in the form in which its tool prints it."""
-    limits = "/proc/7/limits:Max open files            1024   4096  files\n/proc/8/limits:Max open files  unlimited unlimited files\nengine 7\n"
+    limits = (
+        "/proc/7/limits:Max open files            1024   4096  files\n/proc/8/limits:Max open files  unlimited "
+        "unlimited files\nengine 7\n"
+    )
 
     assert parse_limits(limits) == ({7: 1024, 8: UNLIMITED}, 1024)
     assert parse_users("root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n") == {0: "root"}

@@ -1,4 +1,6 @@
-"""The checkout that runs is the one that was committed: whatever hides a difference, or keeps git from answering, closes the gate."""
+"""The checkout that runs is the one that was committed: whatever hides a difference, or keeps git from answering,
+closes the gate.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +194,9 @@ def test_the_code_has_a_digest_of_its_own(checkout: Path) -> None:
     ],
 )
 def test_what_an_environment_allows_is_signed(change: tuple[str, object]) -> None:
-    """Whether only committed runbooks may run, how hosts are reached, and each command that gives a secret are part of what people approve."""
+    """Whether only committed runbooks may run, how hosts are reached, and each command that gives a secret are part of
+    what people approve.
+    """
     base = ("backup", {"host": "wf002", "path": "/b", "password": "env:ONE", "reason": "r"})
 
     assert scope_of(make_environment(OPEN, base)).digest != scope_of(make_environment(OPEN, base, change)).digest

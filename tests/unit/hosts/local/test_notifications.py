@@ -1,4 +1,6 @@
-"""Messages to people are sent beside the run: none that fails, hangs or is mistyped costs it anything, and no address is ever shown."""
+"""Messages to people are sent beside the run: none that fails, hangs or is mistyped costs it anything, and no address
+is ever shown.
+"""
 
 from __future__ import annotations
 

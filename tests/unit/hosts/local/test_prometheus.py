@@ -1,4 +1,6 @@
-"""A Prometheus is asked over days: its answer becomes rows of numbers, whatever else it says becomes a reason, its secrets are in none."""
+"""A Prometheus is asked over days: its answer becomes rows of numbers, whatever else it says becomes a reason, its
+secrets are in none.
+"""
 
 from __future__ import annotations
 

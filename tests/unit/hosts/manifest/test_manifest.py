@@ -19,9 +19,21 @@ from hosts.manifest.manifest import Manifest, compare_manifests, raw_path
 from tests.unit.making_trees import END, calm, compared, entries, fill, manifest
 
 WEIRD: Final = (
-    b"a b", b"new\nline", b"back\\slash", b"\\x41", b"\xff\xfe", b"\xc3\xa4", b'quo"te', b"\xe2\x80\xae", b"-n", b"x.", b"x!", b"x", b"x\xff",
+    b"a b",
+    b"new\nline",
+    b"back\\slash",
+    b"\\x41",
+    b"\xff\xfe",
+    b"\xc3\xa4",
+    b'quo"te',
+    b"\xe2\x80\xae",
+    b"-n",
+    b"x.",
+    b"x!",
+    b"x",
+    b"x\xff",
     b"\x7f",
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -113,12 +125,15 @@ DIFFERENCES: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
     "attribute": (lambda root: _xattr(root / "file"), "file: extended attributes differ"),
     "missing": (lambda root: (root / "folder" / "inner").unlink(), "folder/inner: missing on target"),
     "extra": (lambda root: (root / "folder" / "zzz").touch(), "folder/zzz: extra on target"),
-    "target of a link": (lambda root: ((root / "link").unlink(), (root / "link").symlink_to("file")), "link: target folder/inner → file"),
+    "target of a link": (
+        lambda root: ((root / "link").unlink(), (root / "link").symlink_to("file")),
+        "link: target folder/inner → file",
+    ),
     "type": (lambda root: ((root / "link").unlink(), (root / "link").write_bytes(b"inner")), "link: symlink → file"),
     "file into folder": (lambda root: ((root / "file").unlink(), (root / "file").mkdir()), "file: file → directory"),
     "last of the walk": (lambda root: (root / "zzz").touch(), "zzz: extra on target"),
     "first of the walk": (lambda root: (root / "!").touch(), "!: extra on target"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", list(DIFFERENCES))

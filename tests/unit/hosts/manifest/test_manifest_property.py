@@ -40,7 +40,9 @@ def _grow(folder: bytes, tree: Tree) -> list[bytes]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=ROOTS, data=st.data())
 def test_exactly_the_one_change_is_found(tree: Tree, data: st.DataObject) -> None:
-    """Whatever the names and the shape: no drift between equal trees, one drift after one change, and it has its path."""
+    """Whatever the names and the shape: no drift between equal trees, one drift after one change, and it
+    has its path.
+    """
     with tempfile.TemporaryDirectory() as folder:
         one, other = Path(folder) / "one", Path(folder) / "other"
         _grow(os.fsencode(one), tree)

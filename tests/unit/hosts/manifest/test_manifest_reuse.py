@@ -23,7 +23,9 @@ def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_twice(root: Path, memory: Path, between: Callable[[], object] = lambda: None) -> dict[str, int]:
-    """Read a tree, change it, read it again with what was remembered, and return what the second reading says of itself."""
+    """Read a tree, change it, read it again with what was remembered, and return what the second reading says of
+    itself.
+    """
     manifest(root, remember=str(memory))
     between()
     again = manifest(root, known=str(memory))

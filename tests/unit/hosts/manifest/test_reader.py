@@ -65,6 +65,9 @@ def test_a_failure_is_told_with_a_command() -> None:
     """The volume, what Docker said, and where to look."""
     with pytest.raises(
         NotObservedError,
-        match=r"wf005: no manifest of redis_data: no such image. Try: ssh wf005 docker image inspect longshore/toolbox:1",
+        match=(
+            r"wf005: no manifest of redis_data: no such image. Try: ssh wf005 docker image inspect "
+            r"longshore/toolbox:1"
+        ),
     ):
         asked(FakeHost("wf005", {"docker run": (125, "", "no such image")}))

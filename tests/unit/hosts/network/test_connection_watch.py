@@ -1,4 +1,6 @@
-"""Connections are seen when they are opened, in both versions of IP, and nothing else of the traffic is taken for one."""
+"""Connections are seen when they are opened, in both versions of IP, and nothing else of the traffic is
+taken for one.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SYN, SYN_ACK, ACK = 0x02, 0x12, 0x10
 
 
 def packet(source: str, target: str, port: int, *, flags: int = SYN, protocol: int = 6, words: int = 5) -> bytes:
-    """Return the bytes that open a connection as the kernel gives them, with IPv4 options when its header has more than five words."""
+    """Return the bytes that open a connection as the kernel gives them, with IPv4 options when its header has more than
+    five words.
+    """
     one, other = ipaddress.ip_address(source), ipaddress.ip_address(target)
     segment = struct.pack("!HHIIBBHHH", 40000, port, 1, 0, 0x50, flags, 1024, 0, 0)
     if one.version == 6:

@@ -18,7 +18,10 @@ ED: Final = "ssh-ed25519 AAAAed"
 OLD: Final = "ssh-ed25519 AAAAold"
 RSA: Final = "ssh-rsa AAAArsa"
 MACHINE: Final = "0123456789abcdef0123456789abcdef"
-SETTINGS: Final = "hostname 192.0.2.11\nport 22\nuserknownhostsfile ~/.ssh/known_hosts\nglobalknownhostsfile /etc/ssh/ssh_known_hosts\n"
+SETTINGS: Final = (
+    "hostname 192.0.2.11\nport 22\nuserknownhostsfile ~/.ssh/known_hosts\nglobalknownhostsfile "
+    "/etc/ssh/ssh_known_hosts\n"
+)
 TOLD: Final = f"{MACHINE}\nENGINE\nreal\n10.0.0.7\n"
 
 
@@ -74,7 +77,9 @@ def known(*keys: str) -> str:
 
 @pytest.mark.parametrize("key", [ED, OLD, RSA])
 def test_the_recorded_key_is_the_one_that_the_host_has(use: Any, key: str) -> None:
-    """Known_hosts may hold a key of an older machine, or of a kind that the host no longer offers: only a connection tells."""
+    """Known_hosts may hold a key of an older machine, or of a kind that the host no longer offers: only a connection
+    tells.
+    """
     client = use(Client(known(RSA, OLD, ED), key))
 
     identity = read_identity("wf001", None)

@@ -1,4 +1,6 @@
-"""The lab's products: seeds that do not vary, a Caddyfile for what is there, and a stand-in that speaks its part of LogQL."""
+"""The lab's products: seeds that do not vary, a Caddyfile for what is there, and a stand-in that speaks its part of
+LogQL.
+"""
 
 from __future__ import annotations
 

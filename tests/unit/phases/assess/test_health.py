@@ -22,7 +22,7 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
     together = threading.Barrier(MOST_AT_ONCE, timeout=10)
     asked = []
 
-    def answer(_world: Any, service: str) -> Judgement:
+    def answer(service: str) -> Judgement:
         together.wait()
         asked.append(service)
         if service == "redis":
@@ -30,9 +30,9 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
         return failed("not ready") if service == "minio" else passed(f"{service} serves")
 
     monkeypatch.setattr(health, "judge_source_serves", answer)
-    monkeypatch.setattr(readiness, "judge_state", lambda _world, service: (passed(f"{service} on mounts"),))
-    world: Any = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in NAMES]))
-    sources = Prefetch(world)
+    monkeypatch.setattr(readiness, "judge_state", lambda service: (passed(f"{service} on mounts"),))
+    itself: Any = str
+    sources = Prefetch(itself)
     sources.ask(NAMES)
 
     assert sources.serves("postgres").text == "postgres serves"
@@ -73,11 +73,11 @@ def test_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         raise HostLostError("wf001: not asked: declared lost (its disk burnt)")
 
     product = SimpleNamespace(ready_deadline_s=600.0, ready=lambda _target: passed("ready"))
-    world: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         product=lambda _service: product, target=not_asked, waits=lambda _what, _deadline_s: None
     )
 
-    answer = health.judge_ready(world, "redis", "wf001")
+    answer = health.judge_ready(context, "redis", "wf001")
 
     assert (answer.verdict, answer.text) == (Verdict.UNKNOWN, "wf001: not asked: declared lost (its disk burnt)")
 
@@ -99,7 +99,7 @@ def test_a_silent_service_on_a_host_that_answers_is_not_ready(docker: str | None
         return SimpleNamespace(docker_version=docker, container=lambda _name: SimpleNamespace(state="exited"))
 
     product = SimpleNamespace(ready_deadline_s=0.0, ready=lambda _target: passed("ready"))
-    world: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         product=lambda _service: product,
         target=target,
         waits=lambda _what, _deadline_s: None,
@@ -108,7 +108,7 @@ def test_a_silent_service_on_a_host_that_answers_is_not_ready(docker: str | None
         entry=lambda _service: SimpleNamespace(container="redis"),
     )
 
-    answer = health.judge_ready(world, "redis", "wf001")
+    answer = health.judge_ready(context, "redis", "wf001")
 
     assert answer.verdict is verdict
     assert ("redis is exited there" in answer.text) is (verdict is Verdict.FAILED)

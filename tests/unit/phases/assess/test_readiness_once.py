@@ -21,7 +21,7 @@ NAMES = ("redis", "n8n", "loki")
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Any:
+def context(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return three services that leave wf005 for wf001, each with a bind mount; loki's docker diff fails."""
     fleet = Fleet(["wf001", "wf005"], Environment.model_validate(ENVIRONMENT), None)
     monkeypatch.setattr(Fleet, "__getitem__", lambda self, name: SimpleNamespace(name=name))
@@ -37,8 +37,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     fleet.close()
 
 
-def test_writable_layer_is_asked_of_the_engine(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the forwarded socket, without a command on the host; a container that is gone is told with the way to look."""
+def test_writable_layer_is_asked_of_the_engine(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the forwarded socket, without a command on the host; a container that is gone is told with the
+    way to look.
+    """
 
     def changes(name: str) -> list[dict[str, Any]]:
         if name == "gone":
@@ -47,12 +49,12 @@ def test_writable_layer_is_asked_of_the_engine(world: Any, monkeypatch: pytest.M
 
     monkeypatch.setattr(Fleet, "docker", lambda self, name: SimpleNamespace(api=SimpleNamespace(diff=changes)))
 
-    assert service_facts.read_changes(world, "wf005", "redis") == (Change("A", "/redis"),)
+    assert service_facts.read_changes(context, "wf005", "redis") == (Change("A", "/redis"),)
     with pytest.raises(NotObservedError, match=r"No such container: gone.*ssh wf005 docker diff gone"):
-        service_facts.read_changes(world, "wf005", "gone")
+        service_facts.read_changes(context, "wf005", "gone")
 
 
-def test_paths_of_a_target_are_looked_at_in_one_command(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_of_a_target_are_looked_at_in_one_command(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of all services that come there."""
     asked: list[list[str]] = []
 
@@ -62,6 +64,6 @@ def test_paths_of_a_target_are_looked_at_in_one_command(world: Any, monkeypatch:
 
     monkeypatch.setattr(readiness.name_conflicts, "read_paths", read)
 
-    assert [readiness._paths(world, "wf001", (f"/srv/{name}",))[f"/srv/{name}"] for name in NAMES] == ["seen"] * 3
+    assert [readiness.paths_on(context, "wf001", (f"/srv/{name}",))[f"/srv/{name}"] for name in NAMES] == ["seen"] * 3
     assert asked == [["/srv/redis", "/srv/n8n", "/srv/loki"]]
-    assert readiness._paths(world, "wf001", ("/elsewhere",)) == {"/elsewhere": "seen"}
+    assert readiness.paths_on(context, "wf001", ("/elsewhere",)) == {"/elsewhere": "seen"}

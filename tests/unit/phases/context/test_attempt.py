@@ -110,7 +110,9 @@ def test_a_move_that_needed_a_person_begins_a_new_attempt(journal: Journal, run:
 
 
 def test_a_rollback_is_read_apart_from_its_move(journal: Journal, run: Run) -> None:
-    """Its deeds are those since it began, it knows what it goes back from, and keeps the move's attempt until it is over."""
+    """Its deeds are those since it began, it knows what it goes back from, and keeps the move's attempt until it is
+    over.
+    """
     state(run, MoveState.IN_PROGRESS)
     outcome(run, "stop-source")
     state(run, MoveState.COMMITTED)
@@ -174,7 +176,7 @@ def test_runs_of_one_attempt_are_read_together(journal: Journal, run: Run) -> No
     assert read_past(journal, "n8n").begun == {"stop-source"}
 
 
-def make_world(journal: Journal, run: Run, **chosen: Any) -> RunContext:
+def make_context(journal: Journal, run: Run, **chosen: Any) -> RunContext:
     """Return a world without hosts."""
     scope = build_scope(make_inventory(), make_plan(), make_environment(), **chosen)
     fleet: Any = {}
@@ -183,36 +185,42 @@ def make_world(journal: Journal, run: Run, **chosen: Any) -> RunContext:
 
 @pytest.mark.parametrize(
     ("seen", "host"),
-    [(MoveState.PLANNED, "wf005"), (MoveState.IN_PROGRESS, "wf005"), (MoveState.UNDONE, "wf005"), (MoveState.ROLLED_BACK, "wf005"),
-     (MoveState.COMMITTED, "wf001"), (MoveState.DONE, "wf001")],
-)  # fmt: skip
+    [
+        (MoveState.PLANNED, "wf005"),
+        (MoveState.IN_PROGRESS, "wf005"),
+        (MoveState.UNDONE, "wf005"),
+        (MoveState.ROLLED_BACK, "wf005"),
+        (MoveState.COMMITTED, "wf001"),
+        (MoveState.DONE, "wf001"),
+    ],
+)
 def test_a_service_is_where_it_serves(journal: Journal, run: Run, seen: MoveState, host: str) -> None:
     """On its target from the commit on, on its source before and after a way back."""
     state(run, seen)
 
-    assert make_world(journal, run).where() == {"n8n": "wf005", "redis": host}
+    assert make_context(journal, run).where() == {"n8n": "wf005", "redis": host}
 
 
 def test_moves_left_out_of_a_run_count_for_where_services_are(journal: Journal, run: Run) -> None:
     """`--service n8n` after redis has moved: n8n's relays lead to redis' new host."""
     state(run, MoveState.DONE)
 
-    assert make_world(journal, run, services=("n8n",)).where()["redis"] == "wf001"
+    assert make_context(journal, run, services=("n8n",)).where()["redis"] == "wf001"
 
 
 def test_fingerprints_come_back_as_they_were_recorded(journal: Journal, run: Run) -> None:
     """Bounds, names and how long a part holds survive; the newest of its moment is read."""
-    world = make_world(journal, run)
+    context = make_context(journal, run)
     parts = {
         "rows": FingerprintPart(5, "a", Validity.SINCE_CUTOVER, {"id_max": 5021}),
         "keys": FingerprintPart(1, "b", Validity.AT_CUTOVER, {}, {"k": "1"}),
     }
-    world.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", {"rows": FingerprintPart(4, "old")}))
-    world.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", parts))
-    world.record_fingerprint("redis", "wf001", "after", Fingerprint("redis", {}))
+    context.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", {"rows": FingerprintPart(4, "old")}))
+    context.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", parts))
+    context.record_fingerprint("redis", "wf001", "after", Fingerprint("redis", {}))
 
-    assert world.recorded_fingerprint("redis", "before") == Fingerprint("redis", parts)
-    assert world.recorded_fingerprint("redis", "commit") is None
+    assert context.recorded_fingerprint("redis", "before") == Fingerprint("redis", parts)
+    assert context.recorded_fingerprint("redis", "commit") is None
     assert part_of(part_body(parts["rows"])) == parts["rows"]
 
 
@@ -236,8 +244,11 @@ def test_a_container_has_an_address_or_is_told_as_unseen() -> None:
 
 def test_the_nearest_mount_holds_a_path() -> None:
     """A mount inside another one wins; a tmpfs holds nothing that could be read; no mount is told."""
-    mounts = (MountFacts("volume", "all", "/data", read_only=False), MountFacts("volume", "db", "/data/db", read_only=False),
-              MountFacts("tmpfs", "", "/data/db/tmp", read_only=False))  # fmt: skip
+    mounts = (
+        MountFacts("volume", "all", "/data", read_only=False),
+        MountFacts("volume", "db", "/data/db", read_only=False),
+        MountFacts("tmpfs", "", "/data/db/tmp", read_only=False),
+    )
     container = make_container(mounts=mounts)
 
     assert [_mount_over(container, path).source for path in ("/data/x", "/data/db/tmp/x", "/data/dbx")] == [
@@ -250,7 +261,9 @@ def test_the_nearest_mount_holds_a_path() -> None:
 
 
 def test_names_that_look_like_secrets_are_not_written_down() -> None:
-    """A Redis key with a session's token in it would be hidden in the record and then be missed: its part is compared at the cutover only."""
+    """A Redis key with a session's token in it would be hidden in the record and then be missed: its part is compared
+    at the cutover only.
+    """
     session, plain = "session:8f14e45fceea167a5a36dedd", "cart:6"
     secret = FingerprintPart(2, "d" * 64, Validity.SINCE_CUTOVER, {}, {session: "a", plain: "b"})
     open_ = FingerprintPart(1, "d" * 64, Validity.SINCE_CUTOVER, {}, {plain: "b"})
@@ -285,7 +298,9 @@ def test_all_moves_settled_states_at_once_are_those_of_each(
 
 
 def test_a_commit_that_was_begun_may_have_committed(journal: Journal, run: Run) -> None:
-    """Killed in the middle of it, its clients may be on the target: a rollback is no undo, and its relays are reckoned with."""
+    """Killed in the middle of it, its clients may be on the target: a rollback is no undo, and its relays are reckoned
+    with.
+    """
     state(run, MoveState.IN_PROGRESS)
     intent(run, "commit")
     past = read_past(journal, "redis")

@@ -178,7 +178,9 @@ def test_a_huge_fingerprint_goes_without_single_names(mirror: AuditMirror, hosts
 def test_what_the_journal_does_not_take_the_hosts_have(
     mirror: AuditMirror, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their audit logs are the record of an undo then, each line with its hash; an intent is not sent: nothing follows it."""
+    """Their audit logs are the record of an undo then, each line with its hash; an intent is not sent: nothing follows
+    it.
+    """
 
     def full(*_: Any) -> int:
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))

@@ -45,7 +45,9 @@ def changed() -> Scope:
 
 
 def test_a_move_that_begins_again_is_carried_out_as_it_was_approved(journal: Journal, changed: Scope) -> None:
-    """The gates judge the files as they are now, so that is what is done; without --retry its undo goes on as it began."""
+    """The gates judge the files as they are now, so that is what is done; without --retry its undo goes on
+    as it began.
+    """
     again = as_begun(changed, journal, AGAIN)
     assert [(move.service, move.target, again.services[move.service].image) for move in again.moves] == [
         ("redis", "wf002", "redis:9")

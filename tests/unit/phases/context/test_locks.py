@@ -1,4 +1,6 @@
-"""Locks of a machine's token are given back by the run that ends the last unfinished move, on whatever hosts they are."""
+"""Locks of a machine's token are given back by the run that ends the last unfinished move, on whatever
+hosts they are.
+"""
 
 from __future__ import annotations
 

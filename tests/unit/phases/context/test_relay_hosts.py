@@ -1,4 +1,6 @@
-"""A run's hosts are all hosts on which relays stand: one by one, in any order, there and back, relays are right everywhere."""
+"""A run's hosts are all hosts on which relays stand: one by one, in any order, there and back, relays are right
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import pytest
 from actions.relays.before_start import own_links
 from actions.relays.planning import wanted_forwarders
 from actions.relays.reconcile import apply_forwarders, judge_forwarders, refuse_outside
-from actions.rollback.steps import SwitchClientsBack
+from actions.rollback.start_returned import SwitchClientsBack
 from engine.config.environment import Environment
 from engine.config.inventory import Inventory, load_inventory
 from engine.config.plan import Plan, load_plan
@@ -22,10 +24,11 @@ from engine.errors import NotObservedError, RefusedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 from engine.verdict import Verdict
-from phases.context import routes, service_facts
+from phases.context import routes
 from phases.context.link_state import as_repointed
 from phases.context.relay_hosts import judge_relay_hosts, with_relay_hosts
 from phases.context.run_context import where_now
+from phases.context.service_move import ServiceMove
 from phases.migrate import recipe as migrate
 from phases.rollback import recipe as rollback
 from services.registry import product
@@ -146,8 +149,8 @@ def test_only_a_dead_host_is_left_out(tmp_path: Path) -> None:
     assert not any("wf002" in relay.hosts for relay in wanted)
 
 
-def world(scope: Scope, **silent: str) -> Any:
-    """Return a world whose hosts answer, but for some."""
+def context(scope: Scope, **silent: str) -> Any:
+    """Return a run whose hosts answer, but for some."""
 
     def facts(host: str) -> Any:
         if host in silent:
@@ -157,42 +160,51 @@ def world(scope: Scope, **silent: str) -> Any:
     return SimpleNamespace(scope=scope, facts=facts, where=lambda: {**where_now(scope, None), "n8n": "wf009"})
 
 
+def moving(there: Any) -> ServiceMove:
+    """Return the move of postgres in that run."""
+    return ServiceMove(there, there.scope.moves[0], there.scope.services["postgres"], product("postgres"))
+
+
 def test_preflight_finds_a_dependant_on_a_host_without_identity_or_answer(tmp_path: Path) -> None:
     """As a row of its own with the command to run, never as a KeyError in the outage."""
     scope = Nights(tmp_path).scope("postgres")
-    lost = judge_relay_hosts(world(scope), "postgres")
+    lost = judge_relay_hosts(moving(context(scope)))
     assert lost.verdict is Verdict.FAILED
     assert "wf009 (n8n) has no identity" in lost.text
     assert "nox -s pin -- --environment production" in lost.text
-    here = world(scope, wf002="wf002: no answer.")
+    here = context(scope, wf002="wf002: no answer.")
     here.where = lambda: where_now(scope, None)
-    deaf = judge_relay_hosts(here, "postgres")
+    deaf = judge_relay_hosts(moving(here))
     assert deaf.verdict is Verdict.UNKNOWN
     assert "ssh wf002" in deaf.text
     here.facts = lambda host: make_host(host=host)
-    assert judge_relay_hosts(here, "postgres").passed
+    assert judge_relay_hosts(moving(here)).passed
 
 
 def test_the_recipes_judge_relays_on_every_host_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commit and the switch back of postgres alone, with n8n on wf001: its relay there is theirs to change, and a run without its lock is refused."""
+    """Commit and the switch back of postgres alone, with n8n on wf001: its relay there is theirs to change, and a run
+    without its lock is refused.
+    """
     nights = Nights(tmp_path)
     nights.go("n8n")
     scope = nights.scope("postgres")
-    move = scope.moves[0]
     made: Any = SimpleNamespace(
-        scope=scope, fleet=None, journal=nights.journal, where=lambda: where_now(scope, nights.journal), entry=lambda name: scope.services[name],
+        scope=scope,
+        fleet=None,
+        journal=nights.journal,
+        where=lambda: where_now(scope, nights.journal),
+        entry=lambda name: scope.services[name],
         product=lambda name: product(scope.services[name].product),
-    )  # fmt: skip
-    for name in ("places_of", "peer_of", "addresses_of"):
+    )
+    for name in ("peer_of", "addresses_of"):
         monkeypatch.setattr(rollback, name, lambda *_: ())
     monkeypatch.setattr(rollback, "before_stop", lambda *_: ((), 0.0))
-    for name in ("bytes_to_copy", "dropped_mounts"):
-        monkeypatch.setattr(service_facts, name, lambda *_: 0)
-    route = routes.route_of(made, move, 1)
-    commit = migrate._commit(made, move, route)
-    (back,) = [
-        one for one in rollback.rollback_recipe(made, move, 1, discard=True) if isinstance(one, SwitchClientsBack)
-    ]
+    monkeypatch.setattr(ServiceMove, "bytes_to_copy", lambda _self: 0)
+    monkeypatch.setattr(ServiceMove, "places", lambda _self: ())
+    move = moving(made)
+    route = routes.route_of(move, 1)
+    commit = migrate._commit(move, route)
+    (back,) = [one for one in rollback.rollback_recipe(move, 1, discard=True) if isinstance(one, SwitchClientsBack)]
 
     for action in (commit, back):
         assert "wf001" in action.hosts
@@ -204,6 +216,6 @@ def test_the_recipes_judge_relays_on_every_host_of_theirs(tmp_path: Path, monkey
 
     made.scope = replace(scope, hosts=tuple(host for host in scope.hosts if host != "wf001"))
     with pytest.raises(RefusedError, match="does not hold wf001"):
-        migrate._commit(made, move, route)
+        migrate._commit(move, route)
     with pytest.raises(RefusedError, match="does not hold wf001"):
-        rollback.rollback_recipe(made, move, 1, discard=True)
+        rollback.rollback_recipe(move, 1, discard=True)

@@ -14,10 +14,16 @@ DATABASE = make_container(
     name="postgres", image_ref="postgres:17", env={}, mounts=(MountFacts("volume", "pg", "/data", read_only=False),)
 )
 WEB = make_container(
-    name="n8n", image_ref="docker.n8n.io/n8nio/n8n:2.40.7",
-    env={"DB_POSTGRESDB_HOST": "postgres", "DB_POSTGRESDB_PORT": "5432", "URL": "http://postgres:5432/x", "OTHER": "mypostgres:1"},
+    name="n8n",
+    image_ref="docker.n8n.io/n8nio/n8n:2.40.7",
+    env={
+        "DB_POSTGRESDB_HOST": "postgres",
+        "DB_POSTGRESDB_PORT": "5432",
+        "URL": "http://postgres:5432/x",
+        "OTHER": "mypostgres:1",
+    },
     mounts=(SOCKET, MountFacts("volume", "a" * 64, "/files", read_only=False)),
-)  # fmt: skip
+)
 
 
 def test_the_draft_is_an_inventory() -> None:

@@ -161,7 +161,9 @@ def test_a_host_counts_as_dead_after_a_minute_without_a_connection(run: Run, clo
 
 
 def test_lost_writes_must_be_given_up_in_words(run: Run) -> None:
-    """After the commit clients wrote to the dead host: that is refused without the flag that says so, and free before the commit."""
+    """After the commit clients wrote to the dead host: that is refused without the flag that says so, and free before
+    the commit.
+    """
     scope, fleet = _scope("redis"), FakeFleet({})
     _stands(run, MoveState.COMMITTED)
     with pytest.raises(RefusedError, match="add --discard-target-writes"):
@@ -214,7 +216,9 @@ def test_what_rises_is_stopped_once(run: Run) -> None:
 
 @pytest.mark.parametrize("since", [(), (MoveState.ROLLING_BACK, MoveState.COMMITTED)])
 def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveState, ...]) -> None:
-    """The rollback that called its host dead never began, or was undone: the service is down if its container is stopped there."""
+    """The rollback that called its host dead never began, or was undone: the service is down if its container is
+    stopped there.
+    """
     _stands(run, MoveState.COMMITTED)
     scope = _scope("redis")
     target = scope.moves[0].target
@@ -230,7 +234,9 @@ def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveS
 
 
 def test_a_lost_host_is_not_asked() -> None:
-    """Whoever asks the fleet for it is told why it gets no answer; to the deed that must see it down that is an answer."""
+    """Whoever asks the fleet for it is told why it gets no answer; to the deed that must see it down that
+    is an answer.
+    """
     fleet = Fleet(["wf001"], make_environment(), None)
     try:
         fleet.mark_lost("wf001", REASON)

@@ -338,9 +338,9 @@ def test_without_approvals_nothing_begins(past: Past) -> None:
     said = refusal(past, scope)
 
     assert (
-        "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production --role technical"
-        in said
-    )
+        "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production "
+        "--role technical"
+    ) in said
     assert said.endswith("Try: nox -s approve -- --environment production")
 
 
@@ -390,7 +390,9 @@ def test_again_does_not_pass_over_a_rollback_that_is_not_finished(past: Past, st
 
 
 def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> None:
-    """One good row for each service is no preflight: what the runbooks of this version ask, and nobody asked, closes the gate."""
+    """One good row for each service is no preflight: what the runbooks of this version ask, and nobody asked, closes
+    the gate.
+    """
     run = past.journal.start_run(
         command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest()
     )
@@ -474,7 +476,9 @@ def test_rows_that_another_command_recorded_are_no_preflight(past: Past) -> None
 
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_run_that_was_taken_out_of_the_journal_closes_the_gate(past: Past, position: int) -> None:
-    """The newest, which failed, or one before it: each run is chained to all that stood before, and the database knows how much there was."""
+    """The newest, which failed, or one before it: each run is chained to all that stood before, and the database knows
+    how much there was.
+    """
     past.preflight(scope_of(), "redis")
     past.preflight(scope_of(), "redis", verdict="FAILED")
     if position == 0:

@@ -1,4 +1,6 @@
-"""What the comparison on the target says was compared: no more than what was looked at, and of replicated data every part."""
+"""What the comparison on the target says was compared: no more than what was looked at, and of replicated data every
+part.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from actions.copy.verification import VerifyVolumes
 from actions.replication.steps import ProveReplica
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.verdict import Verdict, passed
+from phases.context.service_move import ServiceMove, service_move
 from phases.migrate import readonly_steps as migrate
 from phases.migrate.recipe import _hold_and_read
 
@@ -19,18 +22,18 @@ KEYS = FingerprintPart(1_200_000, "aaaa", Validity.AT_CUTOVER)
 FEW = FingerprintPart(7, "bbbb", Validity.AT_CUTOVER)
 
 
-def world(
+def context(
     before: dict[str, FingerprintPart] | None,
     after: dict[str, FingerprintPart],
     *,
     replica: bool = False,
     hook: bool = False,
 ) -> Any:
-    """Return a world in which the service held that before, and holds this now."""
+    """Return a run in which the service held that before, and holds this now."""
     note = {"note": {"replica": replica}}
     return SimpleNamespace(
         product=lambda _service: SimpleNamespace(fingerprint=lambda _at, since: Fingerprint("redis", after)),
-        target=lambda _service, _host: None,
+        target=lambda _service, _host, **_: None,
         recorded_fingerprint=lambda _service, _moment: None if before is None else Fingerprint("redis", before),
         record_fingerprint=lambda *_: None,
         journal=SimpleNamespace(records=lambda **_: [SimpleNamespace(key="precopy", body=note)]),
@@ -38,18 +41,21 @@ def world(
     )
 
 
-def ask(world: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: int = 1, verify: str = "full") -> Any:
+def ask(context: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: int = 1, verify: str = "full") -> Any:
     """Return the answer of fingerprint-target."""
-    monkeypatch.setattr(migrate, "places_of", lambda *_: ("place",) * places)
-    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy, verify=verify)
-    return migrate.fingerprint_target(world, move).verify({})
+    monkeypatch.setattr(ServiceMove, "places", lambda _self: ("place",) * places)
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy, verify=verify)
+    context.move_of = lambda _service: planned
+    return migrate.fingerprint_target(service_move(context, "redis")).verify({})
 
 
 @pytest.mark.parametrize("hook", [True, False])
 def test_a_replicated_store_that_lost_its_keys_fails(monkeypatch: pytest.MonkeyPatch, hook: bool) -> None:
-    """1,200,000 keys became 7: with no file compared, the parts that hold at the cutover only are judged here or by nobody."""
+    """1,200,000 keys became 7: with no file compared, the parts that hold at the cutover only are judged here or by
+    nobody.
+    """
     answer = ask(
-        world(
+        context(
             {"db 0: keys": KEYS, "settings": SETTINGS},
             {"db 0: keys": FEW, "settings": SETTINGS},
             replica=True,
@@ -65,7 +71,7 @@ def test_a_replicated_store_that_lost_its_keys_fails(monkeypatch: pytest.MonkeyP
 
 def test_replicated_data_without_a_reading_of_its_source_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither files nor a fingerprint: nothing was compared."""
-    answer = ask(world(None, {}, replica=True), "replicate", monkeypatch)
+    answer = ask(context(None, {}, replica=True), "replicate", monkeypatch)
 
     assert answer.verdict is Verdict.UNKNOWN
     assert "nothing was compared" in answer.text
@@ -73,13 +79,14 @@ def test_replicated_data_without_a_reading_of_its_source_is_not_passed(monkeypat
 
 def test_what_was_copied_as_files_says_which_parts_were_not_compared_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof's level stands in the row: what was read of the files is what was compared of these parts."""
-    seen = world({"db 0: keys": KEYS, "settings": SETTINGS}, {"db 0: keys": FEW, "settings": SETTINGS})
+    seen = context({"db 0: keys": KEYS, "settings": SETTINGS}, {"db 0: keys": FEW, "settings": SETTINGS})
 
     answer = ask(seen, "precopy", monkeypatch, verify="sampled")
 
     assert answer.passed
     assert answer.text == (
-        "redis: all equal; 1 parts (8 things) compared, 1 parts not compared here: they hold only while no client writes; "
+        "redis: all equal; 1 parts (8 things) compared, 1 parts not compared here: they hold only while no client "
+        "writes; "
         "the files of 1 mounts were compared (three parts of each file's content)"
     )
 
@@ -92,7 +99,7 @@ def test_a_product_without_a_fingerprint_is_not_called_proven_when_no_file_was(
     monkeypatch: pytest.MonkeyPatch, places: int, text: str
 ) -> None:
     """A service whose mounts all have rule same_on_target: nothing of it was compared, and the row says that."""
-    answer = ask(world(None, {}), "stop_copy", monkeypatch, places=places)
+    answer = ask(context(None, {}), "stop_copy", monkeypatch, places=places)
 
     assert answer.passed
     assert answer.text.endswith(text)
@@ -120,11 +127,11 @@ def test_the_proof_of_replicated_data_calls_nothing_compared() -> None:
 def test_what_replicates_is_read_once_its_writers_are_held(strategy: str, hook: bool, keys: list[str]) -> None:
     """Only then every part can be compared; whatever is copied as files is read before, outside of the outage."""
     held = SimpleNamespace(argv=("true",), timeout_s=1, undo_argv=())
-    there: Any = SimpleNamespace(
-        entry=lambda _service: SimpleNamespace(hooks=SimpleNamespace(before_hold=held if hook else None))
-    )
-    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy)
+    entry: Any = SimpleNamespace(hooks=SimpleNamespace(before_hold=held if hook else None))
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy)
+    nothing: Any = None
+    move = ServiceMove(nothing, planned, entry, nothing)
     route: Any = SimpleNamespace(move_label="lab/redis/1")
 
-    assert [action.key for action in _hold_and_read(there, move, route)] == keys
+    assert [action.key for action in _hold_and_read(move, route)] == keys
     assert passed("").passed

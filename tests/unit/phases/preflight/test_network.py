@@ -10,7 +10,7 @@ import pytest
 from actions.common.test_listener import listening
 from engine.errors import ActionError, DeadlineError
 from engine.journal.kinds import RecordKind
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
 from hosts.facts.system import SystemFacts
@@ -35,10 +35,12 @@ class Hosts(dict[str, FakeHost]):
     token = None
 
 
-def world(
+def context(
     answer: str, target: HostFacts | None = None, **answers: tuple[int, str, str]
 ) -> tuple[Any, Hosts, list[dict[str, Any]]]:
-    """Return redis on its way to wf001, where no relay comes out yet; `answer` is how a try from each other host ends."""
+    """Return redis on its way to wf001, where no relay comes out yet; `answer` is how a try from each other
+    host ends.
+    """
     rows = {name: f"try\t192.0.2.11\t{port}\t{answer}\n" for name, port in PORTS.items()}
     hosts = Hosts({name: FakeHost(name, {"sh -s": (0, rows[name], "")}) for name in ("wf002", "wf005")})
     hosts["wf001"] = FakeHost("wf001", {**STARTED, **answers})
@@ -63,7 +65,7 @@ def words(host: FakeHost) -> list[str]:
 
 def test_a_way_that_is_open_is_proven_and_recorded() -> None:
     """Published as the relay would be; every host that needs it connects; the record opens preflight's row."""
-    made, hosts, records = world("0\ttook 1.0 1.001")
+    made, hosts, records = context("0\ttook 1.0 1.001")
     answer = try_with_listeners(made, "wf001", apply=True)
 
     assert answer.passed
@@ -79,7 +81,7 @@ def test_a_way_that_is_open_is_proven_and_recorded() -> None:
 
 def test_a_sample_tells_what_a_way_carries() -> None:
     """Sent once from each host, through the listener; a host whose dd tells nothing has none."""
-    made, hosts, records = world("0\ttook 1.0 1.001")
+    made, hosts, records = context("0\ttook 1.0 1.001")
     told = "1024+0 records out\n268435456 bytes (268 MB, 256 MiB) copied, 0.5 s, 537 MB/s\n"
     hosts["wf005"].answers = {"bash -c dd": (0, told, ""), **hosts["wf005"].answers}
     try_with_listeners(made, "wf001", apply=True)
@@ -100,7 +102,7 @@ def test_a_way_that_docker_or_a_firewall_closes_fails_with_the_rule() -> None:
     rules = parse_firewall(
         f"# by iptables-save\n*filter\n-A DOCKER-USER -p tcp -m conntrack --ctorigdstport {port} -j DROP\nCOMMIT\n"
     )
-    made, _, records = world(
+    made, _, records = context(
         "124\t", make_host(listening=(make_socket(22),), around=SystemFacts(host="wf001", firewall=rules))
     )
     answer = try_with_listeners(made, "wf001", apply=True)
@@ -112,7 +114,7 @@ def test_a_way_that_docker_or_a_firewall_closes_fails_with_the_rule() -> None:
 
 def test_a_host_that_can_not_try_is_unknown() -> None:
     """It has neither bash nor nc."""
-    made, _, _ = world("127\tneither bash nor nc is there")
+    made, _, _ = context("127\tneither bash nor nc is there")
 
     assert try_with_listeners(made, "wf001", apply=True).verdict is Verdict.UNKNOWN
 
@@ -137,7 +139,7 @@ def test_the_listener_is_removed_whatever_happens(
 
 def test_a_dry_run_says_what_it_would_do() -> None:
     """And starts nothing."""
-    made, hosts, _ = world("0\t")
+    made, hosts, _ = context("0\t")
     with pytest.raises(
         PlannedOnly, match=f"wf001: listen on {min(PORTS.values())}, {max(PORTS.values())} for some seconds"
     ):
@@ -148,7 +150,7 @@ def test_a_dry_run_says_what_it_would_do() -> None:
 
 def test_where_everything_listens_nothing_is_started() -> None:
     """The service is there already."""
-    made, hosts, _ = world("0\t", make_host(listening=(make_socket(22), *map(make_socket, PORTS.values()))))
+    made, hosts, _ = context("0\t", make_host(listening=(make_socket(22), *map(make_socket, PORTS.values()))))
 
     assert try_with_listeners(made, "wf001", apply=True).passed
     assert not hosts["wf001"].asked

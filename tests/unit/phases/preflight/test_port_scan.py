@@ -1,4 +1,6 @@
-"""A whole scan of an environment: every host is looked at, what does not answer is told, and the command says what it means."""
+"""A whole scan of an environment: every host is looked at, what does not answer is told, and the command says what it
+means.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,7 @@ def scope_of(*inventory: Any, environment: Any = ()) -> Scope:
     return build_scope(make_inventory(OTHER, *inventory), make_plan(), make_environment(*environment))
 
 
-def world(**given: Any) -> dict[str, HostFacts | Exception]:
+def context(**given: Any) -> dict[str, HostFacts | Exception]:
     """Return facts: redis and n8n on wf005, the others empty, changed by what is given."""
     redis = make_container(env={"PEER": "wf005:6379"}, published=(("", 6379, 6379, "tcp"),), raw=MOUNTED)
     n8n = make_container(
@@ -106,8 +108,8 @@ def test_all_hosts_of_the_inventory_are_scanned() -> None:
 @pytest.mark.parametrize("error", [NotObservedError("wf006: ssh failed"), RefusedError("wf006: another machine")])
 def test_a_host_outside_the_plan_that_does_not_answer_has_its_own_row(error: Exception) -> None:
     """And hinders nobody; one without identity is told with the way to pin it."""
-    found = scan(world(wf006=error)).report
-    unpinned = scan(world(), scope_of()).report
+    found = scan(context(wf006=error)).report
+    unpinned = scan(context(), scope_of()).report
 
     assert found.unseen == {"wf006": str(error)}
     assert found.after == ()
@@ -117,13 +119,13 @@ def test_a_host_outside_the_plan_that_does_not_answer_has_its_own_row(error: Exc
 def test_a_host_of_the_plan_that_is_another_machine_stops_all() -> None:
     """Nothing that it says may count."""
     with pytest.raises(RefusedError):
-        scan(world(wf001=RefusedError("wf001: another machine")))
+        scan(context(wf001=RefusedError("wf001: another machine")))
 
 
 def test_conflict_remap_and_consumers_are_joined() -> None:
     """A process on the target has the port; its consumers are the link, a variable, a pair of variables and a file."""
     prometheus = "services:\n  a:\n    image: x\n    command: --peer=wf005:6379\n"
-    found = scan(world(wf001=TAKEN), wf002=told(shop__compose=prometheus)).report
+    found = scan(context(wf001=TAKEN), wf002=told(shop__compose=prometheus)).report
 
     assert [remap.text() for remap in found.remaps] == [
         "redis on wf001: 6379/tcp becomes 16379/tcp, because process valkey-server on 0.0.0.0 has it"
@@ -139,7 +141,7 @@ def test_conflict_remap_and_consumers_are_joined() -> None:
 def test_a_move_that_is_done_and_one_whose_host_is_silent() -> None:
     """The first wants nothing more; the second counts with the inventory's ports."""
     scope = scope_of(environment=(PINNED,))
-    fleet = FakeFleet(world(wf005=NotObservedError("wf005: ssh failed"), wf001=TAKEN))
+    fleet = FakeFleet(context(wf005=NotObservedError("wf005: ssh failed"), wf001=TAKEN))
     found = scan_ports(scope, fleet, {"redis": "wf005", "n8n": "wf002"})  # type: ignore[arg-type]
 
     assert found.arrivals["n8n"].done
@@ -150,7 +152,7 @@ def test_a_move_that_is_done_and_one_whose_host_is_silent() -> None:
 
 def test_files_that_are_named_elsewhere_are_fetched() -> None:
     """In one more trip for all of them, and no more when they are not there."""
-    fleet = FakeFleet(world(), {"wf002": told(shop__compose="include: [/etc/common.yaml]\n")})
+    fleet = FakeFleet(context(), {"wf002": told(shop__compose="include: [/etc/common.yaml]\n")})
     found = scan_ports(scope_of(environment=(PINNED,)), fleet, {})  # type: ignore[arg-type]
 
     asked = [argv[5:] for argv, _ in fleet.hosts["wf002"].asked]
@@ -187,11 +189,11 @@ def test_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     """0 without conflict, also when a host outside the plan is silent; 2 when one of the plan is; 1 for a conflict."""
     silent = NotObservedError("wf00x: ssh failed")
 
-    assert run(monkeypatch, world()) == ExitCode.OK
-    assert run(monkeypatch, world(wf006=silent)) == ExitCode.OK
+    assert run(monkeypatch, context()) == ExitCode.OK
+    assert run(monkeypatch, context(wf006=silent)) == ExitCode.OK
     assert "UNKNOWN: wf00x" in capsys.readouterr().out.replace("\n", " ")
-    assert run(monkeypatch, world(wf002=silent)) == ExitCode.INCOMPLETE
-    assert run(monkeypatch, world(wf001=TAKEN)) == ExitCode.FAILED
+    assert run(monkeypatch, context(wf002=silent)) == ExitCode.INCOMPLETE
+    assert run(monkeypatch, context(wf001=TAKEN)) == ExitCode.FAILED
     assert "add --write" in capsys.readouterr().out
 
 
@@ -201,13 +203,13 @@ def test_write_changes_the_plan_by_the_remap_alone(
     """The difference is shown; a second scan proposes nothing."""
     before = (files / "migration_plan.json").read_text(encoding="utf-8")
 
-    assert run(monkeypatch, world(wf001=TAKEN), "--write") == ExitCode.OK
+    assert run(monkeypatch, context(wf001=TAKEN), "--write") == ExitCode.OK
     after = (files / "migration_plan.json").read_text(encoding="utf-8")
     assert after == before.replace('"wave": "auxiliary"}', '"wave": "auxiliary", "ports": {"6379/tcp": 16379}}')
     said = capsys.readouterr().out
     assert '+{"version"' in said
     assert "run preflight again" in said
-    assert run(monkeypatch, world(wf001=TAKEN), "--write") == ExitCode.OK
+    assert run(monkeypatch, context(wf001=TAKEN), "--write") == ExitCode.OK
     assert (files / "migration_plan.json").read_text(encoding="utf-8") == after
     assert sorted(path.name for path in files.iterdir()) == ["environments", "inventory.yaml", "migration_plan.json"]
 
@@ -215,7 +217,7 @@ def test_write_changes_the_plan_by_the_remap_alone(
 @pytest.mark.usefixtures("files")
 def test_json_is_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It parses, and holds what the tables hold."""
-    assert run(monkeypatch, world(wf001=TAKEN), "--json") == ExitCode.FAILED
+    assert run(monkeypatch, context(wf001=TAKEN), "--json") == ExitCode.FAILED
     data = json.loads(capsys.readouterr().out)
 
     assert data["remaps"][0]["becomes"] == 16379

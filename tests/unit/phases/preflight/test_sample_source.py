@@ -20,7 +20,7 @@ from phases.preflight import capacity as module
 from phases.preflight.capacity import Capacity, read_capacity
 from phases.preflight.sample_source import Baselines, open_prometheus, read_baselines
 from tests.unit.making_facts import GIB
-from tests.unit.phases.preflight.test_target_fitness import NOW, world
+from tests.unit.phases.preflight.test_target_fitness import NOW, context
 
 URL: Final = "https://prom.invalid"
 PASSWORD: Final = "hunter2-of-the-lab"
@@ -28,9 +28,16 @@ PLACE: Final = PrometheusPlace(url=URL, instances={"wf001": ("wf001:9100",), "wf
 WANTED: Final = (("wf001", ""), ("wf005", ""), ("wf005", "redis"))
 HOURS: Final = 48
 PER_HOUR: Final = {
-    Metric.HOST_MEMORY: 0.0, Metric.HOST_CPU: 360.0, Metric.HOST_BUSY: 1440.0, Metric.HOST_READ: 4e6, Metric.HOST_WRITTEN: 4e6,
-    Metric.MEMORY: 0.0, Metric.CPU: 360.0, Metric.READ: 1e6, Metric.WRITTEN: 1e6,
-}  # fmt: skip
+    Metric.HOST_MEMORY: 0.0,
+    Metric.HOST_CPU: 360.0,
+    Metric.HOST_BUSY: 1440.0,
+    Metric.HOST_READ: 4e6,
+    Metric.HOST_WRITTEN: 4e6,
+    Metric.MEMORY: 0.0,
+    Metric.CPU: 360.0,
+    Metric.READ: 1e6,
+    Metric.WRITTEN: 1e6,
+}
 """What each counter gains: a disk that works 40 % of the time, a quarter of it for redis."""
 
 
@@ -45,7 +52,7 @@ def journal(tmp_path: Path) -> Journal:
 def capacity_of(journal: Journal, place: PrometheusPlace = PLACE) -> Capacity:
     """Return the capacity of wf001, to which redis comes, from two days."""
     return Capacity(
-        world(), read_baselines(journal, place, Redactor(), WANTED, (NOW - timedelta(hours=HOURS), NOW)), ("wf001",)
+        context(), read_baselines(journal, place, Redactor(), WANTED, (NOW - timedelta(hours=HOURS), NOW)), ("wf001",)
     )
 
 
@@ -84,9 +91,9 @@ def test_what_a_named_prometheus_recorded_is_judged(journal: Journal, monkeypatc
     assert capacity.judge_baseline("wf001").text == f"wf001: 2 were sampled for at least 47 h of Prometheus {URL}"
     memory = capacity.judge_memory("wf001").text
     assert (
-        f"wf001: memory 75 % used after all moves (6,144 MiB of 8,192 MiB), 5 points below 80 %; from 48 samples over 47 h of Prometheus {URL}"
-        in memory
-    )
+        "wf001: memory 75 % used after all moves (6,144 MiB of 8,192 MiB), 5 points below 80 %; from 48 "
+        f"samples over 47 h of Prometheus {URL}"
+    ) in memory
     assert capacity.judge_processors("wf001").measured["used_percent"] == 10.0
     assert capacity.judge_disks_busy("wf001").measured["used_percent"] == 50.0
     assert capacity.table().rows[0] == (
@@ -157,7 +164,9 @@ def test_own_samples_that_are_enough_pass_and_still_say_so(monkeypatch: pytest.M
 def test_what_it_lacks_is_told_with_the_query_to_look_at(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, without: tuple[Metric, ...], place: PrometheusPlace, look: str
 ) -> None:
-    """A container without rows, one without processors, a host that is not named: not enough data, the moment is judged."""
+    """A container without rows, one without processors, a host that is not named: not enough data, the moment is
+    judged.
+    """
     answering(monkeypatch, *without)
     capacity = capacity_of(journal, place)
     answer = capacity.judge_baseline("wf001")
@@ -216,7 +225,7 @@ def test_a_run_asks_for_its_targets_and_what_comes_to_them(monkeypatch: pytest.M
     """Two weeks up to now; each thing once."""
     seen: list[Any] = []
     monkeypatch.setattr(module, "read_baselines", lambda *given: seen.append(given) or Baselines())
-    asked = world()
+    asked = context()
     asked.redactor, asked.scope.environment.prometheus = Redactor(), PLACE
 
     assert read_capacity(asked, ["wf001", "wf005"]).targets == ("wf001",)

@@ -76,7 +76,9 @@ def test_a_host_and_its_containers_are_read() -> None:
 
 
 def test_a_host_that_tells_of_no_disk_has_none() -> None:
-    """A file system that lies on no block device (a network's, ZFS): not known, for its containers too, which is not 0."""
+    """A file system that lies on no block device (a network's, ZFS): not known, for its containers too,
+    which is not 0.
+    """
     seen = parse_load(ANSWER.replace(f"{MARK} disks\nsda\n", f"{MARK} disks\n"), MARK)
 
     assert [usage.disks for usage in seen.values()] == [None, None, None]
@@ -134,7 +136,9 @@ def test_the_baseline_is_shown(journal: Journal, capsys: pytest.CaptureFixture[s
 
 
 def test_two_samples_within_a_second_tell_the_processors(journal: Journal) -> None:
-    """A time that is kept in whole seconds would make one moment of the two, and a rate of a minute wrong by a sixtieth."""
+    """A time that is kept in whole seconds would make one moment of the two, and a rate of a minute wrong by a
+    sixtieth.
+    """
     start = datetime(2026, 1, 1, 12, 0, 0, 100_000, tzinfo=UTC)
     write_samples(
         journal,

@@ -1,7 +1,8 @@
-"""What preflight asks about targets and the night, put together from a world."""
+"""What preflight asks about targets and the night, put together from a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -12,12 +13,16 @@ import pytest
 from engine.contracts.container import MountFacts
 from engine.errors import UnreachableError
 from engine.journal.samples import DiskUse, Sample
-from engine.verdict import Effect, Verdict
+from engine.verdict import Effect, Judgement, Verdict
 from hosts.facts.model import HostFacts
 from hosts.facts.system import SystemFacts, Usage
+from phases.context.service_move import service_move
 from phases.preflight import target_fitness, window
 from phases.preflight.capacity import Capacity, targets_of
 from phases.preflight.sample_source import Baselines
+from runbooks.preflight import test_hosts as hosts
+from runbooks.preflight import test_services as preflight
+from tests.unit.asking import answers_of
 from tests.unit.making_facts import GIB, make_container, make_disk, make_host, make_volume
 
 NOW = datetime.now(UTC)
@@ -28,7 +33,7 @@ MOUNTS = [
 ]
 
 
-def world(**target: Any) -> Any:
+def context(**target: Any) -> Any:
     """Return redis on its way from wf005 to wf001."""
     container = make_container(
         mounts=(*make_container().mounts, MountFacts("bind", "/srv/redis", "/conf", read_only=False)),
@@ -55,23 +60,40 @@ def world(**target: Any) -> Any:
         return facts[host]
 
     scope = SimpleNamespace(
-        moves=[MOVE], hosts=("wf005", "wf001", "wf009"), links=(), services={"redis": entry}, thresholds=lambda host: thresholds,
-        plan=SimpleNamespace(baseline_min_h=24), environment=SimpleNamespace(hosts={}),
+        moves=[MOVE],
+        hosts=("wf005", "wf001", "wf009"),
+        links=(),
+        services={"redis": entry},
+        thresholds=lambda host: thresholds,
+        plan=SimpleNamespace(baseline_min_h=24),
+        environment=SimpleNamespace(hosts={}),
         window=SimpleNamespace(starts_at=NOW, ends_at=NOW + timedelta(hours=1)),
-    )  # fmt: skip
+    )
     from services.redis.product import Product  # noqa: PLC0415 slow to import
 
     return SimpleNamespace(
-        scope=scope, facts=answer, move_of=lambda service: MOVE, entry=lambda service: entry, where=lambda: {"redis": "wf005"},
-        container=lambda service, host: container, product=lambda service: Product(), journal=None,
-    )  # fmt: skip
+        scope=scope,
+        facts=answer,
+        move_of=lambda service: MOVE,
+        entry=lambda service: entry,
+        where=lambda: {"redis": "wf005"},
+        container=lambda service, host: container,
+        product=lambda service: Product(),
+        journal=None,
+    )
+
+
+def fits(step: Callable[..., None], there: Any) -> Judgement:
+    """Return the answer of a step of preflight about redis."""
+    (answer,) = answers_of(step, service_move=service_move(there, "redis"))
+    return answer
 
 
 def test_a_target_is_judged_with_what_comes_to_it() -> None:
     """4 of 8 GiB are used, and 1 GiB of redis comes; without samples the moment is judged, and that is said."""
-    capacity = Capacity(world(), Baselines(()), ("wf001",))
+    capacity = Capacity(context(), Baselines(()), ("wf001",))
 
-    assert targets_of(capacity.world.scope) == capacity.targets == ("wf001",)
+    assert targets_of(capacity.context.scope) == capacity.targets == ("wf001",)
     assert "62 % used after all moves" in capacity.judge_memory("wf001").text
     assert "0.20 of 2" in capacity.judge_processors("wf001").text
     assert capacity.judge_disk("wf001").passed
@@ -90,16 +112,18 @@ def test_samples_of_target_and_service_take_the_moments_place() -> None:
         for hour in range(48)
         for host, container, memory in (("wf001", "", 4 * GIB), ("wf005", "redis", 3 * GIB))
     )
-    answer = Capacity(world(), Baselines(samples), ("wf001",)).judge_memory("wf001")
+    answer = Capacity(context(), Baselines(samples), ("wf001",)).judge_memory("wf001")
 
     assert answer.verdict is Verdict.FAILED
     assert "88 % used after all moves" in answer.text
     assert "48 samples over 47 h" in answer.text
-    assert Capacity(world(), Baselines(samples), ("wf001",)).judge_baseline("wf001").passed
+    assert Capacity(context(), Baselines(samples), ("wf001",)).judge_baseline("wf001").passed
 
 
 def test_disks_are_judged_from_samples_of_both_hosts() -> None:
-    """The target's disk works 60 % of the time; redis' part of the source's is half of its 40 %: together above 70 %."""
+    """The target's disk works 60 % of the time; redis' part of the source's is half of its 40 %: together
+    above 70 %.
+    """
 
     def rows(redis: dict[int, int] | None, last: int = 48) -> tuple[Sample, ...]:
         return tuple(
@@ -116,22 +140,23 @@ def test_disks_are_judged_from_samples_of_both_hosts() -> None:
             )
         )
 
-    answer = Capacity(world(), Baselines(rows({})), ("wf001",)).judge_disks_busy("wf001")
+    answer = Capacity(context(), Baselines(rows({})), ("wf001",)).judge_disks_busy("wf001")
     assert answer.verdict is Verdict.FAILED
     assert "wf001: time of the busiest disk will be 80 % used after all moves" in answer.text
     assert answer.details[1] == "redis: 20.0 % of the time, 0.0 MB/s; 48 samples over 47 h"
-    assert Capacity(world(), Baselines(rows({})), ("wf001",)).table().rows[2][2:4] == ("60 %", "80.0 %")
-    blind = Capacity(world(), Baselines(rows(None)), ("wf001",)).judge_disks_busy("wf001")
+    assert Capacity(context(), Baselines(rows({})), ("wf001",)).table().rows[2][2:4] == ("60 %", "80.0 %")
+    blind = Capacity(context(), Baselines(rows(None)), ("wf001",)).judge_disks_busy("wf001")
     assert blind.verdict is Verdict.UNKNOWN
     assert "not enough data: how busy redis keeps disks is not known" in blind.text
     assert (
-        Capacity(world(), Baselines(rows({}, last=20)), ("wf001",)).judge_disks_busy("wf001").verdict is Verdict.UNKNOWN
+        Capacity(context(), Baselines(rows({}, last=20)), ("wf001",)).judge_disks_busy("wf001").verdict
+        is Verdict.UNKNOWN
     )
 
 
 def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
     """The others' rows stand."""
-    silent = world()
+    silent = context()
     silent.facts = lambda host: (_ for _ in ()).throw(UnreachableError("wf001: ssh failed"))
 
     assert Capacity(silent, Baselines(()), ("wf001",)).table().rows == (
@@ -142,9 +167,8 @@ def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
 def test_the_place_of_the_data_is_looked_at() -> None:
     """Docker's volumes folder and the bind mounts' paths: one read-only, one without inodes."""
     disks = (make_disk(), make_disk(mount="/srv"), make_disk(mount="/var/lib/docker", inodes_free=0))
-    writable, inodes = target_fitness.judge_place(
-        world(file_systems=disks, around=SystemFacts(host="wf001", read_only_mounts=frozenset({"/srv"}))), "redis"
-    )
+    there = context(file_systems=disks, around=SystemFacts(host="wf001", read_only_mounts=frozenset({"/srv"})))
+    writable, inodes = answers_of(preflight.test_disk_can_be_used, service_move=service_move(there, "redis"))
 
     assert "/srv/redis (on /srv)" in writable.text
     assert "100 % of the inodes of /var/lib/docker" in inodes.text
@@ -152,29 +176,32 @@ def test_the_place_of_the_data_is_looked_at() -> None:
 
 def test_a_service_that_has_moved_is_judged_by_its_kept_container() -> None:
     """Preflight is run again between two nights: the source has another name by then."""
-    moved = world()
+    moved = context()
     source = moved.facts("wf005")
     kept = replace(source, containers=(replace(source.containers[0], name="redis-moved"),))
     moved.facts = lambda host: (
         kept if host == "wf005" else make_host(around=SystemFacts(host="wf001", settings={"vm.overcommit_memory": "1"}))
     )
 
-    assert "that redis-moved needs among them" in target_fitness.judge_kernel(moved, "redis").text
-    assert target_fitness.judge_owners(moved, "redis").passed
+    assert "that redis-moved needs among them" in fits(preflight.test_kernel_fits, moved).text
+    assert fits(preflight.test_owners_are_nobody_else, moved).passed
 
 
 def test_what_the_product_asks_of_the_kernel_is_asked() -> None:
     """Redis says so itself."""
-    assert "vm.overcommit_memory is 0, expected 1" in target_fitness.judge_kernel(world(), "redis").text
+    assert "vm.overcommit_memory is 0, expected 1" in fits(preflight.test_kernel_fits, context()).text
 
 
 def test_owners_are_compared_between_the_hosts() -> None:
     """A number below 1000 that is nobody's here is the container's own; a person's there is a collision."""
-    people = world(around=SystemFacts(host="wf001", users={999: "agent", 1001: "anna"}))
+    people = context(around=SystemFacts(host="wf001", users={999: "agent", 1001: "anna"}))
 
-    assert target_fitness.judge_owners(people, "redis").passed
+    assert fits(preflight.test_owners_are_nobody_else, people).passed
     people.facts("wf005").around.owners["/srv/redis"] = (1001, 1001)
-    assert "/srv/redis: 1001 is nobody on wf005 and anna on wf001" in target_fitness.judge_owners(people, "redis").text
+    assert (
+        "/srv/redis: 1001 is nobody on wf005 and anna on wf001"
+        in fits(preflight.test_owners_are_nobody_else, people).text
+    )
 
 
 def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,12 +211,14 @@ def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) 
         return SimpleNamespace(estimate_s=lambda: seconds, effect=effect, commits=commits)
 
     actions = (
-        action(1800, Effect.CHANGES_STATE), action(60, Effect.READ_ONLY), action(1200, Effect.CHANGES_STATE, commits=True),
+        action(1800, Effect.CHANGES_STATE),
+        action(60, Effect.READ_ONLY),
+        action(1200, Effect.CHANGES_STATE, commits=True),
         action(600, Effect.CHANGES_STATE),
-    )  # fmt: skip
-    monkeypatch.setattr(window, "recipe", lambda world, move, attempt: actions)
+    )
+    monkeypatch.setattr(window, "recipe", lambda move, attempt: actions)
     monkeypatch.setattr(window, "read_past", lambda journal, service: SimpleNamespace(attempt=1))
-    answer = window.judge_window(world(), NOW)
+    answer = window.judge_window(context(), NOW)
 
     assert answer.verdict is Verdict.FAILED
     assert "1 moves need about 61 min, and 50 min to undo the longest; the window has 60 min free" in answer.text
@@ -197,7 +226,7 @@ def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) 
 
 def test_references_are_found_on_the_hosts_that_answer() -> None:
     """wf009 does not: nothing is taken for "no connection" there."""
-    found = target_fitness.find_references(world())
+    found = target_fitness.find_references(context())
 
     assert found.edges == ()
     assert found.blind == {"wf009": "wf009: ssh failed"}
@@ -205,6 +234,7 @@ def test_references_are_found_on_the_hosts_that_answer() -> None:
 
 def test_other_engines_are_told() -> None:
     """An ordinary engine passes; that another is set up otherwise stands in the text."""
-    asked = world(storage_driver="btrfs")
+    asked = context(storage_driver="btrfs")
 
-    assert "other than wf005: storage overlay2" in target_fitness.judge_engine(asked, asked.facts("wf001")).text
+    (answer,) = answers_of(hosts.test_engine_is_ordinary, facts=asked.facts("wf001"), context=asked)
+    assert "other than wf005: storage overlay2" in answer.text

@@ -1,4 +1,6 @@
-"""The configuration of a host's containers and its compose files, kept beside the other backups, and the table of all of them."""
+"""The configuration of a host's containers and its compose files, kept beside the other backups, and the table of all
+of them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill
 from checks.ports.report import HostScan
 from engine.redaction.redactor import Redactor, Secret
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Verdict
 from hosts.facts.compose_files import FoundFiles
 from hosts.facts.system import SystemFacts
@@ -118,7 +120,7 @@ def test_a_fresh_configuration_passes_with_its_counts() -> None:
     assert "2 containers and 3 files (1 of them compose files) kept in snapshot c0ffeec0, 1.0 h old" in answer.text
 
 
-def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
+def context(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
     """Return redis on its way from wf005 to wf001, with records of the journal."""
     container = make_container(raw={"Name": "/redis"})
     facts = make_host(
@@ -133,18 +135,26 @@ def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
     environment = SimpleNamespace(backup=backup, environment="lab")
     entry = SimpleNamespace(mounts=[SimpleNamespace(path="/data", rule="copy", kind="volume")])
     made: Any = SimpleNamespace(
-        scope=SimpleNamespace(environment=environment, plan=plan, moves=[move]), facts=lambda host: facts, fleet={"wf005": None},
-        redactor=Redactor(), run=SimpleNamespace(record=lambda kind, body: written.append({"kind": kind, **body})),
-        journal=SimpleNamespace(records=lambda kind, **_: [record for record in records if record.kind == kind]), sources=lambda: ("wf005",),
-        container=lambda service, host: container, product=lambda service: SimpleNamespace(export_commands=lambda container: ()),
-        move_of=lambda service: move, entry=lambda service: entry,
-    )  # fmt: skip
+        scope=SimpleNamespace(environment=environment, plan=plan, moves=[move]),
+        facts=lambda host: facts,
+        fleet={"wf005": None},
+        redactor=Redactor(),
+        run=SimpleNamespace(record=lambda kind, body: written.append({"kind": kind, **body})),
+        journal=SimpleNamespace(records=lambda kind, **_: [record for record in records if record.kind == kind]),
+        sources=lambda: ("wf005",),
+        container=lambda service, host: container,
+        product=lambda service: SimpleNamespace(export_commands=lambda container: ()),
+        move_of=lambda service: move,
+        entry=lambda service: entry,
+    )
     return made, written
 
 
 def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Containers, compose files with what stands beside them, the engine's settings, units; the record holds no content."""
-    made, written = world()
+    """Containers, compose files with what stands beside them, the engine's settings, units; the record holds no
+    content.
+    """
+    made, written = context()
     found = FoundFiles(
         "wf005", ("/opt/shop/compose.yml",), {"/opt/shop/compose.yml": b"a", "/opt/shop/.env": b"PASSWORD=x"}, {}
     )
@@ -159,7 +169,7 @@ def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         prepare_host_configuration, "read_host_projects", lambda fleet, facts: (found, HostScan("wf005", facts))
     )
     monkeypatch.setattr(prepare_host_configuration, "fetch_files", fetch)
-    monkeypatch.setattr(prepare_host_configuration, "peer_of", lambda world, host: None)
+    monkeypatch.setattr(prepare_host_configuration, "peer_of", lambda context, host: None)
     monkeypatch.setattr(prepare_host_configuration, "resolve_secret", lambda reference: Secret("made-up-password"))
     monkeypatch.setattr(
         prepare_host_configuration,
@@ -170,9 +180,12 @@ def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with tarfile.open(fileobj=io.BytesIO(archives[0])) as archive:
         assert set(archive.getnames()) == {
-            "containers/redis.json", "files/opt/shop/compose.yml", "files/opt/shop/.env", "files/etc/docker/daemon.json",
+            "containers/redis.json",
+            "files/opt/shop/compose.yml",
+            "files/opt/shop/.env",
+            "files/etc/docker/daemon.json",
             "files/etc/systemd/system/shop.service",
-        }  # fmt: skip
+        }
     assert asked == [["/etc/docker/daemon.json", "/etc/systemd/system/shop.service"]]
     assert (written[0]["kind"], written[0]["containers"], written[0]["compose_files"]) == (
         "host_configuration_saved",
@@ -184,7 +197,7 @@ def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dry_run_keeps_nothing() -> None:
     """And says what it would keep."""
-    made, written = world()
+    made, written = context()
     with pytest.raises(
         PlannedOnly, match="wf005: keep the configuration of 1 containers and the compose files in wf002:/var/backups/x"
     ):
@@ -202,7 +215,7 @@ def test_the_table_tells_age_size_and_drill_of_each() -> None:
     """One restored, one never taken, and the host's host_configuration."""
     taken = BackupObject("volume redis_data", "fade" * 16, 1000, NOW - timedelta(hours=2))
     drill = Drill("wf001", {"volume redis_data": "fade" * 16}, told="all there")
-    made, _ = world(
+    made, _ = context(
         outcome("backup-taken", {"objects": [taken.record()], "repository_ok": True}),
         outcome("restore-drilled", {"drill": drill.record()}),
         SimpleNamespace(kind="host_configuration_saved", body={"host": "wf005", **RECORD}),
@@ -212,7 +225,7 @@ def test_the_table_tells_age_size_and_drill_of_each() -> None:
         ("redis", "volume redis_data", "fadefade", "1,000 bytes", "2.0 h", "on wf001"),
         ("wf005", "configuration wf005", "c0ffeec0", "4,096 bytes", "1.0 h", "read back as stored"),
     )
-    assert prepare_host_configuration.backup_table(world()[0], NOW, ("wf005",), ("redis",)).rows == (
+    assert prepare_host_configuration.backup_table(context()[0], NOW, ("wf005",), ("redis",)).rows == (
         ("redis", "volume redis_data", "none", "–", "–", "–"),
         ("wf005", "configuration wf005", "none", "–", "–", "–"),
     )
@@ -221,7 +234,7 @@ def test_the_table_tells_age_size_and_drill_of_each() -> None:
 def test_a_snapshot_that_no_drill_restored_says_so() -> None:
     """A newer backup than the drill is as if it were never tried."""
     taken = BackupObject("volume redis_data", "beef" * 16, 1000, NOW)
-    made, _ = world(
+    made, _ = context(
         outcome("backup-taken", {"objects": [taken.record()]}),
         outcome("restore-drilled", {"drill": Drill("wf001", {}, problem="too slow").record()}),
     )

@@ -1,4 +1,6 @@
-"""What a moved dependant holds is compared before its references are rewritten, and only what they changed is compared with later."""
+"""What a moved dependant holds is compared before its references are rewritten, and only what they changed is compared
+with later.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,19 @@ class Prometheus:
         self.journal = Journal.open(path / "p.sqlite", redactor=Redactor())
         self.run = self.journal.start_run(command="repoint", environment="production")
         self.run.record(RecordKind.REPOINT_STARTED, service="orders", body={"links": []})
-        world = SimpleNamespace(
-            journal=self.journal, run=self.run, recorded_fingerprint=lambda _service, _moment: self.baseline, record_fingerprint=self._record,
-            product=lambda _service: SimpleNamespace(fingerprint=lambda _at, since: Fingerprint(since.service, dict(self.now))),
+        context = SimpleNamespace(
+            journal=self.journal,
+            run=self.run,
+            recorded_fingerprint=lambda _service, _moment: self.baseline,
+            record_fingerprint=self._record,
+            product=lambda _service: SimpleNamespace(
+                fingerprint=lambda _at, since: Fingerprint(since.service, dict(self.now))
+            ),
             target=lambda _service, _host: None,
-        )  # fmt: skip
+        )
         move = SimpleNamespace(service="orders")
         self.pointing: Any = SimpleNamespace(
-            world=world, move=move, dependants=("prometheus",), host_of=lambda _dependant: "wf001"
+            context=context, move=move, dependants=("prometheus",), host_of=lambda _dependant: "wf001"
         )
 
     def _record(self, _service: str, _host: str, moment: str, fingerprint: Fingerprint) -> None:

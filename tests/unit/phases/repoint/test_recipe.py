@@ -1,4 +1,6 @@
-"""Which references are re-pointed with which service, what the relays are then, and what must be put back before a rollback."""
+"""Which references are re-pointed with which service, what the relays are then, and what must be put back before a
+rollback.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +194,9 @@ def test_a_link_that_no_relay_could_keep_is_no_problem_once_it_is_repointed() ->
 
 @pytest.mark.parametrize("service", ["n8n", "redis"])
 def test_a_rollback_of_either_end_is_refused_with_the_command_that_puts_back(journal: Journal, service: str) -> None:
-    """The provider's address would lead nowhere; the dependant's old container says the old name, whose relay is gone."""
+    """The provider's address would lead nowhere; the dependant's old container says the old name, whose
+    relay is gone.
+    """
     done(journal, "n8n", "redis")
     repointed(journal)
 
@@ -238,9 +242,9 @@ def test_only_what_is_moved_is_repointed(journal: Journal) -> None:
     told = refusal(scope_of(services=("redis",)), journal, "repoint")
 
     assert (
-        "redis: is not moved yet. Expected: done. Move it: nox -s migrate -- --environment production --service redis --apply"
-        in told
-    )
+        "redis: is not moved yet. Expected: done. Move it: nox -s migrate -- --environment production "
+        "--service redis --apply"
+    ) in told
 
 
 def test_a_run_holds_the_hosts_of_both_ends(journal: Journal) -> None:

@@ -1,4 +1,6 @@
-"""Runs that were killed in the middle of a deed, and what a person did in between: nothing is deleted, and no policy is forgotten."""
+"""Runs that were killed in the middle of a deed, and what a person did in between: nothing is deleted, and no policy is
+forgotten.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer
 from actions.copy.volumes import CopyVolumes
 from actions.relays.planning import Relay
-from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved
+from actions.rollback.clean_target import CleanTarget
+from actions.rollback.copy_back import CopyBack
+from actions.rollback.start_returned import StartReturned
+from actions.rollback.stop_moved import StopMoved
 from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
@@ -38,13 +43,15 @@ from engine.contracts.move_state import MoveState
 from engine.errors import ActionError, ManualInterventionError, NotObservedError, RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
-from engine.saga.saga import NotRun, RunningMove
+from engine.saga.outcomes import NotRun
+from engine.saga.saga import RunningMove
 from engine.saga.state import backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
 from phases.assess import health
 from phases.context.attempt import read_past, read_return
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 from phases.migrate.recipe import REPEATABLE, SUPERSEDED_BY
 from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
@@ -146,7 +153,9 @@ def committing(monkeypatch: pytest.MonkeyPatch, run: Run) -> tuple[Engine, Engin
 
 
 def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Clients write through the relays: target, data and relays stay, the source stays stopped, and a person gets both ways."""
+    """Clients write through the relays: target, data and relays stay, the source stays stopped, and a person gets both
+    ways.
+    """
     source, target, data, recipe, relays = committing(monkeypatch, run)
 
     again = RunningMove(
@@ -179,9 +188,15 @@ def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
 
     monkeypatch.setattr(source, "inspect_container", flaky)
     again = RunningMove(
-        "redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), repeatable=REPEATABLE, superseded_by=SUPERSEDED_BY,
+        "redis",
+        recipe,
+        run,
+        apply=True,
+        past=read_past(run.journal, "redis"),
+        repeatable=REPEATABLE,
+        superseded_by=SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
-    )  # fmt: skip
+    )
     for action in recipe:
         try:
             again.perform(action.key)
@@ -263,7 +278,9 @@ def run_again(engine: Engine, *, stops: bool = True) -> None:
 
 
 def test_a_source_that_ran_in_between_is_found() -> None:
-    """Started by hand at 02:20, stopped at 08:00 with exit code 0: its writes are in no copy; also with an empty note."""
+    """Started by hand at 02:20, stopped at 08:00 with exit code 0: its writes are in no copy; also with an
+    empty note.
+    """
     source, target = Engine(inspected()), Engine()
     route, _ = stopped_route(source, target)
     assert StopSource(route, 10).verify({}).passed
@@ -324,9 +341,16 @@ def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch:
 
     monkeypatch.setattr(target, "inspect_container", flaky)
     again = RunningMove(
-        "redis", (stop, start), run, apply=True, past=read_return(run.journal, "redis"), stages=backward(MoveState.DONE),
-        repeatable=rollback.REPEATABLE, superseded_by=rollback.SUPERSEDED_BY, prove_source=lambda: passed("serves"),
-    )  # fmt: skip
+        "redis",
+        (stop, start),
+        run,
+        apply=True,
+        past=read_return(run.journal, "redis"),
+        stages=backward(MoveState.DONE),
+        repeatable=rollback.REPEATABLE,
+        superseded_by=rollback.SUPERSEDED_BY,
+        prove_source=lambda: passed("serves"),
+    )
     again.perform("stop-moved")
 
     assert (source.containers[0]["Name"], source.containers[0]["State"]["Status"]) == ("/redis", "running")
@@ -348,12 +372,14 @@ def test_a_running_container_is_never_renamed() -> None:
 
 
 def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Killed while data was brought back: the mixture is made what it was, from the proven copy, which is not removed."""
+    """Killed while data was brought back: the mixture is made what it was, from the proven copy, which is
+    not removed.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
     model.write()
-    back = deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    back = deeds(rollback.rollback_recipe(model.move, 1, discard=None))
     by_key = {action.key: action for action in back}
     before = list(model.content(SOURCE))
     by_key["stop-moved"].do({})
@@ -372,9 +398,7 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     model.engines[SOURCE].start("redis-moved")
@@ -390,16 +414,16 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
 def test_data_comes_back_to_a_source_that_still_has_its_own_name(
     monkeypatch: pytest.MonkeyPatch, run: Run, *, stranger: bool
 ) -> None:
-    """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another container refuses it."""
+    """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another
+    container refuses it.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         if action.key == "rename-source":
             break
         action.do({})
     model.write()
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
@@ -421,7 +445,7 @@ def model_recipe(model: Model) -> tuple[Action, ...]:
     """Return the modelled move's actions but the one that clears the copy away."""
     from phases.migrate.recipe import recipe  # noqa: PLC0415 beside what it is for
 
-    return tuple(action for action in recipe(model.world, model.move, 1) if action.key != "remove-copy-helpers")
+    return tuple(action for action in recipe(model.move, 1) if action.key != "remove-copy-helpers")
 
 
 def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
@@ -431,12 +455,12 @@ def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.Monke
     for action in deeds(model_recipe(model)):
         run.record("intent", service="redis", key=action.key, body={"effect": "changes_state", "note": {}})
         if action.key == "commit":
-            assert found_on_hosts(model.world, model.move) == ""
+            assert found_on_hosts(model.move) == ""
             action.do({})
             break
         action.do({})
 
-    reason = found_on_hosts(model.world, model.move)
+    reason = found_on_hosts(model.move)
 
     assert reason.startswith("a relay that leads to wf001 runs, or ran")
 
@@ -454,14 +478,14 @@ def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
 
 
 def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """The target was started with `no`, its operator chose another policy later: a rollback that is undone gives that one back."""
+    """The target was started with `no`, its operator chose another policy later: a rollback that is undone gives that
+    one back.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
     model.engines[TARGET].update_container("redis", restart_policy={"Name": "always"})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["stop-moved"].do({})
     assert model.policy(TARGET) == "no"
@@ -556,7 +580,9 @@ def test_a_save_that_fails_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_data_that_a_container_uses_is_not_removed() -> None:
-    """Somebody's container mounts what was copied: a person decides; one that only reads, and our own helpers, do not count."""
+    """Somebody's container mounts what was copied: a person decides; one that only reads, and our own helpers, do not
+    count.
+    """
     other = {**inspected(), "Id": "9" * 64, "Name": "/other"}
     route, _ = make_route(Engine(), Engine(other))
     with pytest.raises(ManualInterventionError, match="redis_data is mounted by container other"):
@@ -566,7 +592,9 @@ def test_data_that_a_container_uses_is_not_removed() -> None:
 
 
 def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`docker volume prune` takes anonymous volumes as soon as no container uses them: what we made is not labelled so."""
+    """`docker volume prune` takes anonymous volumes as soon as no container uses them: what we made is not
+    labelled so.
+    """
     made: dict[str, str] = {}
     source, target = Engine(), Engine()
     answer = {"Driver": "local", "Options": {}, "Labels": {"com.docker.volume.anonymous": "", "team": "shop"}}
@@ -581,8 +609,10 @@ def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     """Nor one of an older attempt: what would be dropped must have been read in this very rollback."""
-    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
-    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
+    context = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
+    nothing: Any = None
+    move = ServiceMove(context, planned, nothing, nothing)
     reading = Fingerprint("redis", {"keys": FingerprintPart(5, "a")})
 
     def states(*names: str) -> None:
@@ -590,48 +620,48 @@ def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
             run.record("move_state", service="redis", body={"state": name})
 
     states("in_progress")
-    world.record_fingerprint("redis", "wf005", "source", reading)
+    context.record_fingerprint("redis", "wf005", "source", reading)
     states("committed", "done", "rolling_back")
-    world.record_fingerprint("redis", "wf001", "return", reading)
-    assert rollback._last_reading(world, move, "exited", discard="why").passed
+    context.record_fingerprint("redis", "wf001", "return", reading)
+    assert rollback._last_reading(move, "exited", discard="why").passed
     states("done", "rolling_back")
-    assert rollback._last_reading(world, move, "exited", discard="why").verdict is Verdict.UNKNOWN
-    world.record_fingerprint("redis", "wf001", "return", reading)
+    assert rollback._last_reading(move, "exited", discard="why").verdict is Verdict.UNKNOWN
+    context.record_fingerprint("redis", "wf001", "return", reading)
     states("needs_operator", "rolling_back")
-    assert world.recorded_fingerprint("redis", "return") == reading
-    assert world.recorded_fingerprint("redis", "source") == reading
+    assert context.recorded_fingerprint("redis", "return") == reading
+    assert context.recorded_fingerprint("redis", "source") == reading
     states("returned", "rolled_back", "in_progress")
-    assert world.recorded_fingerprint("redis", "return") is None
-    assert world.recorded_fingerprint("redis", "source") is None
+    assert context.recorded_fingerprint("redis", "return") is None
+    assert context.recorded_fingerprint("redis", "source") is None
 
 
-def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> RunContext:
-    """Return a world in which redis is ready on wf005, holds `now`, and restarts by `policy`."""
-    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
-    product = SimpleNamespace(fingerprint=lambda _at, since: now if since else None)
-    monkeypatch.setattr(RunContext, "product", lambda *_: product)
+def serving_move(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> ServiceMove:
+    """Return a move of redis, which is ready on wf005, holds `now`, and restarts by `policy`."""
+    context = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    product: Any = SimpleNamespace(fingerprint=lambda _at, since: now if since else None)
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
+    entry: Any = SimpleNamespace(container="redis")
     monkeypatch.setattr(RunContext, "target", lambda *_, **__: None)
-    monkeypatch.setattr(RunContext, "entry", lambda *_: SimpleNamespace(container="redis"))
     monkeypatch.setattr(health, "_judge_serves", lambda *_: passed("redis serves on wf005"))
     monkeypatch.setattr(health, "inspect_container", lambda *_: {"HostConfig": {"RestartPolicy": {"Name": policy}}})
     run.record("move_state", service="redis", body={"state": "in_progress"})
-    world.record_fingerprint(
+    context.record_fingerprint(
         "redis", "wf005", "source", Fingerprint("redis", {"keys": FingerprintPart(12_345, "a", Validity.AT_CUTOVER)})
     )
     note = {"restart_policy": {"Name": "always"}}
     run.record("intent", service="redis", key="disable-restart", body={"effect": "changes_state", "note": note})
-    return world
+    return ServiceMove(context, planned, entry, product)
 
 
-def judge_again(world: RunContext) -> Judgement:
+def judge_again(move: ServiceMove) -> Judgement:
     """Judge whether the source serves as it did."""
-    return health.judge_serves_again(world, "redis", "wf005", "source", health.POLICY_OF_SOURCE)
+    return health.judge_serves_again(move, "wf005", "source", health.POLICY_OF_SOURCE)
 
 
 def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ready and works, but what it held before the stop is gone: that is said, with what to do."""
     answer = judge_again(
-        serving_world(run, monkeypatch, Fingerprint("redis", {"keys": FingerprintPart(0, "", Validity.AT_CUTOVER)}))
+        serving_move(run, monkeypatch, Fingerprint("redis", {"keys": FingerprintPart(0, "", Validity.AT_CUTOVER)}))
     )
     assert answer.verdict is Verdict.FAILED
     assert "lost data by its stop: keys: 12,345 before its stop, now nothing" in answer.text
@@ -640,14 +670,16 @@ def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monke
 def test_a_source_must_restart_by_itself_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ready, but with restart policy `no` it is gone at the next reboot."""
     full = Fingerprint("redis", {"keys": FingerprintPart(12_400, "b", Validity.AT_CUTOVER)})
-    assert judge_again(serving_world(run, monkeypatch, full)).passed
-    answer = judge_again(serving_world(run, monkeypatch, full, policy="no"))
+    assert judge_again(serving_move(run, monkeypatch, full)).passed
+    answer = judge_again(serving_move(run, monkeypatch, full, policy="no"))
     assert answer.verdict is Verdict.FAILED
     assert "docker update --restart always redis" in answer.text
 
 
 def test_a_start_that_dependants_reach_is_a_commit() -> None:
-    """A dependant on the target resolves the name as soon as the container runs, and what it writes is acknowledged: nothing deletes it."""
+    """A dependant on the target resolves the name as soon as the container runs, and what it writes is acknowledged:
+    nothing deletes it.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
     start = StartTarget(route, 10, reached_by=("n8n",))
@@ -663,16 +695,16 @@ def test_a_start_that_dependants_reach_is_a_commit() -> None:
 def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_back(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    """Killed after the commit: the source's container rests under its own name, and its data is written over all the same."""
+    """Killed after the commit: the source's container rests under its own name, and its data is written over all the
+    same.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         if action.key != "rename-source":
             action.do({})
     model.write()
     held = list(model.content(TARGET))
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
@@ -690,9 +722,7 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     stranger = inspected()
@@ -728,9 +758,7 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     model.engines[TARGET].containers.clear()
 
     answer = by_key["clean-target"].verify({})
@@ -742,7 +770,9 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
 def resume_of_a_killed_return(
     run: Run, source: Engine, target: Engine, *, keep: bool = False, stops: bool = True
 ) -> tuple[RunningMove, list[Judgement]]:
-    """Return a rollback that goes on after a kill in start-returned, and its rows; somebody has started the moved container meanwhile."""
+    """Return a rollback that goes on after a kill in start-returned, and its rows; somebody has started the moved
+    container meanwhile.
+    """
     route, _ = stopped_route(source, target)
     target.start("redis")
     RenameSource(route).do({})
@@ -756,9 +786,16 @@ def resume_of_a_killed_return(
     run_again(target, stops=stops)
     repeatable = frozenset({"stop-moved", "start-returned"} if keep else {"start-returned"})
     again = RunningMove(
-        "redis", (stop, start), run, apply=True, past=read_return(run.journal, "redis"), stages=backward(MoveState.DONE), repeatable=repeatable,
-        prove_source=lambda: passed("serves"), where="--lab",
-    )  # fmt: skip
+        "redis",
+        (stop, start),
+        run,
+        apply=True,
+        past=read_return(run.journal, "redis"),
+        stages=backward(MoveState.DONE),
+        repeatable=repeatable,
+        prove_source=lambda: passed("serves"),
+        where="--lab",
+    )
     rows = []
     for action in again.recipe:
         with suppress(NotRun):
@@ -770,7 +807,9 @@ def resume_of_a_killed_return(
 def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_container_that_somebody_started(
     run: Run, *, stops: bool
 ) -> None:
-    """Killed before the source's start: both hosts show that only the target has newer writes, so it serves again, and rollback brings them back."""
+    """Killed before the source's start: both hosts show that only the target has newer writes, so it serves again, and
+    rollback brings them back.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     move, rows = resume_of_a_killed_return(run, source, target, stops=stops)
 
@@ -782,7 +821,9 @@ def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_containe
 
 
 def test_two_sides_that_both_ran_need_a_person_with_the_command_that_goes_on(run: Run) -> None:
-    """The source was started and ended, then somebody started the moved container: each may hold writes that the other lacks."""
+    """The source was started and ended, then somebody started the moved container: each may hold writes that the other
+    lacks.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     original = target.start
 
@@ -801,7 +842,9 @@ def test_two_sides_that_both_ran_need_a_person_with_the_command_that_goes_on(run
 
 
 def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run) -> None:
-    """With --discard-target-writes the moved container is stopped once more, whoever started it, and the source serves."""
+    """With --discard-target-writes the moved container is stopped once more, whoever started it, and the
+    source serves.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     move, rows = resume_of_a_killed_return(run, source, target, keep=True, stops=False)
 
@@ -812,7 +855,9 @@ def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool) -> None:
-    """Killed before remove-copy-helpers: the rollback removes the helpers and keys of its copy, or of its replica's tunnel, and looks."""
+    """Killed before remove-copy-helpers: the rollback removes the helpers and keys of its copy, or of its replica's
+    tunnel, and looks.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
     target.start("redis")

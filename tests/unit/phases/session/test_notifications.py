@@ -1,4 +1,6 @@
-"""People are told start, each move, each failure and the end of what changes hosts; of a validation only what changed."""
+"""People are told start, each move, each failure and the end of what changes hosts; of a validation only
+what changed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Deeds of several services side by side: each host carries one at a time, rows stay in order, an interruption reaches all."""
+"""Deeds of several services side by side: each host carries one at a time, rows stay in order, an interruption reaches
+all.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ import pytest
 
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
-from engine.saga.saga import NotRun, RunningMove
+from engine.saga.outcomes import NotRun
+from engine.saga.saga import RunningMove
 from engine.verdict import Effect, Judgement, passed
 from phases.session.moves import Moves
 from phases.session.parallel import HostQueues
@@ -74,7 +77,7 @@ class Started(dict[str, RunningMove]):
 
     def __init__(self, told: list[str], does: dict[str, Callable[[], None]], journal: Journal) -> None:
         super().__init__()
-        self.world = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
+        self.context = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
         self.journal = journal
         for service in PLACES:
             recipe = tuple(

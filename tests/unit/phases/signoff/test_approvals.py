@@ -86,9 +86,9 @@ def test_a_missing_role_is_named(room: Room) -> None:
     """With the command that signs."""
     room.sign(TESS)
 
-    assert (
-        room.problems()
-        == "business approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production --role business"
+    assert room.problems() == (
+        "business approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production "
+        "--role business"
     )
 
 
@@ -145,7 +145,10 @@ def test_a_role_that_the_person_does_not_have(room: Room) -> None:
 
     with pytest.raises(
         InputError,
-        match=r"--as tess@example.org --role business: not an approver in that role.*Known: tess@example.org \(technical\)",
+        match=(
+            r"--as tess@example.org --role business: not an approver in that role.*Known: tess@example.org "
+            r"\(technical\)"
+        ),
     ):
         sign_approval(room.scope, statement, "plan", room.people.keys[TESS])
 

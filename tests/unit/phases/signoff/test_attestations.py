@@ -69,9 +69,9 @@ def test_an_attestation_of_the_future_does_not_count(desk: Desk, monkeypatch: py
 
     assert judged.verdict is Verdict.PENDING
     assert (
-        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s attest -- prepare/teams-notified"
-        in judged.text
-    )
+        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s attest "
+        "-- prepare/teams-notified"
+    ) in judged.text
 
 
 def test_it_waits_until_somebody_signs(desk: Desk) -> None:
@@ -99,8 +99,10 @@ def test_an_attestation_says_who_when_and_what(desk: Desk, tmp_path: Path) -> No
     names = sorted(path.name for path in (desk.run / "attachments").iterdir())
     assert [name.partition("my_")[2] or name for name in names] == [
         "screenshot.png",
-        "prepare-teams-notified-tess@example.org.txt", "prepare-teams-notified-tess@example.org.txt.sig", "prepare-teams-notified.txt",
-    ]  # fmt: skip
+        "prepare-teams-notified-tess@example.org.txt",
+        "prepare-teams-notified-tess@example.org.txt.sig",
+        "prepare-teams-notified.txt",
+    ]
     assert desk.records[0]["kind"] == "attestation"
     assert desk.records[0]["person"] == TESS
     assert len(desk.records[0]["file_sha256"]) == 64
@@ -180,9 +182,13 @@ def test_a_step_of_each_service_is_attested_for_each(desk: Desk, monkeypatch: py
     one = asked("message-sent", "redis")
     attest(desk.scope, one, new_attestation(desk.scope, one, TESS, "sent", None), None, desk.people.keys[TESS])
 
-    assert [(each.service, read_attested(desk.scope, each).attestation is not None) for each in manual_steps.manual_requests(desk.scope)] == [
-        ("n8n", False), ("redis", True),
-    ]  # fmt: skip
+    assert [
+        (each.service, read_attested(desk.scope, each).attestation is not None)
+        for each in manual_steps.manual_requests(desk.scope)
+    ] == [
+        ("n8n", False),
+        ("redis", True),
+    ]
     with pytest.raises(InputError, match="expected --service NAME"):
         asked("message-sent")
 
@@ -245,7 +251,10 @@ def test_only_services_that_it_is_about_are_asked() -> None:
     [
         (
             ["prepare/nothing"],
-            "step prepare/nothing: not one that a person attests. Known: prepare/teams-notified, prepare/calendar-entry, prepare/dns-ttl-lowered",
+            (
+                "step prepare/nothing: not one that a person attests. Known: prepare/teams-notified, "
+                "prepare/calendar-entry, prepare/dns-ttl-lowered"
+            ),
         ),
         ([TOLD], "expected --as EMAIL"),
         ([TOLD, "--as", TESS], "--note: empty. Expected: what was done"),
@@ -292,9 +301,9 @@ def test_each_team_gets_its_own_message() -> None:
     assert teams(scope) == ["data platform", "team of n8n"]
     message = draft_for(scope, "team of n8n")
     assert (
-        "To: team of n8n\nSubject: n8n, redis will be moved, Saturday 2026-12-05 22:00 to Sunday 2026-12-06 04:00 (America/Sao_Paulo), 6 hours"
-        in message
-    )
+        "To: team of n8n\nSubject: n8n, redis will be moved, Saturday 2026-12-05 22:00 to Sunday 2026-12-06 "
+        "04:00 (America/Sao_Paulo), 6 hours"
+    ) in message
     assert "- n8n, which you answer for, moves from wf005 to wf002." in message
     assert "- n8n uses redis as redis:6379. It moves from wf005 to wf001; the address stays." in message
     assert "n8n" not in draft_for(scope, "data platform")

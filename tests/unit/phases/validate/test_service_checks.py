@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
-from engine.saga.saga import NotRun
-from phases.context.run_context import RunContext
+from engine.saga.outcomes import NotRun
 from phases.validate.service_checks import refuse_unmoved
 
 
@@ -33,10 +30,9 @@ def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, tol
         journal.start_run(command="migrate", environment="production").record(
             "move_state", service="redis", body={"state": state}
         )
-    world = cast("RunContext", cast("Any", SimpleNamespace(journal=journal)))
 
     if told is None:
-        refuse_unmoved(world, "redis")
+        refuse_unmoved(journal, "redis")
     else:
         with pytest.raises(NotRun, match=f"not run: {told}"):
-            refuse_unmoved(world, "redis")
+            refuse_unmoved(journal, "redis")

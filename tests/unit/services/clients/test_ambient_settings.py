@@ -1,4 +1,6 @@
-"""What surrounds the operator (proxies, netrc, PG*, AWS_*, certificates' variables) changes neither who is asked nor what is sent."""
+"""What surrounds the operator (proxies, netrc, PG*, AWS_*, certificates' variables) changes neither who is asked nor
+what is sent.
+"""
 
 from __future__ import annotations
 
@@ -154,17 +156,31 @@ def test_netrc_adds_no_credential(proxy: Server) -> None:
 
 
 def test_aws_variables_and_files_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A profile that does not exist, another region, endpoint, retry mode or a session's token stay out of MinIO's requests."""
+    """A profile that does not exist, another region, endpoint, retry mode or a session's token stay out of MinIO's
+    requests.
+    """
     config = tmp_path / "config"
     config.write_text(
-        "[default]\nregion = eu-west-9\ns3 =\n  addressing_style = virtual\n  payload_signing_enabled = true\n[plugins]\nx = nowhere\n"
+        "[default]\nregion = eu-west-9\ns3 =\n  addressing_style = virtual\n  payload_signing_enabled = "
+        "true\n[plugins]\nx = nowhere\n"
     )
     for name, value in {
-        "AWS_PROFILE": "no-such-profile", "AWS_DEFAULT_PROFILE": "no-such-profile", "AWS_CONFIG_FILE": str(config), "AWS_ACCESS_KEY_ID": "AMBIENT",
-        "AWS_SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "ambient-token", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "eu-west-9",
-        "AWS_DEFAULT_REGION": "eu-west-9", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_CA_BUNDLE": "/none", "AWS_DATA_PATH": "/none",
-        "AWS_MAX_ATTEMPTS": "7", "AWS_SDK_UA_APP_ID": "ambient-app", "AWS_REQUEST_CHECKSUM_CALCULATION": "nonsense",
-    }.items():  # fmt: skip
+        "AWS_PROFILE": "no-such-profile",
+        "AWS_DEFAULT_PROFILE": "no-such-profile",
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_ACCESS_KEY_ID": "AMBIENT",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_SESSION_TOKEN": "ambient-token",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_REGION": "eu-west-9",
+        "AWS_DEFAULT_REGION": "eu-west-9",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+        "AWS_CA_BUNDLE": "/none",
+        "AWS_DATA_PATH": "/none",
+        "AWS_MAX_ATTEMPTS": "7",
+        "AWS_SDK_UA_APP_ID": "ambient-app",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "nonsense",
+    }.items():
         monkeypatch.setenv(name, value)
 
     def listing(connection: socket.socket, server: Server) -> None:
@@ -207,17 +223,31 @@ def _postgres(connection: socket.socket, server: Server) -> None:
 def test_pg_variables_and_pgpass_change_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str | None
 ) -> None:
-    """Another address, database, password, service or demand of the operator's shell has no effect on whom we ask and what we say."""
+    """Another address, database, password, service or demand of the operator's shell has no effect on whom we ask and
+    what we say.
+    """
     pgpass = tmp_path / ".pgpass"
     pgpass.write_text("*:*:*:*:from-pgpass\n")
     pgpass.chmod(0o600)
     with serving(_postgres) as elsewhere, serving(_postgres) as server:
         for name, value in {
-            "HOME": str(tmp_path), "PGPASSFILE": str(pgpass), "PGPASSWORD": "from-variable", "PGHOSTADDR": "127.0.0.2", "PGPORT": str(elsewhere.port),
-            "PGSERVICE": "no-such-service", "PGSSLMODE": "verify-full", "PGREQUIREAUTH": "scram-sha-256", "PGDATABASE": "other", "PGUSER": "other",
-            "PGTARGETSESSIONATTRS": "standby", "PGCLIENTENCODING": "LATIN1", "PGOPTIONS": "-c work_mem=1", "PGAPPNAME": "ambient",
-            "PGCHANNELBINDING": "require", "PGSSLROOTCERT": "system",
-        }.items():  # fmt: skip
+            "HOME": str(tmp_path),
+            "PGPASSFILE": str(pgpass),
+            "PGPASSWORD": "from-variable",
+            "PGHOSTADDR": "127.0.0.2",
+            "PGPORT": str(elsewhere.port),
+            "PGSERVICE": "no-such-service",
+            "PGSSLMODE": "verify-full",
+            "PGREQUIREAUTH": "scram-sha-256",
+            "PGDATABASE": "other",
+            "PGUSER": "other",
+            "PGTARGETSESSIONATTRS": "standby",
+            "PGCLIENTENCODING": "LATIN1",
+            "PGOPTIONS": "-c work_mem=1",
+            "PGAPPNAME": "ambient",
+            "PGCHANNELBINDING": "require",
+            "PGSSLROOTCERT": "system",
+        }.items():
             monkeypatch.setenv(name, value)
         at = replace(
             target("postgres", {}, {"password": password} if password else {}),
@@ -239,16 +269,28 @@ def test_pg_variables_and_pgpass_change_nothing(
 def test_pg_variables_do_not_lead_the_journal_elsewhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str
 ) -> None:
-    """What the URL does not say is libpq's default; a password that it does not hold may stand in ~/.pgpass, in no other file."""
+    """What the URL does not say is libpq's default; a password that it does not hold may stand in ~/.pgpass, in no
+    other file.
+    """
     for name, said in ((".pgpass", "from-pgpass"), ("other", "from-variable")):
         (tmp_path / name).write_text(f"*:*:*:*:{said}\n")
         (tmp_path / name).chmod(0o600)
     with serving(_postgres) as elsewhere, serving(_postgres) as server:
         for name, value in {
-            "HOME": str(tmp_path), "PGPASSFILE": str(tmp_path / "other"), "PGPASSWORD": "from-variable", "PGHOSTADDR": "127.0.0.2",
-            "PGPORT": str(elsewhere.port), "PGSERVICE": "no-such-service", "PGSSLMODE": "verify-full", "PGREQUIREAUTH": "scram-sha-256",
-            "PGUSER": "other", "PGDATABASE": "other", "PGOPTIONS": "-c work_mem=1", "PGTARGETSESSIONATTRS": "standby", "PGCHANNELBINDING": "require",
-        }.items():  # fmt: skip
+            "HOME": str(tmp_path),
+            "PGPASSFILE": str(tmp_path / "other"),
+            "PGPASSWORD": "from-variable",
+            "PGHOSTADDR": "127.0.0.2",
+            "PGPORT": str(elsewhere.port),
+            "PGSERVICE": "no-such-service",
+            "PGSSLMODE": "verify-full",
+            "PGREQUIREAUTH": "scram-sha-256",
+            "PGUSER": "other",
+            "PGDATABASE": "other",
+            "PGOPTIONS": "-c work_mem=1",
+            "PGTARGETSESSIONATTRS": "standby",
+            "PGCHANNELBINDING": "require",
+        }.items():
             monkeypatch.setenv(name, value)
         given = ":ours" if password == "ours" else ""
         place = place_of("production", Secret(f"postgresql://ops{given}@127.0.0.1:{server.port}/state"))

@@ -18,7 +18,9 @@ def _certificate(sha256: str = "a", issuer: str = "Our Authority", day: int = 1)
 
 
 def test_a_leaf_is_read_as_openssl_reads_it() -> None:
-    """Fingerprint, issuer and both dates of a leaf that Caddy's own authority signed; the chain behind it is left alone."""
+    """Fingerprint, issuer and both dates of a leaf that Caddy's own authority signed; the chain behind it is left
+    alone.
+    """
     told = dict(line.split("=", 1) for line in (RECORDED / "leaf.openssl").read_text(encoding="utf-8").splitlines())
     leaf = leaf_of((RECORDED / "leaf.crt").read_text(encoding="utf-8"))
     assert leaf.sha256.upper() == told["sha256 Fingerprint"].replace(":", "")

@@ -97,7 +97,9 @@ def test_many_differences_are_counted_and_the_first_told() -> None:
 
 @pytest.mark.parametrize("name", sorted(PRODUCTS))
 def test_every_known_product_declares_itself(name: str) -> None:
-    """Its name is its file's, its stop allows more than Docker's ten seconds or is deliberate, its patterns have reasons."""
+    """Its name is its file's, its stop allows more than Docker's ten seconds or is deliberate, its patterns have
+    reasons.
+    """
     known = product(name)
 
     assert known.name == name
@@ -150,7 +152,9 @@ def test_while_writers_are_held_every_replicated_part_must_be_the_same() -> None
 
 
 def test_a_replicated_part_that_clients_could_write_to_is_named_as_not_compared() -> None:
-    """Clients wrote between the reading and the stop: the row says of what nothing was compared, and counts only what was."""
+    """Clients wrote between the reading and the stop: the row says of what nothing was compared, and counts only what
+    was.
+    """
     before = prints(
         uuids=FingerprintPart(1000, "a", CUTOVER), same=FingerprintPart(5, "s", CUTOVER), roles=FingerprintPart(1, "r")
     )
@@ -162,7 +166,8 @@ def test_a_replicated_part_that_clients_could_write_to_is_named_as_not_compared(
 
     assert judged.passed
     assert judged.text == (
-        "postgres: all equal; 2 parts (6 things) compared; NOT compared: 1 parts that clients could write to until the stop: uuids"
+        "postgres: all equal; 2 parts (6 things) compared; NOT compared: 1 parts that clients could write to "
+        "until the stop: uuids"
     )
     assert judged.measured["not_compared"] == 1
     assert "not compared: uuids: 1,000 when it was read, 1,010 now" in judged.details

@@ -30,7 +30,9 @@ def _compared(now: dict[str, Thing]) -> str:
     ],
 )
 def test_only_damage_differs(now: dict[str, Thing], said: str) -> None:
-    """A new thing and a later revision are work; other content of the same or an earlier revision, and absence, are damage."""
+    """A new thing and a later revision are work; other content of the same or an earlier revision, and absence, are
+    damage.
+    """
     assert said in _compared(now)
 
 

@@ -1,4 +1,6 @@
-"""What a backup must hold, from two readings around it, and what a restored copy is judged by: exactly, and never on nothing."""
+"""What a backup must hold, from two readings around it, and what a restored copy is judged by: exactly, and never on
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_parts_that_hold_at_the_cutover_only_are_compared_too_when_nothing_wrote
     ("count", "verdict"), [(100, Verdict.PASSED), (91, Verdict.PASSED), (80, Verdict.FAILED), (0, Verdict.FAILED)]
 )
 def test_what_changed_meanwhile_must_be_there_about_as_much(count: int, verdict: Verdict) -> None:
-    """A table in use can't be compared row by row; an emptied one is found all the same, and the row says what was not compared."""
+    """A table in use can't be compared row by row; an emptied one is found all the same, and the row says what was not
+    compared.
+    """
     expected = settle(
         prints(roles=STILL, orders=FingerprintPart(100, "a")), prints(roles=STILL, orders=FingerprintPart(101, "b"))
     )

@@ -1,4 +1,6 @@
-"""A container of which little is known: a forward's own listener is no answer, and a program that is started again and again no service."""
+"""A container of which little is known: a forward's own listener is no answer, and a program that is started again and
+again no service.
+"""
 
 from __future__ import annotations
 

@@ -138,7 +138,9 @@ POINTS, RULES = "GET /api/v1/provisioning/contact-points", "GET /api/v1/provisio
 def test_things_of_one_name_are_told_apart(
     monkeypatch: pytest.MonkeyPatch, path: str, before: list[Any], after: list[Any], said: str
 ) -> None:
-    """Each integration of a contact point is an item of its own with its name; rules are unique per folder; their order says nothing."""
+    """Each integration of a contact point is an item of its own with its name; rules are unique per folder; their order
+    says nothing.
+    """
     at = target("grafana", {}, SECRETS)
     Answers(monkeypatch, _table(**{path: (200, before)}))
     first = Product().fingerprint(at, None)

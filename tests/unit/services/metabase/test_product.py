@@ -110,7 +110,9 @@ def test_questions_are_run_past_the_cache(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_a_driver_that_somebody_put_there_is_state(path: str, image: str, passes: bool) -> None:
-    """Metabase unpacks its own; another jar in that folder does not travel, and all databases of its kind fail with it."""
+    """Metabase unpacks its own; another jar in that folder does not travel, and all databases of its kind
+    fail with it.
+    """
     container = replace(target("metabase").container, image_ref=image)
 
     assert judge_writable_layer(container, [Change("A", path)], outside_of(Product(), container)).passed is passes

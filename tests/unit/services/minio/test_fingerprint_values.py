@@ -11,17 +11,30 @@ from tests.unit.answering import target
 
 PAGES: list[dict[str, Any]] = [  # as SeaweedFS 4.48 answered, in two pages
     {
-        "IsTruncated": True, "NextKeyMarker": "x/y", "NextVersionIdMarker": "671494e8925cb435fa7235e4053a49c2",
+        "IsTruncated": True,
+        "NextKeyMarker": "x/y",
+        "NextVersionIdMarker": "671494e8925cb435fa7235e4053a49c2",
         "Versions": [
-            {"Key": "shop", "VersionId": "671494e8831760cf50b4d7a2b57946da", "ETag": '"c4ca4238a0b923820dcc509a6f75849b"', "Size": 1},
-            {"Key": "x/y", "VersionId": "671494e8925cb435fa7235e4053a49c2", "ETag": '"6654c734ccab8f440ff0825eb443dc7f"', "Size": 2},
+            {
+                "Key": "shop",
+                "VersionId": "671494e8831760cf50b4d7a2b57946da",
+                "ETag": '"c4ca4238a0b923820dcc509a6f75849b"',
+                "Size": 1,
+            },
+            {
+                "Key": "x/y",
+                "VersionId": "671494e8925cb435fa7235e4053a49c2",
+                "ETag": '"6654c734ccab8f440ff0825eb443dc7f"',
+                "Size": 2,
+            },
         ],
     },
     {
-        "IsTruncated": False, "Versions": [{"Key": "plain", "VersionId": "null", "ETag": '"9abcde3c584628a02620bf796dee1204"', "Size": 2}],
+        "IsTruncated": False,
+        "Versions": [{"Key": "plain", "VersionId": "null", "ETag": '"9abcde3c584628a02620bf796dee1204"', "Size": 2}],
         "DeleteMarkers": [{"Key": "x/y", "VersionId": "671494e891aa92c0d8505a37aba7c507", "IsLatest": True}],
     },
-]  # fmt: skip
+]
 
 
 class Listing:

@@ -106,7 +106,9 @@ def test_deleting_is_tried_again_while_n8n_still_unpublishes(monkeypatch: pytest
 def test_what_does_not_work_is_named(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], options: dict[str, Any], said: str
 ) -> None:
-    """A webhook that is not there, an execution that failed, a probe that errs, a credential that is lost or can't be read."""
+    """A webhook that is not there, an execution that failed, a probe that errs, a credential that is lost or can't be
+    read.
+    """
     Answers(monkeypatch, _table(**change))
     seen = _smoke(options)
 
@@ -127,7 +129,9 @@ def _fingerprint(at: ServiceInstance, since: Fingerprint | None = None) -> Finge
 
 
 def test_a_deleted_workflow_and_a_changed_password_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a later edit, other content is damage: the workflow and the credential stand in the message, the password nowhere."""
+    """Without a later edit, other content is damage: the workflow and the credential stand in the message, the password
+    nowhere.
+    """
     Answers(monkeypatch, _table())
     before = _fingerprint(_holding(CREDENTIAL))
     Answers(
@@ -143,7 +147,9 @@ def test_a_deleted_workflow_and_a_changed_password_are_named(monkeypatch: pytest
 
 
 def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second page's workflow is there: without asking on, it would be missing on both sides and nobody would see it."""
+    """The second page's workflow is there: without asking on, it would be missing on both sides and nobody would see
+    it.
+    """
     pages = [
         (200, {"data": [WORKFLOW], "nextCursor": "n"}),
         (200, {"data": [{**WORKFLOW, "id": "w2"}], "nextCursor": None}),

@@ -1,4 +1,6 @@
-"""Definitions of PostgreSQL's objects in one spelling: a dump and its restore change some without changing what they mean."""
+"""Definitions of PostgreSQL's objects in one spelling: a dump and its restore change some without changing what they
+mean.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,10 @@ from services.postgres.fingerprint import one_spelling
 BEFORE = (
     "CHECK (((status)::text = ANY ((ARRAY['connected'::character varying, 'it''s [off]'::character varying])::text[])))"
 )
-AFTER = "CHECK (((status)::text = ANY (ARRAY[('connected'::character varying)::text, ('it''s [off]'::character varying)::text])))"
+AFTER = (
+    "CHECK (((status)::text = ANY (ARRAY[('connected'::character varying)::text, ('it''s [off]'::character "
+    "varying)::text])))"
+)
 
 
 def test_a_restored_check_is_the_same() -> None:

@@ -1,4 +1,6 @@
-"""Whether a store can replicate, and what its answers mean: a replica takes over only when it is told to hold everything."""
+"""Whether a store can replicate, and what its answers mean: a replica takes over only when it is told to hold
+everything.
+"""
 
 from __future__ import annotations
 
@@ -171,7 +173,10 @@ def test_a_redis_whose_log_goes_elsewhere_can_not() -> None:
         ("1:M * 0 of 1 replicas are in sync when shutting down.", ""),
         ("1:M * 0 of 0 replicas are in sync when shutting down.", ""),
         (
-            "1:M * 1 of 1 replicas are in sync when shutting down.\nstarted again\n1:M * 0 of 1 replicas are in sync when shutting down.",
+            (
+                "1:M * 1 of 1 replicas are in sync when shutting down.\nstarted again\n1:M * 0 of 1 replicas are "
+                "in sync when shutting down."
+            ),
             "",
         ),
         ("1:M * Redis is now ready to exit, bye bye...", ""),
@@ -195,7 +200,9 @@ snapshot dump.rdb repl-id={ID} repl-offset=900
 
 
 def test_an_earlier_attempts_line_says_nothing_of_this_stop() -> None:
-    """The tunnel broke before the second stop: what the log said of the first one proves nothing, and nothing is complete without it."""
+    """The tunnel broke before the second stop: what the log said of the first one proves nothing, and nothing is
+    complete without it.
+    """
     end = REDIS.end_position(STOPS)
 
     assert end == ""

@@ -61,9 +61,16 @@ def test_an_interval_of_another_form_is_not_guessed() -> None:
 def files(**more: str) -> dict[str, str]:
     """Return the digests below /prometheus."""
     return {
-        f"{ULID}/meta.json": "a" * 64, f"{ULID}/index": "b" * 64, f"{ULID}/chunks/000001": "c" * 64, f"{ULID}/tombstones": "d" * 64,
-        "wal/00000004": "e" * 64, "lock": "f" * 64, "queries.active": "0" * 64, "chunks_head/000001": "1" * 64, **more,
-    }  # fmt: skip
+        f"{ULID}/meta.json": "a" * 64,
+        f"{ULID}/index": "b" * 64,
+        f"{ULID}/chunks/000001": "c" * 64,
+        f"{ULID}/tombstones": "d" * 64,
+        "wal/00000004": "e" * 64,
+        "lock": "f" * 64,
+        "queries.active": "0" * 64,
+        "chunks_head/000001": "1" * 64,
+        **more,
+    }
 
 
 def at(found: dict[str, str]) -> Any:
@@ -149,7 +156,9 @@ def test_a_failing_query_over_whole_blocks_is_no_verdict(
 
 
 def test_whole_answers_hold_the_blocks_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was read twice over, in files and in answers, is in one fingerprint; blocks come first, so that messages name them."""
+    """What was read twice over, in files and in answers, is in one fingerprint; blocks come first, so that messages
+    name them.
+    """
     monkeypatch.setattr(prometheus, "_answered", lambda at, since: {"rules": FingerprintPart(1, "y")})
     whole = at(files())
     whole.service = "prometheus"

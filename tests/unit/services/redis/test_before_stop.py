@@ -1,4 +1,6 @@
-"""What a store writes out before it is stopped: while it serves, under the fence of its host's lock, and a failure stops nothing."""
+"""What a store writes out before it is stopped: while it serves, under the fence of its host's lock, and a failure
+stops nothing.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +142,10 @@ def test_a_failed_save_names_its_reason_and_the_command_that_shows_more(monkeypa
     )
     with pytest.raises(
         ActionError,
-        match=r"let redis write a snapshot in redis before its stop ended with 1: BGSAVE: MISCONF. Expected: 0.*docker logs",
+        match=(
+            r"let redis write a snapshot in redis before its stop ended with 1: BGSAVE: MISCONF. Expected: "
+            r"0.*docker logs"
+        ),
     ):
         run_before_stop(route, "wf005", inspected(), Redis().save_commands(make_container()), "stop-source")
     assert source.calls == []

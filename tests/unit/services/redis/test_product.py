@@ -1,4 +1,6 @@
-"""Redis asked over its wire: one database at a time, no name of a key in what is written, and what a stop would lose."""
+"""Redis asked over its wire: one database at a time, no name of a key in what is written, and what a stop
+would lose.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def test_each_database_is_read_by_itself() -> None:
 
 
 def test_names_of_keys_are_in_no_fingerprint_and_in_no_message() -> None:
-    """A key may be a session or say whose it is: records have digests, and only the private folder is told the names."""
+    """A key may be a session or say whose it is: records have digests, and only the private folder is told
+    the names.
+    """
     told: dict[str, str] = {}
     fake = FakeRedis({0: {SESSION: "x", "reset:ana@example.org:7f4c2b9e": "y", "user:cpf:123.456.789-09": "z"}})
     with serving_redis(fake):
@@ -83,7 +87,9 @@ KEPT = "rdb_last_bgsave_status"
 def test_what_a_stop_would_lose_is_told_before_the_stop(
     config: dict[str, str], persistence: dict[str, str], mounts: tuple[MountFacts, ...], said: str
 ) -> None:
-    """A server without save points and append-only file, with data in memory or outside its volume, comes back empty even on its own host."""
+    """A server without save points and append-only file, with data in memory or outside its volume, comes back empty
+    even on its own host.
+    """
     with serving_redis(FakeRedis({0: {"a": "1", "b": "2", "c": "3"}}, config, persistence)) as fake:
         lost = Product().lost_by_stop(fake.target(mounts=mounts))
 

@@ -181,7 +181,9 @@ def test_smoke_demands_what_worked_at_the_last_reading(
 
 
 def test_what_is_stopped_just_after_a_start_is_no_answer_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is on record: a session that is STOPPED is on its way in the first minutes, and stopped on purpose after days."""
+    """Nothing is on record: a session that is STOPPED is on its way in the first minutes, and stopped on purpose after
+    days.
+    """
     at = target("waha", {}, SECRETS)
     Answers(monkeypatch, _table(_pair("WORKING", "STOPPED")))
     fresh = Product().smoke(at, "longshore-1")
@@ -237,7 +239,9 @@ def test_each_engines_way_to_name_a_sent_message_is_understood(
 def test_a_core_that_forgets_its_sessions_is_told_before_the_stop(
     monkeypatch: pytest.MonkeyPatch, version: dict[str, str], environment: dict[str, str], lost: bool
 ) -> None:
-    """Before 2026.6.1 only authentication is kept: after a start the session is STOPPED and its configuration is nowhere."""
+    """Before 2026.6.1 only authentication is kept: after a start the session is STOPPED and its configuration is
+    nowhere.
+    """
     at = target("waha", {}, SECRETS, files=KEYS)
     at = replace(at, container=replace(at.container, env=environment))
     Answers(monkeypatch, {**_table(_pair("WORKING", "STOPPED")), "GET /api/server/version": (200, version)})
@@ -270,7 +274,9 @@ def test_one_lost_session_of_webjs_is_missed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_keys_outside_the_mounts_are_never_noise() -> None:
-    """Core of 2024 kept them in /tmp/waha-sessions; received files there need a reason; another base folder is the state path."""
+    """Core of 2024 kept them in /tmp/waha-sessions; received files there need a reason; another base folder is the
+    state path.
+    """
     container = target("waha").container
     outside = outside_of(Product(), container)
     keys = Change("A", "/tmp/waha-sessions/noweb/default-c21f969b/creds.json")

@@ -1,4 +1,6 @@
-"""What changed since the last run of the same phase is told first: new, fixed, slower, drifted; and nothing when nothing did."""
+"""What changed since the last run of the same phase is told first: new, fixed, slower, drifted; and nothing when
+nothing did.
+"""
 
 from __future__ import annotations
 
@@ -115,8 +117,10 @@ def test_what_drifts_without_a_step_is_told(nights: Nights) -> None:
 
     assert since is not None
     assert [(one.subject, one.what, one.before, one.now) for one in since.drift] == [
-        ("wf009", "Docker", "26.1", "27.0"), ("redis", "container's configuration", "1" * 24, "2" * 24), ("redis: keys", "fingerprint", "3", "4"),
-    ]  # fmt: skip
+        ("wf009", "Docker", "26.1", "27.0"),
+        ("redis", "container's configuration", "1" * 24, "2" * 24),
+        ("redis: keys", "fingerprint", "3", "4"),
+    ]
 
 
 def test_a_host_that_did_not_answer_is_no_drift(nights: Nights) -> None:

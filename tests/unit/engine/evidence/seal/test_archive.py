@@ -38,7 +38,9 @@ def test_an_archive_is_the_same_bytes_and_reads_back(sealed: Sealed, tmp_path: P
 
 
 def test_every_change_of_an_archive_is_found(sealed: Sealed, tmp_path: Path) -> None:
-    """Cut off, longer, a bit flipped: it can't be unpacked, or says what is wrong; but for a few bits of gzip's that carry nothing."""
+    """Cut off, longer, a bit flipped: it can't be unpacked, or says what is wrong; but for a few bits of gzip's that
+    carry nothing.
+    """
     whole, chance, archive, nothing = pack(sealed), random.Random(3), tmp_path / "bundle.tar.gz", 0
     places = [chance.randrange(10, len(whole)) for _ in range(60)]
     for other in (

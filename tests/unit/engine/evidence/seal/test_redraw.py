@@ -1,4 +1,6 @@
-"""What people read and approve is what the records give: verify draws it again, and asks for the approvals that the plan asks for."""
+"""What people read and approve is what the records give: verify draws it again, and asks for the approvals that the
+plan asks for.
+"""
 
 from __future__ import annotations
 
@@ -171,15 +173,23 @@ def parts(**changed: bytes) -> dict[str, bytes]:
         ({"signing": {ANA: EVE}}, "approvals/technical-ana@example.org.txt: signed with key"),
         ({"signing": {ANA: EVE}}, "approvals/: 0 of 1 technical approvals that count"),
         ({"approvals": ((ANA, "business"), (BOB, "business"))}, "ana@example.org may not sign as business"),
-        ({"approvals": ((EVE, "technical"), (BOB, "business"))}, "eve@example.org is not among the approvers of the sealed environment"),
+        (
+            {"approvals": ((EVE, "technical"), (BOB, "business"))},
+            ("eve@example.org is not among the approvers of the sealed environment"),
+        ),
         ({"parts_of": parts(lab=b'{"environment":"lab"}')}, "plan/lab.yaml: names no approvers"),
-        ({"parts_of": parts(migration_plan=b'{"approvals":[{"role":"technical","count":2},{"role":"business"}]}')}, "1 of 2 technical approvals"),
+        (
+            {"parts_of": parts(migration_plan=b'{"approvals":[{"role":"technical","count":2},{"role":"business"}]}')},
+            "1 of 2 technical approvals",
+        ),
     ],
-)  # fmt: skip
+)
 def test_approvals_count_by_the_plan_and_the_keys_of_its_environment(
     tmp_path: Path, given: dict[str, object], words: str
 ) -> None:
-    """Without any file of allowed signers: the sealed environment says whose key is whose, and who may sign in which role."""
+    """Without any file of allowed signers: the sealed environment says whose key is whose, and who may sign in which
+    role.
+    """
     found = verify(read_folder(sealed_folder(tmp_path, FakeSigner(), **given)), FakeCheck())  # type: ignore[arg-type]
 
     assert any(words in problem for problem in found.problems), found.problems
@@ -203,7 +213,9 @@ def test_a_run_that_only_went_on_needs_no_new_approval(tmp_path: Path) -> None:
 
 
 def test_a_page_that_shows_other_runs_is_drawn_again_alike(tmp_path: Path) -> None:
-    """The state of the move, what changed since the run before, who approved: kept beside the run's own records, in order."""
+    """The state of the move, what changed since the run before, who approved: kept beside the run's own records, in
+    order.
+    """
     night = Night(tmp_path, "validate")
     for verdict, text in (("PASSED", "a"), ("FAILED", "b"), ("PASSED", "c")):
         night.row(verdict, text, key="smoke")

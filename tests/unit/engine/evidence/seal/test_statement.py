@@ -1,4 +1,6 @@
-"""evidence.json says what the run was, by the rules of in-toto's test-result predicate; it never says better than it was."""
+"""evidence.json says what the run was, by the rules of in-toto's test-result predicate; it never says better than it
+was.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ def test_it_is_a_statement_over_every_file(tmp_path: Path) -> None:
 def test_the_result_is_never_better_than_the_verdict(
     tmp_path: Path, verdicts: list[str], severity: str, result: str, verdict: str
 ) -> None:
-    """The predicate has three words: what was not proven is FAILED there, a dry run too; our own word stands beside it."""
+    """The predicate has three words: what was not proven is FAILED there, a dry run too; our own word
+    stands beside it.
+    """
     night = Night(tmp_path)
     for number, one in enumerate(verdicts):
         night.row(one, key=str(number), severity=severity)

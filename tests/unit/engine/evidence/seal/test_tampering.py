@@ -54,7 +54,10 @@ def test_an_untouched_folder_is_whole(sealed: Sealed) -> None:
 
     assert found.problems == []
     assert found.notes == [
-        f"{len(sealed.files)} files, 19 records, 1 FAILED, 1 NOT_RUN, 4 PASSED, 1 UNKNOWN, 1 WAIVED; plan {plan_of(sealed)[:12]}",
+        (
+            f"{len(sealed.files)} files, 19 records, 1 FAILED, 1 NOT_RUN, 4 PASSED, 1 UNKNOWN, 1 WAIVED; plan "
+            f"{plan_of(sealed)[:12]}"
+        ),
         f"approved by bob@example.org, key {fingerprint('bob@example.org')}: {OTHER}",
         f"approved by ana@example.org, key {fingerprint('ana@example.org')}: {APPROVAL}",
         f"waived by ana@example.org, key {fingerprint('ana@example.org')}: {WAIVER}",

@@ -1,4 +1,6 @@
-"""docs/verify.md without longshore: its commands, run as they stand there, pass a good bundle and stop at a changed one."""
+"""docs/verify.md without longshore: its commands, run as they stand there, pass a good bundle and stop at a changed
+one.
+"""
 
 from __future__ import annotations
 
