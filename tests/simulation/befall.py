@@ -25,6 +25,8 @@ def happen(event: Event, process: Process, what: str) -> None:
         return
     if event.kind == "kill":
         process.alive = False
+    elif event.kind == "journal lost":
+        _lose_journal(process)
     elif event.kind == "suspend":
         _second_operator(event, process)
     elif event.kind == "lose":
@@ -66,6 +68,12 @@ def _second_operator(event: Event, process: Process) -> None:
     if run_phase(command, machine="two").killed:
         stage().abandoned.append(replace(command, break_lock=None))
     process.world.advance(event.seconds)
+
+
+def _lose_journal(process: Process) -> None:
+    """Let the operator's machine burn, unless another one still works with the same journal."""
+    if len(stage().processes) == 1:
+        process.alive, stage().journal_lost = False, True
 
 
 def _person_starts(process: Process, event: Event) -> None:
@@ -177,6 +185,7 @@ ONLY: Final[dict[str, dict[str, Any]]] = {
     "acts-on-start": {"product": "sim-actor"},
     "replicate": {"strategy": "replicate"},
     "target-lost": {"replan": False},
+    "adopt": {"replan": False},
 }
 """What `--only` plays alone, so that it is counted by itself: what is the same in all of its scenarios."""
 NEEDS_NO_RUN: Final = frozenset({"person starts", "person stops", "reboot", "engine", "clock", "power"})
@@ -233,7 +242,15 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
         events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(first, first + 4)]
     if only == "target-lost":
         events.insert(0, _gone(random.Random(f"gone {seed}"), scenario, runs))
+    if only == "adopt":
+        events.insert(0, _journal_lost(random.Random(f"journal lost {seed}"), runs))
     return Draw(scenario, tuple(dict.fromkeys([*_known_bad(random.Random(f"known bad {seed}"), runs[0]), *events])))
+
+
+def _journal_lost(chance: random.Random, runs: list[Points]) -> Event:
+    """Return that the journal is lost, with the machine that it is on, in any run."""
+    run = chance.randrange(len(runs))
+    return Event(_place(chance, runs[run], run + 1, None), "journal lost")
 
 
 def _gone(chance: random.Random, scenario: Scenario, runs: list[Points]) -> Event:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import hosts.docker.exec
 from engine.verdict import ExitCode
 from tests.simulation import judge, person
+from tests.simulation.adoption import adopt_journal, preflight_again
 from tests.simulation.befall import Draw, Points, draw, draw_scenario, happen, key_of
 from tests.simulation.clock import PLAYING, replaced
 from tests.simulation.run import STAGES, Outcome, Stage, borders, open_sim_journal, run_phase, see_sources
@@ -109,6 +110,9 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
         judge.check_somewhere(stage)
         judge.check_said(stage, outcome)
         judge.check_kept(stage)
+        if stage.journal_lost:
+            adopt_journal(stage)
+        preflight_again(stage, outcome)
         if outcome.exit is ExitCode.OK and command.phase in {"migrate", "rollback"}:
             return outcome, turned or command.phase != goal.phase
         decided = stage.story.decision(stage.runs)

@@ -77,6 +77,8 @@ class Stage:
         default_factory=dict
     )  # what each source held when it was kept
     started_by_hand: bool = False
+    journal_lost: bool = False
+    adopted: bool = False
     beside_book: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)  # services whose target's writes a flag admitted to leave there
     abandoned: list[Command] = field(default_factory=list)

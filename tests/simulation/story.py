@@ -26,6 +26,7 @@ KINDS: Final = (
     "person stops",
     "journal",
     "gone",
+    "journal lost",
 )
 
 
