@@ -40,7 +40,7 @@ PROGRAM: Final = ["-c", "trap 'exit 0' TERM; sleep 600 & wait"]
 NEVER: Final = "0001-01-01T00:00:00Z"
 SAYS: Final = (
     "already in use", "no such container", "no such volume", "volume is in use", "port is already allocated",
-    "active endpoints", "network", "does not run", "is not running", "running container", "no such object",
+    "active endpoints", "network", "does not run", "is not running", "container is running", "no such object",
 )  # fmt: skip
 """What the engine's refusals are told apart by; the first that fits counts."""
 
@@ -125,7 +125,9 @@ def ask_engine(side: Side) -> None:
     ask("stop missing", lambda: api.stop(MISSING))
     ask("remove missing", lambda: api.remove_container(MISSING))
     ask("create without its network", lambda: sorted(api.create_container_from_config(_body(NAME), NAME)))
-    side.run("docker", "rm", "--force", NAME)  # Docker finds out at the start only, when it does
+    ask("start without its network", lambda: api.start(NAME))
+    ask("its state", lambda: [api.inspect_container(NAME)["State"][key] for key in ("Status", "Running")])
+    ask("remove what never ran", lambda: api.remove_container(NAME))
     ask("create a network", lambda: sorted(set(api.create_network(NETWORK, labels={"c": "d"})) & {"Id"}))
     ask("networks by label", lambda: [one["Name"] for one in api.networks(filters={"label": "c=d"})])
     ask("inspect a network", lambda: api.inspect_network(NETWORK)["Containers"])
@@ -194,11 +196,16 @@ def ask_commands(side: Side) -> None:
     ask("volume rm missing", lambda: run("docker", "volume", "rm", MISSING))
     ask("exec missing", lambda: run("docker", "exec", MISSING, "true"))
     ask("none is listed", lambda: run("docker", "ps", "--all", "--quiet", "--filter", label))
+    for network in (MISSING, f"container:{MISSING}"):
+        elsewhere = toolbox_argv(["true"], name=NAME, move_label=LABEL, role="copy", network=network)
+        ask(f"run on network {network}", lambda elsewhere=elsewhere: run(*elsewhere)[:2])
+        ask(f"nothing of it is left: {network}", lambda: run("docker", "ps", "--all", "--quiet", "--filter", label))
     ask("run", lambda: run(*helper))
     ask("run again", lambda: run(*helper))
     ask("listed", lambda: run("docker", "ps", "--all", "--quiet", "--filter", label))
     ask("inspect", lambda: run("docker", "inspect", NAME))
     ask("exec", lambda: run("docker", "exec", NAME, "true"))
+    ask("rm of a running one", lambda: run("docker", "rm", NAME))
     ask("update", lambda: run("docker", "update", "--restart", "no", NAME))
     ask("volume rm in use", lambda: run("docker", "volume", "rm", DATA))
     ask("helpers removed", lambda: remove_helpers(side.fleet, FIRST, LABEL, "copy"))

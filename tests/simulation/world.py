@@ -532,6 +532,12 @@ class World:
         """Start a container; return why it can't, "" when it runs."""
         if container.running:
             return ""
+        for name in container.networks:
+            if name not in machine.networks and name != "bridge":  # the engine makes it, and looks when it starts it
+                return f"network {name} not found"
+        mode, _, other_name = str(container.host_config.get("NetworkMode", "")).partition(":")
+        if mode == "container" and machine.container(other_name) is None:
+            return f"joining network namespace of container: No such container: {other_name}"
         mine = {outside for outside, _ in container.published}
         for other in machine.containers.values():
             if other.running and other is not container and mine & {outside for outside, _ in other.published}:
