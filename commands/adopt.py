@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import socket
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -25,6 +23,7 @@ from hosts.coordination.audit_log import read_audit
 from hosts.coordination.lock import read_lock
 from hosts.fleet import Fleet, open_hosts
 from hosts.local.git import read_commit
+from hosts.local.operator import operator_name
 from phases.context.open_journal import open_journal, read_journal
 from phases.context.scope_files import load_scope, ssh_config_of
 from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncertainties
@@ -109,7 +108,7 @@ def _start(journal: Journal, options: Options, scope: Scope) -> Run:
         command="adopt",
         environment=options.environment,
         plan_digest=scope.digest,
-        operator=f"{getpass.getuser()}@{socket.gethostname()}",
+        operator=operator_name(),
         version=VERSION,
         commit=read_commit(),
         argv=list(options.argv),

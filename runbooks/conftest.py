@@ -212,8 +212,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out steps that do not apply to a service; the page says so."""
     session = config.stash[SESSION]
     session.context.redactor.publish(*(marker.args[0] for item in items if (marker := item.get_closest_marker("step"))))
+    reasons: dict[str, dict[str, str]] = {}
     for item in list(items):
-        reason = _does_not_apply(session, item)
+        reason = _does_not_apply(session, item, reasons)
         if reason is not None:
             items.remove(item)
         if reason is not None and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
@@ -222,12 +223,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             session.context.run.record(RecordKind.STEP_SKIPPED, body={**recorded(reason), "step": key})
 
 
-def _does_not_apply(session: Session, item: pytest.Item) -> str | None:
+def _does_not_apply(session: Session, item: pytest.Item, reasons: dict[str, dict[str, str]]) -> str | None:
+    """Return why a step is left out, None when it is not; `reasons` keeps what was asked about each service."""
     service = getattr(getattr(item, "callspec", None), "params", {}).get("move")
     marker = item.get_closest_marker("step")
-    if service is None or marker is None or marker.args[0] not in session.only_for_some(service):
+    if service is None or marker is None:
         return None
-    reason = session.only_for_some(service)[marker.args[0]]
+    if service not in reasons:
+        reasons[service] = session.only_for_some(service)
+    if marker.args[0] not in reasons[service]:
+        return None
+    reason = reasons[service][marker.args[0]]
     return f"{service}: {marker.args[0]} ({reason})" if reason else ""
 
 

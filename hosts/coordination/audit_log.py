@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,6 +12,7 @@ from engine.contracts.host import Host
 from engine.errors import NotObservedError
 from engine.finding import say
 from hosts.coordination.lock import FENCE, LOST, TOKEN_TEST, lost_lock
+from hosts.local.operator import operator_name
 
 FILE: Final = f"{HOST_STATE_DIR}/audit.jsonl"
 APPEND: Final = f"""\
@@ -45,7 +44,7 @@ def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str
 
     Raises LockLostError when it is not, CouldNotLookError when the log can't be written: the deed must not follow then.
     """
-    head = {"at": datetime.now(UTC).isoformat(), "by": f"{getpass.getuser()}@{socket.gethostname()}"}
+    head = {"at": datetime.now(UTC).isoformat(), "by": operator_name()}
     lines = b"".join(json.dumps({**head, **record}).encode() + b"\n" for record in records)
     if not lines:
         return

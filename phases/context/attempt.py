@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -52,9 +53,13 @@ def read_past(journal: Journal, service: str, *, again: bool = False) -> Attempt
     """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says
     `again`.
     """
+    return _past_of(journal.records(kind=ATTEMPT, service=service), again=again)
+
+
+def _past_of(records: Iterable[Record], *, again: bool = False) -> AttemptState:
     state, before, attempt = MoveState.PLANNED, MoveState.PLANNED, 1
     seen = _AttemptFold()
-    for record in journal.records(kind=ATTEMPT, service=service):
+    for record in records:
         if record.kind == RecordKind.MOVE_STATE:
             state, before = MoveState(record.body["state"]), state
             if state.ends_attempt or (before, state) == AGAIN:
@@ -108,9 +113,10 @@ def read_return(journal: Journal, service: str) -> AttemptState:
 
     `before` is the state that it was rolled back from.
     """
-    forward = read_past(journal, service)
+    records = journal.records(kind=ATTEMPT, service=service)
+    forward = _past_of(records)
     seen, before, last = _AttemptFold(), forward.state, MoveState.PLANNED
-    for record in journal.records(kind=ATTEMPT, service=service):
+    for record in records:
         if record.kind == RecordKind.MOVE_STATE:
             state = MoveState(record.body["state"])
             if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_OPERATOR:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import getpass
 import os
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from engine.journal.journal import Journal
 from engine.project import STATE
 from hosts.coordination.lock import Holder, release_lock, take_lock
 from hosts.fleet import Fleet
+from hosts.local.operator import operator_name
 
 LOCKS: Final = STATE
 
@@ -89,7 +88,7 @@ def lock_hosts(
     """
     environment = scope.environment.environment
     holder = Holder(
-        token=token, environment=environment, operator=f"{getpass.getuser()}@{socket.gethostname()}", command=command,
+        token=token, environment=environment, operator=operator_name(), command=command,
         since=datetime.now(UTC).isoformat(timespec="seconds"), why=break_reason or "",
     )  # fmt: skip
     _remember(environment, token, (*hosts_with_token(environment), *scope.hosts))

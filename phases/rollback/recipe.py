@@ -14,6 +14,7 @@ from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
 from actions.copy.endpoints import PURPOSE as COPY_WAY
 from actions.copy.endpoints import ROLE as COPY
+from actions.copy.safety_copy import ROLE as ASIDE
 from actions.copy.safety_copy import SafetyCopy
 from actions.copy.volumes import CopyVolumes, VerifyVolumes
 from actions.outage.probe import MeasureOutage, StartProbe
@@ -168,7 +169,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         *_dependants(move),
         *([Renamed(key="return-outage", action=RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
         *(
-            [CleanSource(route, (COPY, REPLICA), (COPY_WAY, REPLICA_WAY))]
+            [CleanSource(route, (COPY, REPLICA, ASIDE), (COPY_WAY, REPLICA_WAY))]
             if dead
             else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(move, route).clear)]
         ),

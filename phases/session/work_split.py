@@ -4,9 +4,7 @@ leave to it.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import socket
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +19,7 @@ from engine.run.options import Options
 from engine.sharding.merged_run import join_run
 from engine.sharding.shard import Shard, Split
 from engine.signoff.waiver import Waivers
+from hosts.local.operator import operator_name
 from phases.context.required_results import keys_of, own_steps
 from phases.preflight.port_scan import scanned_hosts
 from phases.signoff.approvals import code_digest
@@ -112,7 +111,7 @@ def start_run(
         "command": command,
         "environment": options.environment,
         "plan_digest": digest,
-        "operator": f"{getpass.getuser()}@{socket.gethostname()}",
+        "operator": operator_name(),
         "version": VERSION,
         "commit": commit,
         **({"project_commit": project_commit} if project_commit else {}),

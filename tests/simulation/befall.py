@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.simulation.process import Process
 from tests.simulation.run import Outcome, run_phase, stage
-from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, Command, Scenario, goals_of
+from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, TARGETS, Command, Scenario, goals_of
 from tests.simulation.story import Event, Place
 
 HOSTS: Final = ("a", "b", "c")
@@ -21,8 +21,12 @@ def happen(event: Event, process: Process, what: str) -> None:
     """Let an event happen, during a call of a process."""
     world = process.world
     process.disturbed += 1
+    if event.host in world.machines and world.machines[event.host].gone:
+        return
     if event.kind == "kill":
         process.alive = False
+    elif event.kind == "journal lost":
+        _lose_journal(process)
     elif event.kind == "suspend":
         _second_operator(event, process)
     elif event.kind == "lose":
@@ -39,6 +43,8 @@ def happen(event: Event, process: Process, what: str) -> None:
         world.reboot(world.machines[event.host], event.seconds)
     elif event.kind == "power":
         world.reboot(world.machines[event.host], event.seconds, power_cut=True)
+    elif event.kind == "gone":
+        world.lose(world.machines[event.host])
     elif event.kind == "full":
         machine = world.machines[event.host]
         machine.full = True
@@ -62,6 +68,12 @@ def _second_operator(event: Event, process: Process) -> None:
     if run_phase(command, machine="two").killed:
         stage().abandoned.append(replace(command, break_lock=None))
     process.world.advance(event.seconds)
+
+
+def _lose_journal(process: Process) -> None:
+    """Let the operator's machine burn, unless another one still works with the same journal."""
+    if len(stage().processes) == 1:
+        process.alive, stage().journal_lost = False, True
 
 
 def _person_starts(process: Process, event: Event) -> None:
@@ -169,8 +181,13 @@ UNDONE: Final = (
 """What an undo may have to undo; the proof that the service serves again comes with its last, which most often is the
 probe.
 """
-ONLY: Final = {"acts-on-start": {"product": "sim-actor"}, "replicate": {"strategy": "replicate"}}
-"""What `--only` plays alone, so that it is counted by itself."""
+ONLY: Final[dict[str, dict[str, Any]]] = {
+    "acts-on-start": {"product": "sim-actor"},
+    "replicate": {"strategy": "replicate"},
+    "target-lost": {"replan": False},
+    "adopt": {"replan": False},
+}
+"""What `--only` plays alone, so that it is counted by itself: what is the same in all of its scenarios."""
 NEEDS_NO_RUN: Final = frozenset({"person starts", "person stops", "reboot", "engine", "clock", "power"})
 
 
@@ -223,7 +240,25 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
         first = chance.randint(2, 4)
         events.append(Event(Place(first, "open", 1), "replan"))
         events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(first, first + 4)]
+    if only == "target-lost":
+        events.insert(0, _gone(random.Random(f"gone {seed}"), scenario, runs))
+    if only == "adopt":
+        events.insert(0, _journal_lost(random.Random(f"journal lost {seed}"), runs))
     return Draw(scenario, tuple(dict.fromkeys([*_known_bad(random.Random(f"known bad {seed}"), runs[0]), *events])))
+
+
+def _journal_lost(chance: random.Random, runs: list[Points]) -> Event:
+    """Return that the journal is lost, with the machine that it is on, in any run."""
+    run = chance.randrange(len(runs))
+    return Event(_place(chance, runs[run], run + 1, None), "journal lost")
+
+
+def _gone(chance: random.Random, scenario: Scenario, runs: list[Points]) -> Event:
+    """Return that the store's target goes down for good in a run of the store's, more often in its last steps."""
+    first = 1 if scenario.topology == "pair" else 0
+    run = chance.randrange(first, len(runs))
+    place = _place(chance, runs[run], run + 1, None)
+    return Event(place, "gone", TARGETS[scenario.topology]["store"])
 
 
 def _known_bad(chance: random.Random, phase: Points) -> list[Event]:

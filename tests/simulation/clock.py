@@ -58,11 +58,23 @@ class SerialPool:
 
     def map(self, job: Callable[..., Any], *given: Iterable[Any], **_: Any) -> Iterator[Any]:
         """Run all jobs, one after the other; the first error is raised when its result is taken."""
-        futures = [self.submit(job, *one) for one in zip(*given, strict=False)]
-        return (future.result() for future in futures)
+        ended: list[tuple[Any, Exception | None]] = []
+        for one in zip(*given, strict=False):
+            try:
+                ended.append((job(*one), None))
+            except Exception as error:  # noqa: BLE001 as a pool does: the result raises it
+                ended.append((None, error))
+        return _results(ended)
 
     def shutdown(self, *_: Any, **__: Any) -> None:
         """End nothing."""
+
+
+def _results(ended: Iterable[tuple[Any, Exception | None]]) -> Iterator[Any]:
+    for result, error in ended:
+        if error is not None:
+            raise error
+        yield result
 
 
 class SimDatetime(real_datetime.datetime):

@@ -100,7 +100,8 @@ class Api:
         def do() -> None:
             said = self.world.start(self.machine, self._need(name))
             if said:
-                raise docker.errors.APIError("500", explanation=said)
+                kind = docker.errors.NotFound if said.endswith("not found") else docker.errors.APIError
+                raise kind("refused", explanation=said)
 
         self._change(f"start {name}", do)
 
@@ -143,7 +144,9 @@ class Api:
         def do() -> None:
             found = self._need(name)
             if found.running and not force:
-                raise docker.errors.APIError("409", explanation="cannot remove a running container")
+                raise docker.errors.APIError(
+                    "409", explanation=f'cannot remove container "/{found.name}": container is running'
+                )
             self.machine.containers.pop(found.id)
 
         self._change(f"remove {name}", do)
@@ -242,7 +245,8 @@ class Api:
         def do() -> None:
             said = remove_volume(self.machine, name)
             if said:
-                raise docker.errors.APIError("409", explanation=said)
+                kind = docker.errors.NotFound if said.endswith("no such volume") else docker.errors.APIError
+                raise kind("refused", explanation=said)
 
         self._change(f"remove volume {name}", do)
 
@@ -328,10 +332,6 @@ def create(
     host_config = body.pop("HostConfig", {}) or {}
     networking = (body.pop("NetworkingConfig", {}) or {}).get("EndpointsConfig") or {}
     networks = {one: endpoint(one, (given or {}).get("Aliases")) for one, given in networking.items()}
-    mode = host_config.get("NetworkMode", "default")
-    shared = machine.container(mode.removeprefix("container:")) is not None if mode.startswith("container:") else False
-    if mode not in {"default", "bridge", "host", "none", ""} and mode not in machine.networks and not shared:
-        raise docker.errors.NotFound("404", explanation=f"network {mode} not found")
     mounts = []
     for bind in host_config.get("Binds") or []:
         source, at = bind.split(":")[:2]

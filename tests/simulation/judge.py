@@ -14,7 +14,7 @@ from phases.context.run_context import where_now
 from phases.rollback.recipe import UNDO_STEP
 from tests.simulation.process import Process
 from tests.simulation.run import Outcome, Stage
-from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, scope_of
+from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, TARGETS, scope_of
 from tests.simulation.world import Container, Machine, World
 
 IMAGES: Final = {"store": STORE_IMAGE, "app": APP_IMAGE}
@@ -33,6 +33,11 @@ def running_of(world: World, service: str) -> list[tuple[Machine, Container]]:
     return [(machine, one) for machine, one in containers_of(world, service) if one.running]
 
 
+def is_at_source(stage: Stage, service: str) -> bool:
+    """Return whether a service is where it was before its move, on record."""
+    return MoveState(stage.journal.move_state(service)) in AT_SOURCE
+
+
 def check_somewhere(stage: Stage) -> None:
     """Check that every acknowledged record is still somewhere."""
     world = stage.world
@@ -42,8 +47,8 @@ def check_somewhere(stage: Stage) -> None:
 
 
 def check_said(stage: Stage, outcome: Outcome) -> None:
-    """Check that a move whose every deed was undone is on record as undone."""
-    if outcome.killed:
+    """Check that a move whose every deed was undone is on record as undone, where the run could and may write it."""
+    if outcome.killed or outcome.silenced:
         return
     for service in ("store", "app"):
         if MoveState(stage.journal.move_state(service)) is not MoveState.IN_PROGRESS:
@@ -130,6 +135,7 @@ def helpers_left(world: World, role: str = "") -> list[str]:
     return [
         f"{one.name} on {machine.name}"
         for machine in world.machines.values()
+        if not machine.gone
         for one in machine.containers.values()
         if one.role in ({role} if role else HELPERS)
     ]
@@ -140,12 +146,14 @@ def keys_left(world: World) -> list[str]:
     lines = [
         f"{line[-60:]} on {machine.name}"
         for machine in world.machines.values()
+        if not machine.gone
         for line in machine.keys
         if "longshore:" in line
     ]
     return lines + [
         f"{path} on {machine.name}"
         for machine in world.machines.values()
+        if not machine.gone
         for path in machine.run_files
         if "longshore" in path
     ]
@@ -163,6 +171,11 @@ def check_end(stage: Stage, outcome: Outcome) -> None:
             world.violate(
                 f"two writers at the end: {', '.join(f'{one.name} on {machine.name}' for machine, one in running)}"
             )
+    lost = [service for service in TARGETS[stage.scenario.topology] if stage.is_target_lost(service)]
+    for service in lost:
+        if outcome.exit not in {ExitCode.OK, ExitCode.REFUSED} or not is_at_source(stage, service):
+            state = MoveState(stage.journal.move_state(service)).value
+            world.violate(f"no way back from a lost target: {service} is {state} after {outcome.text()[:300]}")
     if outcome.exit is ExitCode.REFUSED:  # there was nothing to bring back
         for service in ("store", "app"):
             check_serves(stage, service)
@@ -207,6 +220,8 @@ def check_serves(stage: Stage, service: str) -> None:
     acted = set(world.acted) - held if service == "store" else set()
     if service in stage.given_up:  # what a flag admitted to leave is kept, elsewhere
         lost, acted = lost - world.survivors(), acted - world.survivors()
+        kept = stage.kept.get(service, {})
+        lost |= set().union(*(records for records, _ in kept.values())) - held if kept else set()
     if lost or acted:
         world.violate(
             f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. "
@@ -224,7 +239,7 @@ def check_serves(stage: Stage, service: str) -> None:
                 f"{state.value})"
             )
     for other_machine, other in containers_of(world, service):
-        if other is not container and other.policy != "no":
+        if other is not container and other.policy != "no" and not other_machine.gone:
             world.violate(
                 f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two "
                 "writers after a reboot"
@@ -249,12 +264,18 @@ def check_relays(stage: Stage) -> None:
     world = stage.world
     scope = scope_of(stage.scenario, (), False)
     wanted_relays = wanted_forwarders(scope, where_now(scope, stage.journal))
-    wanted = {(host, relay.text()) for relay in wanted_relays for host in getattr(relay, "hosts", (relay.host,))}
+    wanted = {
+        (host, relay.text())
+        for relay in wanted_relays
+        for host in getattr(relay, "hosts", (relay.host,))
+        if not world.machines[host].gone
+    }
     if stage.plans.replanned:
         return
     there = {
         (machine.name, one.labels.get("longshore.relay", ""))
         for machine in world.machines.values()
+        if not machine.gone
         for one in machine.containers.values()
         if one.role == "forwarder"
     }
@@ -273,7 +294,7 @@ def check_left(stage: Stage) -> None:
         world.violate(f"a key is left: {text}")
     for machine in world.machines.values():
         told = any(f"{machine.name}: did not answer, so its lock is still there" in text for text in stage.beside_book)
-        if machine.lock is not None and not told:
+        if machine.lock is not None and not told and not machine.gone:
             world.violate(f"a lock is left on {machine.name}")
 
 

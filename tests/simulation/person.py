@@ -94,6 +94,19 @@ def next_command(outcome: Outcome) -> Command:
     return with_service(found[-1], outcome) if found else plain
 
 
+LOST: Final = "its disk controller burnt"
+
+
+def with_target_lost(command: Command, outcome: Outcome) -> Command:
+    """Return the rollback of a command's services without their target, which never comes back: docs/operate.md has it.
+
+    What was written there is given up only once the output asks for it.
+    """
+    asks = "add --discard-target-writes" in "\n".join(outcome.said)
+    discard = outcome.command.discard or (LOST if asks else None)
+    return replace(command, phase="rollback", again=(), target_lost=LOST, discard=discard)
+
+
 def with_service(command: Command, outcome: Outcome) -> Command:
     """Return a command for the services of the run that told it, where it names none."""
     return command if command.services else replace(command, services=outcome.command.services)

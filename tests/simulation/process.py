@@ -68,7 +68,11 @@ class Process:
         if self.unreachable.get(host, 0.0) > self.world.now or not self.world.is_up(host):
             self.world.advance(SILENCE_S)
             self.must_live()
-            raise UnreachableError(f"{host}: ssh failed: connection timed out. Try: ssh {host} true")
+            address = self.world.machines[host].address
+            raise UnreachableError(
+                f"{host}: ssh failed: ssh: connect to host {address} port 22: Connection timed out. "
+                f"Try: ssh {host} true"
+            )
         if not needs():
             raise EngineAway(host)
         lost = self.lose_next

@@ -193,9 +193,11 @@ def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
 
 
 PUT_BACKS: Final = {
-    1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(34, 35)),
+    1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(313, 314)),
     2: PutBack(
-        "an undo renames a source that runs, and starts the target beside it", _running_source_is_renamed, range(34, 35)
+        "an undo renames a source that runs, and starts the target beside it",
+        _running_source_is_renamed,
+        range(683, 684),
     ),
     3: PutBack("what was set aside is removed while the source holds a mixture", _nothing_is_put_back, range(33, 34)),
     5: PutBack(

@@ -51,7 +51,7 @@ from tests.simulation.fleet import open_sim_hosts
 from tests.simulation.process import Killed, Process
 from tests.simulation.products import ASKING, Actor, Store
 from tests.simulation.replication import SimReplication
-from tests.simulation.scenario import Command, Plans, Scenario, scope_of
+from tests.simulation.scenario import TARGETS, Command, Plans, Scenario, scope_of
 from tests.simulation.shell import run_inside
 from tests.simulation.story import Story
 from tests.simulation.world import World
@@ -76,6 +76,8 @@ class Stage:
         default_factory=dict
     )  # what each source held when it was kept
     started_by_hand: bool = False
+    journal_lost: bool = False
+    adopted: bool = False
     beside_book: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)  # services whose target's writes a flag admitted to leave there
     abandoned: list[Command] = field(default_factory=list)
@@ -90,6 +92,17 @@ class Stage:
                 f"another plan than the approved one is carried out: {service} to {body['move']['target']}, "
                 f"approved {move.target}"
             )
+
+    def is_moved(self, service: str) -> bool:
+        """Return whether the plan moves a service."""
+        return service in TARGETS[self.scenario.topology]
+
+    def is_target_lost(self, service: str) -> bool:
+        """Return whether a service's target never comes back."""
+        move = next(
+            one for one in scope_of(self.scenario, (), self.plans.replanned).plan.moves if one.service == service
+        )
+        return self.world.machines[move.target].gone
 
     @property
     def process(self) -> Process:
@@ -113,6 +126,7 @@ class Outcome:
     exit: ExitCode | None  # None: it was killed
     said: list[str]
     rows: list[StepResult]
+    silenced: bool = False  # whether it wrote nothing, or could not or must not write into the journal at its end
 
     @property
     def killed(self) -> bool:
@@ -300,6 +314,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     now.processes.append(process)
     before, ASKING.process = ASKING.process, process
     rows: list[StepResult] = []
+    before_it = now.journal._end()
     now.given_up.update(command.services if command.discard else ())
     now.story.tell(f"run {now.runs} on machine {machine}: {command.text()}")
     try:
@@ -310,7 +325,9 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
         process.alive = False
         now.processes.pop()
         ASKING.process = before
-    outcome = Outcome(command, code, process.said, rows)
+    wrote_nothing = now.journal._end() == before_it
+    lock_lost = any("the lock of this run is gone" in row.judgement.text for row in rows)
+    outcome = Outcome(command, code, process.said, rows, lock_lost or not process.journal_takes or wrote_nothing)
     now.story.tell(f"  run {process.run} ended: {outcome.text()}")
     return outcome
 
@@ -350,11 +367,14 @@ def _run(now: Stage, process: Process, command: Command, rows: list[StepResult])
 
 def _steps(now: Stage, process: Process, command: Command, session: Any, rows: list[StepResult]) -> ExitCode:
     unwritten = 0
+    left_out = {  # asked once, before the first step, as pytest's collection does
+        move.service: session.only_for_some(move.service) for move in session.scope.moves
+    }
     for subject in ("all", *(move.service for move in session.scope.moves)):
         for step in steps_of(command.phase):
             if ("move" in step.wants) != (subject != "all"):
                 continue
-            if subject != "all" and step.key in session.only_for_some(subject):
+            if subject != "all" and step.key in left_out[subject]:
                 continue
             process.step = f"{subject} {step.key}" if subject != "all" else step.key
             row = _step(command, session, subject, step)

@@ -296,7 +296,8 @@ class SimHost:
         if verb == "ps":
             return self._ps(words[1:])
         if verb == "rm":
-            return self._rm([word for word in words[1:] if not word.startswith("--")])
+            names = [word for word in words[1:] if not word.startswith("--")]
+            return self._rm(names, force="--force" in words)
         if verb == "start":
             return self._each(words[1:], lambda one: self.world.start(self.machine, one))
         if verb == "stop":
@@ -370,15 +371,18 @@ class SimHost:
         ]
         return 0, "".join(f"{name}\n" for name in found), ""
 
-    def _rm(self, names: list[str]) -> Said:
-        missing = []
+    def _rm(self, names: list[str], *, force: bool) -> Said:
+        removed, refused = [], []
         for name in names:
             found = self.machine.container(name)
             if found is None:
-                missing.append(f"Error response from daemon: No such container: {name}")
-                continue
-            self.machine.containers.pop(found.id)
-        return (1, "", "\n".join(missing)) if missing else (0, "\n".join(names), "")
+                refused.append(f"Error response from daemon: No such container: {name}")
+            elif found.running and not force:
+                refused.append(f'Error response from daemon: cannot remove container "/{name}": container is running')
+            else:
+                self.machine.containers.pop(found.id)
+                removed.append(name)
+        return int(bool(refused) and not force), "\n".join(removed), "\n".join(refused)
 
     def _create(self, words: list[str]) -> Said:
         flags: dict[str, list[str]] = {}
@@ -424,6 +428,8 @@ class SimHost:
     def _run(self, made: Container, command: list[str], *, detached: bool) -> Said:
         said = self.world.start(self.machine, made)
         if said:
+            if made.auto_remove:
+                self.machine.containers.pop(made.id)
             return 125, "", f"docker: Error response from daemon: {said}"
         if made.role == "probe":
             name, port = command[4:6]
@@ -555,7 +561,7 @@ class SimHost:
             if target.full:
                 return 0, ended(11, 'rsync: [receiver] write failed on "/data": No space left on device (28)'), ""
             before = here or File()
-            into.files[file] = File(set(content.records), content.mtime, before.on_disk, self.world.now)
+            into.files[file] = File(set(content.records), content.mtime, before.disk(), self.world.now)
             sent += 1000
             self.process.between(f"{self.name}: rsync, after {file}")
             trouble = self._no_way(container, target)
@@ -591,7 +597,7 @@ class SimHost:
             self.world.violate(f"copied into {into.name} on {self.name} under the running {writers[0]}")
         for file, content in list(source.files.items()):
             before = into.files.get(file) or File()
-            into.files[file] = File(set(content.records), content.mtime, before.on_disk, self.world.now)
+            into.files[file] = File(set(content.records), content.mtime, before.disk(), self.world.now)
             self.process.between(f"{self.name}: rsync beside, after {file}")
             if not container.running:
                 return 20, "", "rsync error: received SIGINT, SIGTERM, or SIGHUP"

@@ -25,6 +25,8 @@ KINDS: Final = (
     "person starts",
     "person stops",
     "journal",
+    "gone",
+    "journal lost",
 )
 
 
@@ -72,12 +74,13 @@ class Story:
     counts: dict[tuple[int, str], int] = field(default_factory=dict)
     fired: int = 0
     keep: bool = False  # whether every call is told
-    _by_place: dict[Place, list[Event]] = field(default_factory=dict, init=False)
+    _by_place: dict[tuple[int, str, int, bool], list[Event]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Sort the events by place."""
         for event in self.events:
-            self._by_place.setdefault(event.place, []).append(event)
+            at = event.place
+            self._by_place.setdefault((at.run, at.step, at.call, at.after), []).append(event)
 
     def arrive(self, process: Process, what: str) -> Place:
         """Count a call of a process, let happen what comes before it, and return its place."""
@@ -91,11 +94,11 @@ class Story:
 
     def leave(self, place: Place, process: Process, what: str) -> None:
         """Let happen what comes after a call."""
-        self.let_happen(Place(place.run, place.step, place.call, after=True), process, what)
+        self.let_happen(place, process, what, after=True)
 
-    def let_happen(self, place: Place, process: Process, what: str) -> None:
-        """Let the events of a place happen."""
-        for event in self._by_place.get(place, ()):
+    def let_happen(self, place: Place, process: Process, what: str, *, after: bool = False) -> None:
+        """Let the events before, or after, a call happen."""
+        for event in self._by_place.get((place.run, place.step, place.call, after), ()):
             self.fired += 1
             self.tell(f"{event.text()} ({what})")
             self.happens(event, process, what)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import marshal
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,17 +26,75 @@ class Broken(BaseException):
 
 
 @dataclass
+class Ways:
+    """How often anything changed that decides who reaches whom: what was found holds until the next change."""
+
+    changes: int = 0
+
+    def change(self) -> None:
+        """Note a change."""
+        self.changes += 1
+
+
+WAYS: Final = Ways()
+
+
+class WatchedDict(dict[Any, Any]):
+    """A dict whose changes may change who reaches whom."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        WAYS.change()
+
+    def pop(self, *given: Any) -> Any:
+        """Remove a key."""
+        WAYS.change()
+        return super().pop(*given)
+
+    def update(self, *given: Any, **named: Any) -> None:
+        """Set several keys."""
+        super().update(*given, **named)
+        WAYS.change()
+
+    def __delitem__(self, key: Any) -> None:
+        raise Broken("not watched: use pop")
+
+    def setdefault(self, *_: Any) -> Any:
+        """Refuse what is not watched."""
+        raise Broken("not watched: use an assignment")
+
+
+class WatchedSet(set[Any]):
+    """A set whose changes may change who reaches whom."""
+
+    def add(self, item: Any) -> None:
+        """Add an item."""
+        super().add(item)
+        WAYS.change()
+
+    def discard(self, item: Any) -> None:
+        """Remove an item that may not be there."""
+        super().discard(item)
+        WAYS.change()
+
+
+@dataclass
 class File:
     """A file of records: as programs see it, and as the disk has it."""
 
     records: set[Record] = field(default_factory=set)
     mtime: int = 0
-    on_disk: tuple[frozenset[Record], int] | None = None
+    on_disk: tuple[frozenset[Record], int] | None = None  # where that is not as programs see it
     dirty_at: float | None = None
+    is_on_disk: bool = False
 
     def sync(self) -> None:
-        """Have it on disk."""
-        self.on_disk, self.dirty_at = (frozenset(self.records), self.mtime), None
+        """Have it on disk, as it is now; whoever changes it later says again whether it is."""
+        self.is_on_disk, self.dirty_at = True, None
+
+    def disk(self) -> tuple[frozenset[Record], int] | None:
+        """Return what the disk has, None for nothing."""
+        return (frozenset(self.records), self.mtime) if self.is_on_disk else self.on_disk
 
 
 @dataclass
@@ -54,11 +114,10 @@ class Volume:
         for _name, file in list(self.files.items()):
             if file.dirty_at is None or now - file.dirty_at > FLUSH_S:
                 file.sync()
-            elif file.on_disk is None:
-                file.records, file.mtime, file.dirty_at = set(), file.mtime, None
-                file.on_disk = (frozenset(), file.mtime)
             else:
-                file.records, file.mtime, file.dirty_at = set(file.on_disk[0]), file.on_disk[1], None
+                records, file.mtime = file.on_disk or (frozenset(), file.mtime)
+                file.records = set(records)
+                file.sync()
 
     def content(self) -> dict[str, tuple[frozenset[Record], int]]:
         """Return what a full comparison sees."""
@@ -86,6 +145,15 @@ class Container:
     log: list[str] = field(default_factory=list)
     probe: dict[str, Any] | None = None
     created_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Watch its networks."""
+        self.networks = WatchedDict(self.networks)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in {"name", "status", "networks"}:
+            WAYS.change()
 
     @property
     def running(self) -> bool:
@@ -151,8 +219,8 @@ class Container:
             name: {**one, "IPAddress": one["IPAddress"] if self.running else "", "DNSNames": [self.name]}
             for name, one in self.networks.items()
         }
-        return json.loads(
-            json.dumps(
+        return marshal.loads(  # noqa: S302 our own bytes: the fastest deep copy of what is JSON
+            marshal.dumps(
                 {
                     "Id": self.id,
                     "Name": f"/{self.name}",
@@ -181,6 +249,7 @@ class Container:
         )
 
 
+@lru_cache(maxsize=4096)
 def stamp(moment: float) -> str:
     """Return a moment as the engine writes it."""
     if not moment:
@@ -194,7 +263,7 @@ class Machine:
 
     name: str
     address: str
-    containers: dict[str, Container] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=WatchedDict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
@@ -206,7 +275,13 @@ class Machine:
     engine_at: float = 0.0
     offset_s: float = 0.0
     full: bool = False
+    gone: bool = False  # it never comes back
     addresses: int = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in {"up_at", "containers"}:
+            WAYS.change()
 
     def container(self, name: str) -> Container | None:
         """Return a container by name or (the beginning of its) id."""
@@ -248,20 +323,23 @@ class World:
     acts: set[str] = field(default_factory=set)  # services that act on start
     now: float = BEGINNING
     ids: int = 0
-    cuts: set[frozenset[str]] = field(default_factory=set)  # pairs of hosts
+    cuts: set[frozenset[str]] = field(default_factory=WatchedSet)  # pairs of hosts
     violations: list[str] = field(default_factory=list)
     acted: dict[Record, float] = field(default_factory=dict)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     by_hand: bool = False
     after_writes: Callable[[World], None] = lambda _world: None
     mends: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    ways: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # who answers there, since the last change
+    ways_at: int = -1
 
     def mend_all(self) -> None:
         """Let all that was broken for a while be whole again."""
         for _, mend in self.mends:
             mend()
         self.mends.clear()
-        longest = max((max(one.up_at, one.engine_at) for one in self.machines.values()), default=0.0)
+        back = [max(one.up_at, one.engine_at) for one in self.machines.values() if not one.gone]
+        longest = max(back, default=0.0)
         while self.now < longest:
             self.advance(min(30.0, longest - self.now + 0.1))
         self.advance(1.0)
@@ -290,7 +368,8 @@ class World:
             for one in [one for one in self.mends if one[0] <= self.now]:
                 self.mends.remove(one)
                 one[1]()
-        for machine in self.machines.values():
+        machines = self.machines.values()
+        for machine in machines:
             if machine.engine_at and self.now >= max(machine.engine_at, machine.up_at):
                 machine.engine_at = 0.0
                 self.engine_begins(machine)
@@ -299,7 +378,7 @@ class World:
         for client in self.clients:
             self.write(client)
         self.after_writes(self)
-        for machine in self.machines.values():
+        for machine in machines:
             for container in machine.containers.values():
                 if container.probe is not None and container.running:
                     self._ask(machine, container, container.probe)
@@ -316,16 +395,7 @@ class World:
 
     def write(self, client: Client) -> None:
         """Try to write the next record; remember it when it was acknowledged."""
-        host = client.host
-        if client.follows:
-            host = next(
-                (
-                    name
-                    for name, one in self.machines.items()
-                    if any(it.image == client.follows and it.running for it in one.services())
-                ),
-                "",
-            )
+        host = self._host_of(client)
         found = self.reach(host, client.network, client.alias, client.port) if host else None
         if found is None:
             client.refused += 1
@@ -337,6 +407,28 @@ class World:
             client.last_good = self.now
         else:
             client.refused += 1
+
+    def _host_of(self, client: Client) -> str:
+        """Return where a client writes from, "" for one that runs nowhere."""
+        if not client.follows:
+            return client.host
+        key = ("home", client.follows)
+        ways = self._known_ways()
+        if key not in ways:
+            homes = (
+                name
+                for name, one in self.machines.items()
+                if any(it.image == client.follows and it.running for it in one.services())
+            )
+            ways[key] = next(homes, "")
+        return str(ways[key])
+
+    def _known_ways(self) -> dict[tuple[Any, ...], Any]:
+        """Return what was found since the last change."""
+        if self.ways_at != WAYS.changes:
+            self.ways.clear()
+            self.ways_at = WAYS.changes
+        return self.ways
 
     def store(self, machine: Machine, container: Container, record: Record) -> bool:
         """Let a service keep a record, on disk before it says so."""
@@ -351,6 +443,13 @@ class World:
 
     def reach(self, host: str, network: str, alias: str, port: int, depth: int = 0) -> tuple[Machine, Container] | None:
         """Return which service's container answers there, through relays."""
+        key, ways = (host, network, alias, port, depth), self._known_ways()
+        if key not in ways:
+            ways[key] = self._find(host, network, alias, port, depth)
+        found: tuple[Machine, Container] | None = ways[key]
+        return found
+
+    def _find(self, host: str, network: str, alias: str, port: int, depth: int) -> tuple[Machine, Container] | None:
         if depth > 5 or not self.is_up(host):
             return None
         machine = self.machines[host]
@@ -433,6 +532,12 @@ class World:
         """Start a container; return why it can't, "" when it runs."""
         if container.running:
             return ""
+        for name in container.networks:
+            if name not in machine.networks and name != "bridge":  # the engine makes it, and looks when it starts it
+                return f"network {name} not found"
+        mode, _, other_name = str(container.host_config.get("NetworkMode", "")).partition(":")
+        if mode == "container" and machine.container(other_name) is None:
+            return f"joining network namespace of container: No such container: {other_name}"
         mine = {outside for outside, _ in container.published}
         for other in machine.containers.values():
             if other.running and other is not container and mine & {outside for outside, _ in other.published}:
@@ -499,6 +604,11 @@ class World:
             else:
                 for file in volume.files.values():
                     file.sync()
+
+    def lose(self, machine: Machine) -> None:
+        """Let a host go down and never come back; its disk stays readable for the invariants alone."""
+        self.reboot(machine, math.inf, power_cut=True)
+        machine.gone = True
 
     def mounted_by_running(self, machine: Machine, volume: str) -> list[str]:
         """Return the running services that write into a volume."""
