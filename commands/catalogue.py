@@ -60,7 +60,7 @@ def texts_of(source: str) -> Iterator[Text]:
     """Yield the texts for people in a module's source; a template without words of its own needs no translation."""
     for call, name in _calls(ast.parse(source)):
         wanted = 2 if KEYWORDS[name] else 1
-        texts = tuple(one.value for one in call.args[:wanted] if _is_text(one))
+        texts = tuple(str(one.value) for one in call.args[:wanted] if isinstance(one, ast.Constant) and _is_text(one))
         if len(texts) == wanted and (wanted > 1 or has_words(texts[0])):
             yield texts if wanted > 1 else texts[0]
 

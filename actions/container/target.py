@@ -152,7 +152,7 @@ class CreateTarget(RouteAction):
         """Raise NeedsPersonError for a container that runs, or ran when this move did not start or stop it."""
         route, name = self.route, name_of(container)
         if is_running(container):
-            reason = say("it is {status}", status=container["State"].get("Status"))
+            reason: str = say("it is {status}", status=container["State"].get("Status"))
         elif started_at(container):
             reason = another_run(route, route.target, container)
         else:

@@ -153,7 +153,7 @@ def _disk_of(file_system: FileSystem) -> str:
 
 
 def _too_small(host: str, load: _Load, factor: float) -> list[str]:
-    found = []
+    found: list[str] = []
     file_system = load.file_system
     if file_system.free_bytes < load.size_bytes * factor:
         found.append(

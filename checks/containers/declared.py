@@ -54,7 +54,7 @@ def _image(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
 
 
 def _sets(what: str, declared: Collection[str], seen: Collection[str]) -> list[str]:
-    missing = [
+    missing: list[str] = [
         say("{what}: {name} is declared, the container has it not", what=what, name=name)
         for name in sorted(set(declared) - set(seen))
     ]

@@ -128,7 +128,7 @@ def _container_taken(target: HostFacts, name: str, move_label: str) -> list[str]
 
 
 def _volumes_taken(target: HostFacts, names: Iterable[str], move_label: str) -> list[str]:
-    found = []
+    found: list[str] = []
     for name in names:
         volume = target.volume(name)
         if volume is not None and volume.labels.get(LABEL_MOVE) != move_label:
@@ -146,7 +146,7 @@ def _networks_taken(target: HostFacts, names: Iterable[str], move_label: str) ->
 
 
 def _paths_taken(wanted: Iterable[str], paths: Mapping[str, PathFacts], move_label: str) -> list[str]:
-    found = []
+    found: list[str] = []
     for path in wanted:
         fact = paths.get(path)
         if fact is None:

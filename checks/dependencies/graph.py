@@ -80,7 +80,7 @@ class DependencyGraph:
 
     def table(self) -> Table:
         """Return one row for each edge, then what goes to addresses outside."""
-        rows = [
+        rows: list[tuple[str, str, str, str]] = [
             (
                 edge.from_,
                 f"{edge.to}:{edge.port}",

@@ -28,7 +28,7 @@ def tables_of(report: PortReport) -> tuple[Table, ...]:
 
 def compose_table(report: PortReport) -> Table:
     """Return one row per compose project, and one per host that has none or was not seen."""
-    rows = []
+    rows: list[tuple[str, str, str, str, str]] = []
     for scan in report.scans:
         if scan.error or scan.host in report.unseen:
             rows.append(

@@ -45,7 +45,7 @@ class Language:
     def say(self, text: str, /, **values: Any) -> str:
         """Return a text in this language with its values put in; one that the catalogue lacks stays English."""
         if isinstance(text, Finding):
-            return self.tell(text)
+            return str(self.tell(text))
         told = self.catalogue.gettext(text) if text else ""
         return told.format(**{name: self.tell(value) for name, value in values.items()}) if values else told
 

@@ -161,7 +161,7 @@ class Gates:
 
     def state(self) -> Judgement:
         """Judge whether each move is in a state that it can start from."""
-        stuck = []
+        stuck: list[str] = []
         for service in (move.service for move in self.scope.moves):
             state = MoveState(self.journal.move_state(service))
             if state.is_returning:  # --retry does not help: clients may have written to either side
@@ -368,7 +368,7 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
     if unfit := _unfit(about, scope, now):
         return [f"{service}: {unfit}"]
     missing = missing_rows("preflight", service, scope, run)
-    lines = (
+    lines: list[str] = (
         [
             say(
                 "{service}: preflight of {at} has no row {missing}. Expected: a row of every step. Run it again",

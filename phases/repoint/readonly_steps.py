@@ -204,7 +204,8 @@ def works(pointing: Pointing) -> Judgement:
 
 def used(pointing: Pointing) -> Judgement:
     """Judge whether each dependant works and is connected to the new address."""
-    context, told = pointing.context, []
+    context = pointing.context
+    told: list[str] = []
     for dependant in pointing.dependants:
         host = pointing.host_of(dependant)
         for answer in (ready(pointing, dependant), health.judge_smoke(context, dependant, host)):

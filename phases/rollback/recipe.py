@@ -383,7 +383,7 @@ def _fate(move: ServiceMove, *, discard: str | bool | None) -> str:
 def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
     """Return a line for each part that is new or differs from the cutover's reading, with both counts."""
     then = before.parts if before else {}
-    lines = []
+    lines: list[str] = []
     for name, part in now.parts.items():
         old = then.get(name)
         if old is None:

@@ -135,7 +135,7 @@ class Product(contract.Product):
         sources = api.get("/api/datasources")
         queries = _panel_queries(api)
         known = {str(source["uid"]) for source in sources}
-        problems = [
+        problems: list[str] = [
             say("{where} asks data source {uid}, which is not there", where=where, uid=uid)
             for uid, (where, _) in queries.items()
             if uid not in known

@@ -195,7 +195,7 @@ def _refused_keys(at: ServiceInstance) -> list[str]:
         "a wrong secret": (at.secrets["access_key"], Secret("longshore-wrong-secret")),
         "an unknown key": (Secret("longshoreunknown"), Secret("longshore-wrong-secret")),
     }
-    wrong = []
+    wrong: list[str] = []
     for told, (key, secret) in tries.items():
         try:
             connect(at, key, secret).list_buckets()

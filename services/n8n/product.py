@@ -332,7 +332,7 @@ def _credential_problems(api: ServiceHttp, wanted: list[str]) -> list[str]:
     if not wanted:
         return []
     known = {str(item["name"]): str(item["id"]) for item in _pages(api, "credentials")}
-    problems = [say("credential {name}: not there", name=name) for name in wanted if name not in known]
+    problems: list[str] = [say("credential {name}: not there", name=name) for name in wanted if name not in known]
     for name in (name for name in wanted if name in known):
         said = api.ask("POST", f"/api/v1/credentials/{known[name]}/test", deadline_s=LONG_DEADLINE_S)
         if said.get("status") != "OK":

@@ -315,7 +315,7 @@ class Seen:
         """
         names = wanted or [name for name, state in self.states.items() if patient or state != "STOPPED"]
         states = {name: self.states.get(name, "none") for name in names}
-        wrong = [
+        wrong: list[str] = [
             say("session {name}: {state}", name=name, state=state) for name, state in states.items() if state != WORKING
         ]
         return wrong + [
