@@ -72,7 +72,7 @@ def find_folder(asked: str, environment: str | None) -> Path:
         say(
             "run {asked}: {count} there. Expected: one folder of {place}; found {known}. Look: ls {place}",
             asked=asked,
-            count=len(found) or say("not"),
+            count=len(found),
             place=place,
             known=known,
         )

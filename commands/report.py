@@ -92,7 +92,7 @@ def find_run(runs: list[Record], asked: str, where: str) -> Record:
         say(
             "run {asked}: {count} in {where}. Expected: one of {known}. Give its name, or {latest}",
             asked=asked,
-            count=len(found) or say("not"),
+            count=len(found),
             where=where,
             known=known,
             latest=LATEST,

@@ -201,7 +201,7 @@ class Product(contract.Product):
                     "postgres",
                 ),
                 timeout_s=4 * 3600,
-                trouble=say("\\b(ERROR|FATAL|PANIC):|server closed the connection"),
+                trouble=r"\b(ERROR|FATAL|PANIC):|server closed the connection",
                 tolerated=(
                     r"ERROR:  current user cannot be dropped",
                     rf'ERROR:  role "{re.escape(user)}" already exists',
