@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
     draft = draft_inventory(seen)
     _, problems = parse_shape(Inventory, draft)
     for problem in problems:
-        print(f"to be mended by hand: {problem}", file=sys.stderr)
+        print(f"to be repaired by hand: {problem}", file=sys.stderr)
     if parsed.to:
         print(json.dumps({"moves": draft_moves(draft, parsed.hosts[0], parsed.to)}, indent=2))
         return 0

@@ -11,7 +11,7 @@
     │   └── DeadlineError     no answer in time
     ├── JournalError          the journal can't be written: nothing more may be done
     │   └── TakenError        another process wrote a record at this very place of the chain
-    └── ActionError           a deed failed
+    └── ActionError           an action failed
         └── NeedsPersonError  an undo failed: the message holds the commands left (exit 5)
 
 A judged fact that is wrong is an `AssertionError` in a runbook and becomes FAILED.
@@ -73,7 +73,7 @@ class ChainConflictError(JournalError):
 
 
 class ActionError(LongshoreError):
-    """A deed that changes a host failed."""
+    """An action that changes a host failed."""
 
 
 class ManualInterventionError(ActionError):

@@ -154,9 +154,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise WrongWordsError instead of printing usage."""
-        raise WrongWordsError(
-            f"{message}. Expected: {str(__doc__).strip('`.')}. Known faults: {', '.join(sorted(faults.FAULTS))}"
-        )
+        usage = " ".join(str(__doc__).split()).strip("`.")
+        raise WrongWordsError(f"{message}. Expected: {usage}. Known faults: {', '.join(sorted(faults.FAULTS))}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -60,11 +60,11 @@ def alone() -> Iterator[None]:
         yield
 
 
-def at_once(deed: Callable[[Thing], object], things: Iterable[Thing], *, at_most: int = 100) -> None:
+def at_once(action: Callable[[Thing], object], things: Iterable[Thing], *, at_most: int = 100) -> None:
     """Do the same to several things at the same time; raises the first thing's error after all have ended."""
     wanted = list(things)
     with ThreadPoolExecutor(max_workers=max(1, min(len(wanted), at_most))) as pool:
-        for ended in [pool.submit(deed, thing) for thing in wanted]:
+        for ended in [pool.submit(action, thing) for thing in wanted]:
             ended.result()
 
 

@@ -116,7 +116,7 @@ def _add_own_checks(config: pytest.Config, session: Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End what goes on beside the rows before the evidence is drawn: its last deeds belong into it."""
+    """End what goes on beside the rows before the evidence is drawn: its last actions belong into it."""
     if SESSION in session.config.stash:
         session.config.stash[SESSION].beside.end()
 

@@ -302,10 +302,10 @@ def _must(answer: Judgement) -> str:
     return answer.text
 
 
-def _each(deed: Callable[[BackupObject], str], items: Sequence[BackupObject], steps: dict[str, str]) -> None:
+def _each(action: Callable[[BackupObject], str], items: Sequence[BackupObject], steps: dict[str, str]) -> None:
     """Do it with several objects at the same time; raises what the first of them raised."""
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        for item, text in zip(items, pool.map(inherited(deed), items), strict=True):
+        for item, text in zip(items, pool.map(inherited(action), items), strict=True):
             steps[item.name] = text
 
 

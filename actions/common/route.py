@@ -1,5 +1,5 @@
 """One move's way: which container of which service goes from which host to which, and the calls that all
-deeds share.
+actions share.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Route:
 
 
 def write_audit(fleet: Fleet, host: str, move_label: str, key: str, text: str) -> None:
-    """Append one deed to the host's audit log; the second copy of the journal."""
+    """Append one action to the host's audit log; the second copy of the journal."""
     append_audit(fleet[host], {"move": move_label, "key": key, "text": text}, token=fleet.token)
 
 

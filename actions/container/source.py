@@ -1,4 +1,4 @@
-"""Deeds on the source's container: it can't start by itself, is stopped, and is kept under another name."""
+"""Actions on the source's container: it can't start by itself, is stopped, and is kept under another name."""
 
 from __future__ import annotations
 

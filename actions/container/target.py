@@ -1,4 +1,4 @@
-"""Deeds on the target's container: created with its networks exactly as the source was, then started."""
+"""Actions on the target's container: created with its networks exactly as the source was, then started."""
 
 from __future__ import annotations
 

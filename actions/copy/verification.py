@@ -195,7 +195,7 @@ class VerifyVolumes(RouteAction):
         self.proving.ends.open()
         drifts = self.proving.compare()
         wrong = {position: drift for position, drift in drifts.items() if drift}
-        note["mended"] = [line for position, drift in wrong.items() for line in self._named(position, drift)][:20]
+        note["repaired"] = [line for position, drift in wrong.items() for line in self._named(position, drift)][:20]
         for position, drift in wrong.items():
             self.route.audit(
                 self.route.target, self.key, f"copy {drift.count:,} entries of {self.places[position].text()} once more"
@@ -226,7 +226,7 @@ class VerifyVolumes(RouteAction):
         if not self._fresh:
             self.proving.ends.open()
         drifts = self._fresh.pop() if self._fresh else self.proving.compare()
-        judgement = self._judge(drifts, note.get("mended") or (), time.monotonic() - started)
+        judgement = self._judge(drifts, note.get("repaired") or (), time.monotonic() - started)
         if judgement.passed:
             try:
                 self.proving.flush()
@@ -250,7 +250,7 @@ class VerifyVolumes(RouteAction):
     def _named(self, position: int, drift: Drift) -> list[str]:
         return [say("{place}: {line}", place=self.places[position].text(), line=line) for line in drift.differences]
 
-    def _judge(self, drifts: dict[int, Drift], mended: Iterable[str], seconds: float) -> Judgement:
+    def _judge(self, drifts: dict[int, Drift], repaired: Iterable[str], seconds: float) -> Judgement:
         different = [line for position, drift in drifts.items() for line in self._named(position, drift)]
         count = sum(drift.count for drift in drifts.values())
         compared = sum(drift.compared for drift in drifts.values())
@@ -269,8 +269,8 @@ class VerifyVolumes(RouteAction):
                 entries_different=count,
                 entries_compared=compared,
             )
-        mended = tuple(mended)
-        again = say("; {count} were copied once more first", count=len(mended)) if mended else ""
+        repaired = tuple(repaired)
+        again = say("; {count} were copied once more first", count=len(repaired)) if repaired else ""
         return passed(
             say(
                 "{where}: {compared:,} entries in {count} places {alike} ({read}) and on the disks of {target}{again}",
@@ -287,7 +287,7 @@ class VerifyVolumes(RouteAction):
                     say("{place}: {compared:,} entries", place=self.places[position].text(), compared=drift.compared)
                     for position, drift in drifts.items()
                 ),
-                *mended,
+                *repaired,
             ),
             entries_compared=compared,
             seconds=round(seconds, 1),

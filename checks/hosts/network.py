@@ -256,7 +256,7 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
         return unknown(
             say(
                 "{host}: {untried_count} of {lines_count} ways are not known: {need} ({undecided}). Expected: an "
-                "answer of both hosts, and bash or nc on {host}. Mend that, then run this again",
+                "answer of both hosts, and bash or nc on {host}. Fix that, then run this again",
                 host=host,
                 untried_count=len(untried),
                 lines_count=len(lines),

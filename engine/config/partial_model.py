@@ -1,7 +1,7 @@
 """A file as far as it can be judged: its shape's problems, and a model of what is left when the wrong parts are cut
 out.
 
-A person mends all problems at once, so a wrong type must not hide an unknown name elsewhere in the file.
+A person repairs all problems at once, so a wrong type must not hide an unknown name elsewhere in the file.
 """
 
 from __future__ import annotations

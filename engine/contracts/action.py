@@ -11,7 +11,7 @@ Note = dict[str, Any]
 
 
 class Action(Protocol):
-    """A deed that changes a host. All three methods are idempotent."""
+    """An action that changes a host. All three methods are idempotent."""
 
     @property
     def key(self) -> str:
@@ -32,7 +32,7 @@ class Action(Protocol):
         """Return the expected duration in seconds, None when unknown."""
 
     def do(self, note: Note) -> None:
-        """Do it; put into `note` what undo and verify will need, before the deed where possible."""
+        """Do it; put into `note` what undo and verify will need, before the action where possible."""
 
     def verify(self, note: Note) -> Judgement:
         """Ask the hosts whether it is done; never changes anything."""

@@ -70,7 +70,7 @@ class ContainerFacts:
 
 @dataclass(frozen=True)
 class ContainerCommand:
-    """A deed of a product as data: argv to run inside its container, run by actions, shown in dry runs.
+    """An action of a product as data: argv to run inside its container, run by actions, shown in dry runs.
 
     `env` may hold secrets, `argv` never. `saves_as` names the backup object that stdout becomes. `does` says in words
     what it does, where the program's name does not.

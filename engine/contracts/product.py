@@ -204,7 +204,7 @@ class SavesFirst(Protocol):
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """A deed of a product as data: one request to its own API, sent by actions; `headers` may hold a credential, and
+    """An action of a product as data: one request to its own API, sent by actions; `headers` may hold a credential, and
     stand in no message.
     """
 

@@ -1,4 +1,4 @@
-"""Products that can carry their data by their own replication: what to run, and what its answers mean. Deeds as data,
+"""Products that can carry their data by their own replication: what to run, and what its answers mean. Actions as data,
 run by actions.
 """
 

@@ -37,7 +37,7 @@ RETURNING: Final = frozenset(state.value for state in MoveState if state.is_retu
 
 
 def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *, dry_run: bool) -> str:
-    """Return the command that follows a FAILED or UNKNOWN step, once its cause is mended; "" for other steps."""
+    """Return the command that follows a FAILED or UNKNOWN step, once its cause is repaired; "" for other steps."""
     if row["verdict"] not in {Verdict.FAILED.value, Verdict.UNKNOWN.value}:
         return ""
     command, service = str(about["command"]), row["service"]
@@ -53,7 +53,7 @@ def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *
 
 
 def following_command(about: Mapping[str, Any], verdict: str) -> str:
-    """Return the command that follows a run as a whole: the deed after its dry run, the next phase after a pass, else
+    """Return the command that follows a run as a whole: the action after its dry run, the next phase after a pass, else
     "".
     """
     command = str(about["command"])

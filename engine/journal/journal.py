@@ -202,7 +202,7 @@ class Run:
     watchers: list[Callable[[Record], None]] = field(default_factory=list, init=False)
     """Called with each record once it is on disk; whatever they do must not fail."""
     _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
-    """Deeds side by side write one chain."""
+    """Actions side by side write one chain."""
 
     def record(
         self,
@@ -274,7 +274,7 @@ class Run:
         """
         told = say(
             "{where}: record {number} ({kind}) can't be written: {orig}. Expected: room on the disk, and no other "
-            "program that keeps the file locked. Mend that, then start the same command again.",
+            "program that keeps the file locked. Fix that, then start the same command again.",
             where=self.journal.where,
             number=record.number,
             kind=record.kind,

@@ -382,7 +382,7 @@ def _shown(item: pytest.Item, text: str, verdict: Verdict) -> Any:
 
 
 def exit_code(rows: list[StepResult]) -> ExitCode:
-    """Return the exit status of these rows; a dry run whose deeds are all PLANNED and whose reads PASSED is OK."""
+    """Return the exit status of these rows; a dry run whose actions are all PLANNED and whose reads PASSED is OK."""
     return exit_code_of((row.judgement.verdict, row.severity) for row in rows)
 
 

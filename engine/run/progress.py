@@ -45,7 +45,7 @@ class Progress:
     _live: Live | None = field(default=None, init=False)
     _subject: str = field(default="", init=False)
     _sentence: str = field(default="", init=False)
-    _deed: str = field(default="", init=False)
+    _doing: str = field(default="", init=False)
     _how_far: str = field(default="", init=False)
     _place: tuple[int, int] = field(default=(0, 0), init=False)
     _until: datetime | None = field(default=None, init=False)
@@ -58,7 +58,7 @@ class Progress:
     def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
         """Show a step that begins; on a terminal the foot line starts with the first."""
         self._subject, self._sentence, self._place = subject, self.language.say(sentence), (number, total)
-        self._deed, self._until, self._how_far = "", None, ""
+        self._doing, self._until, self._how_far = "", None, ""
         if self._live is None and self.console.is_terminal:
             self._live = Live(
                 console=self.console,
@@ -70,18 +70,18 @@ class Progress:
             )
             self._live.start()
 
-    def intend(self, deed: str, estimate_s: float | None) -> None:
+    def intend(self, action: str, estimate_s: float | None) -> None:
         """Show what a step does now and until when it should be done."""
-        self._deed, self._until = deed, self.clock() + timedelta(seconds=estimate_s) if estimate_s else None
+        self._doing, self._until = action, self.clock() + timedelta(seconds=estimate_s) if estimate_s else None
         self._how_far = ""
 
     def tell(self, how_far: str) -> None:
-        """Show how far a long deed is: bytes, rate, time left."""
+        """Show how far a long action is: bytes, rate, time left."""
         self._how_far = how_far
 
     def wait(self, what: str, deadline_s: float) -> None:
         """Show what is waited for, and until when."""
-        self._deed, self._until = (
+        self._doing, self._until = (
             self.language.say("waiting for {what}", what=what),
             self.clock() + timedelta(seconds=deadline_s),
         )
@@ -114,4 +114,4 @@ class Progress:
         ]
         words += [say("until {moment}", moment=f"{self._until:%H:%M:%S}")] if self._until else []
         words += [visible(self._how_far)] if self._how_far else []
-        return f"{' · '.join(words)} · {visible(self._subject)}: {visible(self._deed or self._sentence)}"
+        return f"{' · '.join(words)} · {visible(self._subject)}: {visible(self._doing or self._sentence)}"

@@ -69,7 +69,7 @@ class RunRecorder:
     _current: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        """Show the run's deeds as they are recorded."""
+        """Show the run's actions as they are recorded."""
         self.run.watchers.append(self._watch)
 
     def begin(self, subject: str, sentence: str, number: int, total: int) -> None:

@@ -1,7 +1,7 @@
 """The saga: perform a move's actions in order, each once, and undo them in reverse when one fails before commit.
 
-Every deed is recorded before and after it happens (intent, outcome, undo intent, undo outcome), so that a second start
-can tell what was done. The saga runs Protocol objects: it knows no host and no product.
+Every action is recorded before and after it happens (intent, outcome, undo intent, undo outcome), so that a second
+start can tell what was done. The saga runs Protocol objects: it knows no host and no product.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ UNDER_WAY_S: Final = 10.0
 class RunningMove(UndoableMove):
     """One move while it is performed, step by step.
 
-    `apply=False` is the dry run: read-only actions before the first deed are performed, all others are described.
-    `on_change` is called after each deed (facts about hosts are then out of date), `before_undo` with the reason
+    `apply=False` is the dry run: read-only actions before the first action are performed, all others are described.
+    `on_change` is called after each action (facts about hosts are then out of date), `before_undo` with the reason
     before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve
     again? `prove_done` is asked when the journal says that the move is done: then nothing is done again. `may_start`
-    tells why a deed must not start now, given those begun (no time left), else nothing; not asked after commit.
-    `repeatable` are deeds that may be done again at any time; another one that was done and is no longer so, while
-    later deeds rest on it, is told and not done again: it could write over what happened since. `served_by` names the
-    deed with which one has served its purpose: it is not looked at any more then. `measures` are actions that only
+    tells why an action must not start now, given those begun (no time left), else nothing; not asked after commit.
+    `repeatable` are actions that may be done again at any time; another one that was done and is no longer so, while
+    later actions rest on it, is told and not done again: it could write over what happened since. `served_by` names the
+    action with which one has served its purpose: it is not looked at any more then. `measures` are actions that only
     measure: none of them keeps a move from its end. `later` are actions after the commit that can be made up for: the
     line goes on without them, the move is not done until they are. `kept` is what an undo leaves on purpose. `patience`
     is how long a host without an answer is asked again. `where` are the flags of the commands that are told.
-    `tracks_state=False` is for deeds before a move (prepare), which have no state of their own.
+    `tracks_state=False` is for actions before a move (prepare), which have no state of their own.
     """
 
     def perform(self, key: str) -> Judgement:
@@ -108,8 +108,8 @@ class RunningMove(UndoableMove):
         return self.recipe[position]
 
     def _before_first_deed(self) -> tuple[Action, ...]:
-        deeds = [position for position, action in enumerate(self.recipe) if action.effect is not Effect.READ_ONLY]
-        return self.recipe[: deeds[0]] if deeds else self.recipe
+        actions = [position for position, action in enumerate(self.recipe) if action.effect is not Effect.READ_ONLY]
+        return self.recipe[: actions[0]] if actions else self.recipe
 
     def _perform(self, action: Action) -> Judgement:
         if self._superseded(action):
@@ -145,7 +145,7 @@ class RunningMove(UndoableMove):
         if not judgement.passed and action.key in self.later:
             self._left.append(action.key)
             told = say(
-                ". The move goes on without it; it is not done until this is. Once its cause is mended: {retry}",
+                ". The move goes on without it; it is not done until this is. Once its cause is repaired: {retry}",
                 retry=self.retry,
             )
         if len(self._done) == len(self.recipe) and not self._left:
@@ -194,14 +194,16 @@ class RunningMove(UndoableMove):
         )
 
     def _superseded(self, action: Action) -> bool:
-        """Return whether a question was answered in an earlier run and later deeds have changed what it asked about."""
+        """Return whether a question was answered in an earlier run and later actions have changed what it
+        asked about.
+        """
         return action.effect is Effect.READ_ONLY and action.key in self.past.done and self._rested_on(action)
 
     def _has_served(self, action: Action) -> bool:
         return action.key in self.past.done and self.superseded_by.get(action.key) in self.past.touched
 
     def _rested_on(self, action: Action) -> bool:
-        """Return whether an earlier run has begun later deeds."""
+        """Return whether an earlier run has begun later actions."""
         later = self.recipe[self.recipe.index(action) + 1 :]
         return any(one.key in self.past.touched for one in later if one.effect is not Effect.READ_ONLY)
 
@@ -209,7 +211,7 @@ class RunningMove(UndoableMove):
         return action.effect is not Effect.READ_ONLY and action.key in self.past.touched
 
     def _resume(self, action: Action) -> Judgement:
-        """Look whether a deed of an earlier run is (still) done; do it again when it is seen not to be."""
+        """Look whether an action of an earlier run is (still) done; do it again when it is seen not to be."""
         judgement = self._ask(action)
         if judgement.passed:
             self._switched = self._switched or action.commits
@@ -350,7 +352,7 @@ class RunningMove(UndoableMove):
 
     @contextmanager
     def _stop_on_failure(self, action: Action) -> Iterator[None]:
-        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then continue.
+        """Undo, whatever ended the action: an error of a host, a defect of ours or Ctrl-C; then continue.
 
         Where there was no answer nothing is undone. When somebody else holds the lock now, or writes the journal,
         nothing is undone and nothing recorded: the move is theirs.

@@ -118,7 +118,8 @@ class UndoableMove(MoveProgress):
             return str(error)
 
     def _after_commit(self) -> str:
-        """Return what a person does about a failure after the commit; a deed that is not done again is not mended by a
+        """Return what a person does about a failure after the commit; an action that is not done again is not repaired
+        by a
         retry alone.
         """
         if not self._drifted:
@@ -129,7 +130,7 @@ class UndoableMove(MoveProgress):
             else say(". Or take the move back, with what was written: {go_back}", go_back=self.go_back)
         )
         return say(
-            "A retry alone does not mend a drift: look at what is named above and put it right. Then: {retry}{back}",
+            "A retry alone does not repair a drift: look at what is named above and put it right. Then: {retry}{back}",
             retry=self.retry,
             back=back,
         )
@@ -210,24 +211,25 @@ class UndoableMove(MoveProgress):
         return proof
 
     def _to_undo(self) -> list[Action]:
-        """Return all deeds of this attempt that were begun, in this run or an earlier one, the last first."""
+        """Return all actions of this attempt that were begun, in this run or an earlier one, the last first."""
         keys = {action.key for action in self._done} | self._begun_here | self.past.touched
         return [
             action for action in reversed(self.recipe) if action.effect is not Effect.READ_ONLY and action.key in keys
         ]
 
-    def _undo(self, deeds: list[Action]) -> list[str]:
-        for position, action in enumerate(deeds):
+    def _undo(self, actions: list[Action]) -> list[str]:
+        for position, action in enumerate(actions):
             try:
                 self._undo_one(action)
             except (LockLostError, ChainConflictError):
                 raise
             except Exception as error:
-                raise ManualInterventionError(_left_to_undo(error, deeds[position:])) from error
-        return [action.key for action in deeds]
+                raise ManualInterventionError(_left_to_undo(error, actions[position:])) from error
+        return [action.key for action in actions]
 
     def _undo_one(self, action: Action) -> None:
-        """Undo one deed, again for a while where there is no answer; what was to be undone on a dead host is not waited
+        """Undo one action, again for a while where there is no answer; what was to be undone on a dead host is not
+        waited
         for.
         """
         told = ""
@@ -247,7 +249,7 @@ class UndoableMove(MoveProgress):
         self._changed(action)
 
 
-def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
+def _left_to_undo(error: Exception, actions: list[Action]) -> str:
     """Return what a person should know of an undo that did not end: what was seen, and what is left."""
     told = (
         str(error)
@@ -255,10 +257,10 @@ def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
         else say("the tool itself failed ({name}): {error}", name=type(error).__name__, error=error)
     )
     return say(
-        "{key}: {told}{stop} {left}: {deeds}.",
-        key=deeds[0].key,
+        "{key}: {told}{stop} {left}: {actions}.",
+        key=actions[0].key,
         told=told,
         stop="" if told.endswith(".") else ".",
         left=LEFT,
-        deeds=", ".join(action.key for action in deeds),
+        actions=", ".join(action.key for action in actions),
     )

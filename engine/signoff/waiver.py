@@ -2,7 +2,7 @@
 reason.
 
 `waivers.yaml` says what is waived; each is signed by its approver like an approval. A waiver is for one row: one step
-about one service, one host, or all. Deeds are not waived: what failed there was undone.
+about one service, one host, or all. Actions are not waived: what failed there was undone.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def problems_of(
             continue
         path, row = f"waivers/{position}", (waiver.step, waiver.service, waiver.host)
         if waiver.phase not in WAIVABLE:
-            why = "a deed that failed is undone, not waived" if waiver.phase in WRITING_PHASES else "no such phase"
+            why = "an action that failed is undone, not waived" if waiver.phase in WRITING_PHASES else "no such phase"
             yield f"{path}/step: {waiver.step}: {why}; expected a step of {' or '.join(WAIVABLE)}"
         if waiver.service and waiver.host:
             yield f"{path}: names a service and a host; a row is about one of them"

@@ -42,7 +42,8 @@ def append_audit(host: Host, record: Mapping[str, Any], *, token: str | None = N
 def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str | None = None) -> None:
     """Append records as JSON lines and have them on disk, if the host's lock is still that of `token`.
 
-    Raises LockLostError when it is not, CouldNotLookError when the log can't be written: the deed must not follow then.
+    Raises LockLostError when it is not, CouldNotLookError when the log can't be written: the action must not follow
+    then.
     """
     head = {"at": datetime.now(UTC).isoformat(), "by": operator_name()}
     lines = b"".join(json.dumps({**head, **record}).encode() + b"\n" for record in records)
@@ -54,7 +55,7 @@ def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str
     if answer.exit_code:
         raise NotObservedError(
             say(
-                "{name}: could not write {file}: {error_text}. Expected: every deed is written down first. Try: ssh "
+                "{name}: could not write {file}: {error_text}. Expected: every action is written down first. Try: ssh "
                 "{name} df -h {host_state_dir}",
                 name=host.name,
                 file=FILE,

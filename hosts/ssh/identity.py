@@ -76,7 +76,7 @@ def _ask(name: str, flags: tuple[str, ...], keys: list[str]) -> tuple[CommandRes
     raise RefusedError(
         say(
             "{name}: none of the {count} host keys that known_hosts has for it is the host's. Expected: one of them. "
-            "Compare what it says with the machine itself, then mend known_hosts: ssh {name} true",
+            "Compare what it says with the machine itself, then repair known_hosts: ssh {name} true",
             name=name,
             count=len(keys),
         )

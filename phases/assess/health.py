@@ -23,7 +23,7 @@ LOG_LINES: Final = 200
 LOG_DEADLINE_S: Final = 20.0
 POLICY_OF_SOURCE: Final = ("disable-restart",)
 POLICY_OF_TARGET: Final = ("commit", "stop-moved")
-"""The deeds whose notes hold the restart policy that a container must have again."""
+"""The actions whose notes hold the restart policy that a container must have again."""
 
 
 def judge_ready(context: RunContext, service: str, host: str) -> Judgement:
@@ -149,7 +149,8 @@ def judge_serves_again(move: ServiceMove, host: str, moment: str, policies: tupl
     """Judge whether a service serves on a host as it did before it was stopped there: it works, it restarts by itself,
     and it holds what it held.
 
-    `moment` is the reading that was made of it before its stop, `policies` are the deeds that noted its restart policy.
+    `moment` is the reading that was made of it before its stop, `policies` are the actions that noted its restart
+    policy.
     """
     serves = _judge_serves(move, host)
     if not serves.passed:
@@ -174,7 +175,7 @@ def judge_serves_again(move: ServiceMove, host: str, moment: str, policies: tupl
 
 
 def _judge_policy(move: ServiceMove, host: str, keys: tuple[str, ...]) -> Judgement:
-    """Judge whether its container has the restart policy that was noted before a deed changed it."""
+    """Judge whether its container has the restart policy that was noted before an action changed it."""
     began = attempt_began(move.context.journal, move.service)
     records = [
         one

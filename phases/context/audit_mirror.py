@@ -1,8 +1,9 @@
 """The second copy of the journal: what concerns a move is written into the audit logs of its two hosts as well.
 
-A lost laptop must not lose the migration. A deed's intent is on disk on both hosts before the deed, and with it all
-that was recorded since the last one; if either can't be written the deed does not follow. What comes after a deed never
-stands in the way of an undo: a host that does not answer gets it later, with the next record or at the end of the run.
+A lost laptop must not lose the migration. An action's intent is on disk on both hosts before the action, and with it
+all that was recorded since the last one; if either can't be written the action does not follow. What comes after an
+action never stands in the way of an undo: a host that does not answer gets it later, with the next record or at the end
+of the run.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class AuditMirror:
     _waiting: dict[str, list[Line]] = field(default_factory=dict, init=False)
     _silent: set[str] = field(default_factory=set, init=False)
     _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
-    """Deeds side by side write to the same hosts: what waits for one is sent once."""
+    """Actions side by side write to the same hosts: what waits for one is sent once."""
 
     @property
     def id(self) -> str:
@@ -88,7 +89,9 @@ class AuditMirror:
         body: Mapping[str, Any],
         at: datetime | None = None,
     ) -> Record:
-        """Append one record to the journal, then to the hosts of its move; raises what keeps a deed from being done."""
+        """Append one record to the journal, then to the hosts of its move; raises what keeps an action from
+        being done.
+        """
         with self._one:
             if kind == RecordKind.MOVE_STATE:
                 # A run that lost its lock is told so before it says where a move stands, in a journal that both may

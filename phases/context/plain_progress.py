@@ -1,4 +1,4 @@
-"""Progress of a long deed where there is no terminal: a plain line now and then."""
+"""Progress of a long action where there is no terminal: a plain line now and then."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class RunContext:
     waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
     """Told what is waited for and for how many seconds at most, so that a person sees it."""
     tells: Callable[[str], Callable[[str], None]] = plain_progress
-    """Returns what is told how far a long deed of a service is."""
+    """Returns what is told how far a long action of a service is."""
     private: Path | None = None
     """The run's folder of what stays on this machine; without one nothing is written there."""
 

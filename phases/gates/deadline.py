@@ -29,7 +29,7 @@ class Deadline:
     def too_late_for(self, actions: Iterable[Action], begun: Iterable[Action] = ()) -> str:
         """Return why these actions must not start now, empty when they and the undo of all that was begun still fit.
 
-        An undo is taken to last as long as the deed that it undoes.
+        An undo is taken to last as long as the action that it undoes.
         """
         doing = tuple(actions)
         needed_s = estimate_s(doing)

@@ -177,7 +177,7 @@ class Gates:
             elif state is MoveState.NEEDS_OPERATOR:
                 stuck.append(
                     say(
-                        "{service}: {words}: look at its last evidence, then go on with its undo: {command}; or mend "
+                        "{service}: {words}: look at its last evidence, then go on with its undo: {command}; or repair "
                         "it by hand, then --retry {service}",
                         service=service,
                         words=state.words,

@@ -48,15 +48,15 @@ REPEATABLE: Final = frozenset(
         "rename-source",
     }
 )
-"""Deeds that a resumed move may do again whatever came after them: none of them writes into data."""
+"""Actions that a resumed move may do again whatever came after them: none of them writes into data."""
 MEASURES: Final = frozenset({"start-probe", "measure-outage"})
-"""Deeds that only measure: once a move has begun, a measurement that is lost never keeps it from its end."""
+"""Actions that only measure: once a move has begun, a measurement that is lost never keeps it from its end."""
 LATER: Final = frozenset({"record-baseline", "remove-copy-helpers"})
 """What follows a commit and can be made up for: the line goes on without it, and the move is done when it is."""
 PREPARED: Final = frozenset({"image-shipped", "backup-taken"})
 """What a preparation that failed keeps: an image and a backup harm nobody, and are used by the next one."""
 SUPERSEDED_BY: Final = {"start-probe": "measure-outage", "precopy": "copy-volumes"}
-"""With which deed another has served its purpose: what it left behind is taken away on purpose."""
+"""With which action another has served its purpose: what it left behind is taken away on purpose."""
 
 
 def recipe(move: ServiceMove, attempt: int) -> tuple[Action, ...]:
@@ -156,7 +156,7 @@ def before_stop(move: ServiceMove, host: str) -> tuple[tuple[ContainerCommand, .
 
 
 def _links(move: ServiceMove, route: Route) -> tuple[RelayDependencies, ...]:
-    """Return the deed that keeps the names which the service uses; no deed when it uses none."""
+    """Return the action that keeps the names which the service uses; no action when it uses none."""
     if not move.context.scope.providers_of(move.service):
         return ()
     scope, before = move.context.scope, move.context.where()

@@ -42,7 +42,7 @@ def prepare_recipe(move: ServiceMove) -> tuple[Action, ...]:
 
 
 def carrier_of(move: PlannedMove, key: str) -> str:
-    """Return the host that carries a deed before the window: a drill is its target's, all else reads from
+    """Return the host that carries an action before the window: a drill is its target's, all else reads from
     the source.
     """
     return move.target if key in {DRILLED, READ} else move.source

@@ -43,7 +43,7 @@ def repoint_recipe(pointing: Pointing) -> tuple[Action, ...]:
 
 
 def release_of(pointing: Pointing) -> ReleaseRelays:
-    """Return the deed that takes the relays away which nobody needs then."""
+    """Return the action that takes the relays away which nobody needs then."""
     context = pointing.context
     others = read_repointed(context.journal) - pointing.keys
     return ReleaseRelays(

@@ -79,13 +79,14 @@ RETURN_STEPS = (
 REPEATABLE = frozenset(
     {"start-probe-back", "switch-back", "start-returned", "return-outage", SOURCE_STEP, "clean-target"}
 )
-"""Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
+"""Actions that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
 """May be done again, too, where what the target holds is left there: nothing is brought back from it."""
 MEASURES = frozenset({"start-probe-back", "return-outage"})
-"""Deeds that only measure: a rollback ends without them."""
+"""Actions that only measure: a rollback ends without them."""
 SUPERSEDED_BY = {"start-probe-back": "return-outage", "stop-moved": "clean-target"}
-"""What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is
+"""What is done for the sake of a later action: once that was begun, it is not asked for again. A moved container that
+is
 being removed is down.
 """
 UNDO_STEP = "finish-undo"

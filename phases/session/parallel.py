@@ -1,6 +1,7 @@
-"""Deeds of several services side by side, told one by one: what changes nothing in service need not wait for its turn.
+"""Actions of several services side by side, told one by one: what changes nothing in service need not wait for its
+turn.
 
-Each host carries one such deed at a time: a source that serves others is not to feel more than one backup, a target
+Each host carries one such action at a time: a source that serves others is not to feel more than one backup, a target
 restores one of them while the next is taken. Rows of evidence stay in the plan's order.
 """
 
@@ -26,27 +27,27 @@ STOPPED: Final = "the run was interrupted"
 
 @dataclass(frozen=True)
 class QueuedAction:
-    """One deed that waits for the host that carries it."""
+    """One action that waits for the host that carries it."""
 
     move: RunningMove
     position: int
 
     @property
     def key(self) -> str:
-        """Return which deed it is."""
+        """Return which action it is."""
         return self.move.recipe[self.position].key
 
     def next(self) -> QueuedAction | None:
-        """Return the service's next deed, None after its last."""
+        """Return the service's next action, None after its last."""
         return QueuedAction(self.move, self.position + 1) if self.position + 1 < len(self.move.recipe) else None
 
 
 @dataclass
 class HostQueues:
-    """The deeds of all moves of a run. `carrier_of(service, key)` names the host whose turn a deed waits for.
+    """The actions of all moves of a run. `carrier_of(service, key)` names the host whose turn an action waits for.
 
-    A service's own deeds keep their order. An interruption cancels the work of all threads: their commands on hosts are
-    ended, what they wait for is not waited for any more.
+    A service's own actions keep their order. An interruption cancels the work of all threads: their commands on hosts
+    are ended, what they wait for is not waited for any more.
     """
 
     moves: Moves
@@ -57,7 +58,8 @@ class HostQueues:
     _cancellation: Cancellation = field(default_factory=Cancellation, init=False)
 
     def perform(self, service: str, key: str) -> Judgement:
-        """Return the judgement of a deed once it is there; the first question starts all. Raises what the deed raised,
+        """Return the judgement of an action once it is there; the first question starts all. Raises what the action
+        raised,
         PlannedOnly in a dry run.
         """
         if not self.moves.apply:
@@ -83,7 +85,7 @@ class HostQueues:
             thread.join()
 
     def _start(self) -> None:
-        """Give each service's first deed its turn, in the plan's order; a service that can't be looked at tells so in
+        """Give each service's first action its turn, in the plan's order; a service that can't be looked at tells so in
         its own row.
         """
         for move in self.moves.context.scope.moves:
@@ -105,7 +107,7 @@ class HostQueues:
         self._carriers[self.carrier_of(turn.move.service, turn.key)].put(turn)
 
     def _carry(self, turns: SimpleQueue[QueuedAction | None]) -> None:
-        """Perform the deeds that wait for one host, one after the other."""
+        """Perform the actions that wait for one host, one after the other."""
         while (turn := turns.get()) is not None:
             answer = self._answers[turn.move.service, turn.key]
             try:
@@ -117,7 +119,8 @@ class HostQueues:
                 self._give(following)
 
     def _interrupt(self) -> None:
-        """Have the work of each thread end as Ctrl-C ends that of the main one: its deed ends, is recorded and undone;
+        """Have the work of each thread end as Ctrl-C ends that of the main one: its action ends, is recorded and
+        undone;
         no other begins.
         """
         for running in self.moves.started.values():

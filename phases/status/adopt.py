@@ -50,7 +50,7 @@ def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> AuditL
             try:
                 data = json.loads(line)
                 if data.get("environment") != environment:
-                    continue  # another environment's, or a deed's own words beside the record
+                    continue  # another environment's, or an action's own words beside the record
                 if "heads" in data:
                     logs.heads.append((host, str(data["run_id"]), data["heads"]))
                     continue
@@ -150,7 +150,7 @@ def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
                     f"{_named(missing[-1].record)}"
                 )
         if past.state is MoveState.PLANNED:
-            yield f"{move.service}: no host knows of a move: it has not begun, or was cut off before its first deed"
+            yield f"{move.service}: no host knows of a move: it has not begun, or was cut off before its first action"
     for host, run_id, _ in logs.heads:
         if run_id not in {one.record.run_id for one in logs.told}:
             yield f"{host}: tells of run {run_id}, of which no record is there"

@@ -20,7 +20,7 @@ from phases.context.run_context import where_now
 from phases.gates.gates import preflight_problems
 from phases.signoff.approvals import judge_plan_approved
 
-DEEDS: Final = (RecordKind.INTENT, RecordKind.OUTCOME, RecordKind.UNDO_INTENT, RecordKind.UNDO_OUTCOME)
+ACTION_KINDS: Final = (RecordKind.INTENT, RecordKind.OUTCOME, RecordKind.UNDO_INTENT, RecordKind.UNDO_OUTCOME)
 WORDS: Final[Mapping[str, str]] = {RecordKind.INTENT: "begun", RecordKind.UNDO_INTENT: "its undo begun"}
 
 
@@ -122,7 +122,7 @@ def _move(
         journal.last(RecordKind.OUTAGE, service=move.service),
     )
     step = max(
-        (last for kind in DEEDS if (last := journal.last(kind, service=move.service))),
+        (last for kind in ACTION_KINDS if (last := journal.last(kind, service=move.service))),
         key=lambda one: one.seq,
         default=None,
     )

@@ -137,7 +137,7 @@ def _content(
         raise AssertionError(
             f"bucket {bucket}: {len(unreadable)} of {len(chosen)} sampled objects can't be read: "
             f"{', '.join(unreadable[:5])}. "
-            "Expected: all can. Their names are in the run's folder, private/. Mend or remove them first: a move "
+            "Expected: all can. Their names are in the run's folder, private/. Fix or remove them first: a move "
             "would carry the damage along"
         )
     return part

@@ -456,7 +456,7 @@ class Model:
         return SimpleNamespace(created=tuple(texts), removed=(), kept=())
 
 
-def deeds(actions: Iterable[Action]) -> list[Action]:
+def changing(actions: Iterable[Action]) -> list[Action]:
     """Return the actions that change hosts, without the measuring of the outage."""
     return [
         action

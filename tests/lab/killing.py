@@ -40,7 +40,7 @@ class Seen:
 
     @property
     def fresh_outcome(self) -> bool:
-        """Return whether a deed or question was just answered, for the first time."""
+        """Return whether an action or question was just answered, for the first time."""
         return self.kind == "outcome" and bool(self.body.get("ok")) and not self.body.get("resumed")
 
 
@@ -92,18 +92,18 @@ def run_until(
 
 def run_through(
     wanted: Callable[[Seen], bool],
-    deed: Callable[[], None],
+    action: Callable[[], None],
     *argv: str,
     frozen: bool,
     deadline_s: float = DEADLINE_S,
     module: str = "commands",
 ) -> Ended:
-    """Run a command to its end, with a deed done at the first record that is wanted; meanwhile it is frozen, or goes
+    """Run a command to its end, with an action done at the first record that is wanted; meanwhile it is frozen, or goes
     on.
 
     `killed_at` is that record, None when it never came.
     """
-    last, hit, doing = at_hand.last_seq(), None, threading.Thread(target=deed)
+    last, hit, doing = at_hand.last_seq(), None, threading.Thread(target=action)
     child = start(*argv, module=module)
     for seen in _watch(child, wanted, last, deadline_s):
         if hit is not None:

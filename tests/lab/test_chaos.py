@@ -21,7 +21,7 @@ MOMENTS: Final = (
     ("outcome", "create-target", 0.0),
     ("intent", "commit", 0.3),
 )
-"""Kinds of moments for the short form: in the middle of a stop, of a copy, between two deeds, in the middle of the
+"""Kinds of moments for the short form: in the middle of a stop, of a copy, between two actions, in the middle of the
 commit.
 """
 
@@ -50,7 +50,7 @@ def _assert_as_undisturbed(last: Ended, acknowledged: dict[str, Any], services: 
 
 
 def test_killed_at_each_kind_of_moment(approved: dict[str, Any]) -> None:
-    """Killed in a stop, in a copy, between two deeds and in the commit of one move: the fifth start ends it as if
+    """Killed in a stop, in a copy, between two actions and in the commit of one move: the fifth start ends it as if
     nothing had been.
     """
     flags = ("--service", "redis")
@@ -84,7 +84,7 @@ def test_killed_at_every_step_boundary(approved: dict[str, Any]) -> None:
 
 
 def test_killed_at_random_moments(approved: dict[str, Any]) -> None:
-    """A whole migration killed at random moments in the middle of deeds, copies most of all."""
+    """A whole migration killed at random moments in the middle of actions, copies most of all."""
     chance, kills = random.Random(20260205), 0
     for _ in range(MOST_STARTS):
         share = 0.5 if kills < 12 else 0.0

@@ -18,7 +18,7 @@ from tests.lab.killing import Seen
 SERVICE: Final = "postgres"
 TARGET: Final = TARGETS[SERVICE]
 FLAGS: Final = ("--service", SERVICE)
-DEEDS: Final = ("save-source-spec", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
+ACTIONS: Final = ("save-source-spec", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
 AFTER_COMMIT: Final = "nothing is undone after commit"
 HALF_WAY: Final = "Nothing was undone"
 """Nobody could see how it stands: the move waits for one of two commands."""
@@ -47,7 +47,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "container-exits": _kill_container,
 }
 NEEDS_THE_MOVE: Final = {"container-exits"}
-"""It happens once the move has made the container; the move is held at its deed until the others have happened."""
+"""It happens once the move has made the container; the move is held at its action until the others have happened."""
 
 EACH_KIND_ONCE: Final = (
     ("docker-stopped", "copy-volumes"),
@@ -56,7 +56,7 @@ EACH_KIND_ONCE: Final = (
     ("container-exits", "start-target"),
 )
 EVERY: Final = tuple(
-    (name, key) for name in FAULTS if name != "container-exits" for key in DEEDS if (name, key) not in EACH_KIND_ONCE
+    (name, key) for name in FAULTS if name != "container-exits" for key in ACTIONS if (name, key) not in EACH_KIND_ONCE
 )
 
 
@@ -70,7 +70,7 @@ class Ending:
 
 
 def _move_with(name: str, key: str) -> Ending:
-    """Move, make the fault when the deed `key` begins, and wait for the end; the fault is healed after it."""
+    """Move, make the fault when the action `key` begins, and wait for the end; the fault is healed after it."""
     at_hand.preflight_and_approve(*FLAGS)
     acknowledged = at_hand.orders("/state")
 
@@ -127,7 +127,8 @@ def _goes_on_after_commit(ending: Ending) -> None:
 
 
 def _went_through(name: str, ending: Ending) -> None:
-    """Assert that a move which its fault did not stop (a host that is back takes its next deed) is a good one, and take
+    """Assert that a move which its fault did not stop (a host that is back takes its next action) is a good one, and
+    take
     the hosts back.
     """
     assert killing.both_sides(SERVICE) == (False, True)
@@ -147,7 +148,7 @@ def test_fault_of_each_kind(prepared_lab: None, name: str, key: str) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize(("name", "key"), EVERY)
 def test_fault_in_every_deed(prepared_lab: None, name: str, key: str) -> None:
-    """Every fault in every deed before the commit: the same."""
+    """Every fault in every action before the commit: the same."""
     _ends_well(name, key)
 
 

@@ -64,7 +64,7 @@ def test_dry_run_changes_nothing(rehearsal: Rehearsal) -> None:
         for record in at_hand.rows_of(rehearsal.dry_run)
         if record["body"]["effect"] != "read_only"
     )
-    assert set(verdicts) == {"PLANNED"}, "no deed of a dry run may be anything but PLANNED"
+    assert set(verdicts) == {"PLANNED"}, "no action of a dry run may be anything but PLANNED"
 
 
 @services

@@ -137,7 +137,7 @@ def test_it_is_put_back_exactly(moved: dict[str, Any]) -> None:
 
 
 def test_a_pattern_that_fits_twice_changes_nothing(moved: dict[str, Any]) -> None:
-    """How often it fits is said before any deed."""
+    """How often it fits is said before any action."""
     at_hand.on_host(MONITOR, "sh", "-c", f"cp -p {CONFIG} /root/kept; echo '# targets: [\"orders:8080\"]' >> {CONFIG}")
     try:
         ran = at_hand.run_command("repoint", "prometheus", "--lab", "--apply")

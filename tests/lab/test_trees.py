@@ -200,8 +200,8 @@ def table() -> str:
     lines = ["| what a volume may hold | longshore | `rsync -a` |", "| --- | --- | --- |"]
     for kind, entries in ONE_OF_EACH.items():
         ours, plain = (travels(kind, entries, words) for words in (OURS, PLAIN))
-        mended = "yes, by the proof" if kind.startswith("other content") and not ours else "yes" if ours else "no"
-        lines.append(f"| {kind} | {mended} | {'yes' if plain else '**no**'} |")
+        repaired = "yes, by the proof" if kind.startswith("other content") and not ours else "yes" if ours else "no"
+        lines.append(f"| {kind} | {repaired} | {'yes' if plain else '**no**'} |")
     return "\n".join(lines)
 
 

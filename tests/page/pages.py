@@ -34,7 +34,7 @@ MOVES: Final = [
     {"service": service, "source": "wf005", "target": target, "wave": "critical", "strategy": "stop_copy"}
     for service, target in SERVICES.items()
 ]
-DEEDS: Final = (
+ACTIONS: Final = (
     "start-probe",
     "stop-source",
     "copy-volumes",
@@ -84,7 +84,7 @@ def failed_night(path: Path) -> Night:
         if service == FAILING:
             break
     for service in list(SERVICES)[list(SERVICES).index(FAILING) + 1 :]:
-        for key in DEEDS:
+        for key in ACTIONS:
             night.row("NOT_RUN", f"not run: the move of {FAILING} stopped", service, key)
     _add_sections(night)
     night.run.finish({}, ExitCode.FAILED)
@@ -94,7 +94,7 @@ def failed_night(path: Path) -> Night:
 def _move(night: Night, service: str, *, fails: bool) -> None:
     night.run.record("move_state", service=service, body={"state": "in_progress"})
     stopped = night.now
-    for key in DEEDS:
+    for key in ACTIONS:
         if key == "stop-source":
             stopped = night.now
         bad = fails and key == "verify-volumes"
@@ -160,7 +160,7 @@ def _add_sections(night: Night) -> None:
     night.run.record(
         "waiver",
         key="clock",
-        body={"person": "ana@example.org", "role": "technical", "reason": "mended soon", "until": "2026-01-02"},
+        body={"person": "ana@example.org", "role": "technical", "reason": "repaired soon", "until": "2026-01-02"},
     )
     night.row(
         "FAILED",

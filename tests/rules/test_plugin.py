@@ -154,7 +154,7 @@ def test_moves_run_one_after_the_other_in_the_plans_order(pytester: pytest.Pytes
 )
 @pytest.mark.parametrize("phase", ["migrate", "repoint"])
 def test_a_writing_phase_refuses_to_run_in_part(pytester: pytest.Pytester, phase: str, flag: list[str]) -> None:
-    """A later deed never runs without the earlier ones: the message names --service."""
+    """A later action never runs without the earlier ones: the message names --service."""
     result = _run(pytester, _step(phase, "changes_state", "stop", 'judge(passed("ok"))'), *flag)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -451,7 +451,7 @@ def test_a_failed_row_of_a_worker_fails_the_run(pytester: pytest.Pytester) -> No
 
 
 def test_a_writing_phase_is_not_given_to_workers(pytester: pytest.Pytester) -> None:
-    """Its deeds have one order, in one process."""
+    """Its actions have one order, in one process."""
     result = _run_split(pytester, _step("migrate", "changes_state", "stop", 'judge(passed("ok"))'), "-n", "2")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -1,4 +1,5 @@
-"""What a run did, deed by deed: done, failed, undone, and begun without an end; how long it took and was expected to
+"""What a run did, action by action: done, failed, undone, and begun without an end; how long it took and was expected
+to
 take.
 """
 
@@ -17,16 +18,16 @@ BEGINS: Final[Mapping[str, str]] = {
     RecordKind.INTENT: RecordKind.OUTCOME,
     RecordKind.UNDO_INTENT: RecordKind.UNDO_OUTCOME,
 }
-"""The record that a deed begins with, and the one it ends with."""
+"""The record that an action begins with, and the one it ends with."""
 
 KINDS: Final[Mapping[tuple[str, bool], str]] = {
-    (RecordKind.OUTCOME, True): "deed",
+    (RecordKind.OUTCOME, True): "action",
     (RecordKind.OUTCOME, False): "failed",
     (RecordKind.UNDO_OUTCOME, True): "undo",
     (RecordKind.UNDO_OUTCOME, False): "failed",
 }
 WORDS: Final = {
-    "deed": term("done"),
+    "action": term("done"),
     "failed": term("failed"),
     "undo": term("undone"),
     "open": term("begun, no end on record"),
@@ -35,13 +36,13 @@ WORDS: Final = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One deed on the timeline, in seconds since the run began."""
+    """One action on the timeline, in seconds since the run began."""
 
     service: str
     key: str
     start_s: float
     end_s: float
-    kind: str  # deed | failed | undo | open
+    kind: str  # action | failed | undo | open
     undo: bool = False
     estimate_s: float | None = None
 
@@ -52,45 +53,45 @@ class Bar:
 
     def text(self, language: Language = ENGLISH) -> str:
         """Return it in words."""
-        what = language.say("undo of {deed}", deed=self.key) if self.undo else self.key
+        what = language.say("undo of {action}", action=self.key) if self.undo else self.key
         return f"{self.service}: {what}, {language.number(self.taken_s, 1)} s, {language.say(WORDS[self.kind])}"
 
 
 @dataclass(frozen=True)
 class Course:
-    """How one move went in this run: its deeds, and what those with an estimate took beside what was expected."""
+    """How one move went in this run: its actions, and what those with an estimate took beside what was expected."""
 
     service: str
     bars: tuple[Bar, ...]
 
     @property
     def start_s(self) -> float:
-        """Return when its first deed began."""
+        """Return when its first action began."""
         return self.bars[0].start_s
 
     @property
     def taken_s(self) -> float:
-        """Return how long it took from its first deed to the end of its last."""
+        """Return how long it took from its first action to the end of its last."""
         return max(bar.end_s for bar in self.bars) - self.start_s
 
     @property
     def foreseen(self) -> tuple[Bar, ...]:
-        """Return the deeds that were done and had an estimate: only these can be compared."""
-        return tuple(bar for bar in self.bars if bar.estimate_s is not None and bar.kind == "deed")
+        """Return the actions that were done and had an estimate: only these can be compared."""
+        return tuple(bar for bar in self.bars if bar.estimate_s is not None and bar.kind == "action")
 
     @property
     def estimate_s(self) -> float | None:
-        """Return what the comparable deeds were expected to take, None when there is none."""
+        """Return what the comparable actions were expected to take, None when there is none."""
         return sum(bar.estimate_s or 0.0 for bar in self.foreseen) if self.foreseen else None
 
     @property
     def compared_s(self) -> float:
-        """Return what the comparable deeds took."""
+        """Return what the comparable actions took."""
         return sum(bar.taken_s for bar in self.foreseen)
 
 
 def bars_of(records: Sequence[Record]) -> tuple[Bar, ...]:
-    """Return the deeds of a run in the order in which they began; one without an end lasts until the last record."""
+    """Return the actions of a run in the order in which they began; one without an end lasts until the last record."""
     begin = datetime.fromisoformat(records[0].at)
     last_s = (datetime.fromisoformat(records[-1].at) - begin).total_seconds()
     begun: dict[tuple[str, str, str], tuple[float, float | None]] = {}

@@ -250,7 +250,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], hosts: 
 
 
 def _is_dry_run(records: Sequence[Record], rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether nothing could be changed: a changing phase without --apply that began no deed."""
+    """Return whether nothing could be changed: a changing phase without --apply that began no action."""
     about = records[0].body
     asked = about["command"] in WRITING_PHASES and not about.get("apply", "--apply" in about.get("argv", ()))
     planned = any(row["verdict"] == Verdict.PLANNED.value for row in rows)
@@ -260,7 +260,7 @@ def _is_dry_run(records: Sequence[Record], rows: Sequence[Mapping[str, Any]]) ->
 def _decisions(
     rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], standing: Mapping[str, MoveSummary], *, dry_run: bool
 ) -> tuple[Mapping[str, Any], ...]:
-    """Return what is not fine, the blockers first, each with the command that follows once its cause is mended."""
+    """Return what is not fine, the blockers first, each with the command that follows once its cause is repaired."""
     states = {service: one.state for service, one in standing.items()}
     return tuple(
         {

@@ -1,4 +1,4 @@
-"""The timeline of a run as inline SVG: each move's deeds and undos as bars, what was expected below, the measured
+"""The timeline of a run as inline SVG: each move's actions and undos as bars, what was expected below, the measured
 outage marked.
 """
 
@@ -28,7 +28,7 @@ class Box:
     width: float
     height: float
     title: str
-    kind: str  # deed | failed | undo | open | estimate | outage
+    kind: str  # action | failed | undo | open | estimate | outage
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Scale:
 
 
 def timeline_of(page: Page) -> Timeline | None:
-    """Return the timeline, None when no deed was done."""
+    """Return the timeline, None when no action was done."""
     if not page.bars:
         return None
     courses = page.courses
@@ -83,12 +83,12 @@ def _box(page: Page, bar: Bar, scale: _Scale) -> Box:
 
 
 def _estimates(page: Page, scale: _Scale) -> Iterator[Box]:
-    """Yield a thin line below each deed as long as it was expected to take."""
+    """Yield a thin line below each action as long as it was expected to take."""
     for bar in page.bars:
         if bar.estimate_s:
             lasting = min(bar.estimate_s, scale.span_s - bar.start_s)
             words = page.language.say(
-                "{deed}: about {seconds} s expected", deed=bar.key, seconds=page.language.number(bar.estimate_s)
+                "{action}: about {seconds} s expected", action=bar.key, seconds=page.language.number(bar.estimate_s)
             )
             yield Box(scale.x(bar.start_s), scale.lanes[bar.service] + 18, scale.width(lasting), 3, words, "estimate")
 

@@ -145,7 +145,7 @@ def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
     """
     if records[0].body.get("command") not in GUARDED:
         return []
-    changed = {str(record.service) for record in records if record.service and _is_deed(record)}
+    changed = {str(record.service) for record in records if record.service and _is_action(record)}
     begins = {str(record.service) for record in records if record.kind in BEGINS}
     before = {
         record.service: str(record.body.get("state"))
@@ -157,7 +157,7 @@ def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
     return sorted(begins | {service for service in changed if before.get(service) not in FORWARD})
 
 
-def _is_deed(record: Record) -> bool:
+def _is_action(record: Record) -> bool:
     changes = record.body.get("effect") in {Effect.CHANGES_STATE.value, Effect.IRREVERSIBLE.value}
     return changes and (
         record.kind == RecordKind.INTENT or (record.kind == RecordKind.RESULT and record.body.get("verdict") in DONE)

@@ -52,7 +52,7 @@ class Kind:
     folder: str
     namespace: str
     person: re.Pattern[str]
-    deed: str
+    action: str
     record: str = ""
 
 
@@ -138,7 +138,7 @@ def _signature_problems(
     elif signatures.knows_people and signed.person != person:
         yield f"{name}.sig: was made by {signed.person}. Expected: {person}, in whose name it is"
     else:
-        notes.append(f"{kind.deed} by {person}, key {signed.fingerprint}: {name}")
+        notes.append(f"{kind.action} by {person}, key {signed.fingerprint}: {name}")
 
 
 def _approval_problems(text: str, name: str, run: Record) -> Iterable[str]:

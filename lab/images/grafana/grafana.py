@@ -430,8 +430,8 @@ class Answers(BaseHTTPRequestHandler):
         if method == "DELETE" and (match := re.fullmatch(r"/api/dashboards/uid/([\w-]+)", path)):
             return 200, delete_dashboard(match[1])
         if method == "POST" and path in POST:
-            status, deed = POST[path]
-            return status, deed(json.loads(raw))
+            status, action = POST[path]
+            return status, action(json.loads(raw))
         for pattern, look in GET.items() if method == "GET" else ():
             if match := re.fullmatch(pattern, path):
                 return 200, look(match, params)

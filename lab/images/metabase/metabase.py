@@ -366,13 +366,13 @@ class Answers(BaseHTTPRequestHandler):
                 "has-user-setup": bool(rows("SELECT 1 FROM core_user")),
                 "setup-token": "stand-in",
             }
-        for pattern, (status, deed) in OPEN.items() if method == "POST" else ():
+        for pattern, (status, action) in OPEN.items() if method == "POST" else ():
             if match := re.fullmatch(pattern, path):
-                return status, deed(body, match)
+                return status, action(body, match)
         self.authenticate()
-        for pattern, (status, deed) in POST.items() if method == "POST" else ():
+        for pattern, (status, action) in POST.items() if method == "POST" else ():
             if match := re.fullmatch(pattern, path):
-                return status, deed(body, match)
+                return status, action(body, match)
         for pattern, look in GET.items() if method == "GET" else ():
             if match := re.fullmatch(pattern, path):
                 return 200, look(match)

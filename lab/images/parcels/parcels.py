@@ -1,4 +1,4 @@
-"""A small parcel service: numbers every deed, tells what was acknowledged, and goes on when a store is gone for a while.
+"""A small parcel service: numbers every action, tells what was acknowledged, and goes on when a store is gone for a while.
 
 It publishes to RabbitMQ and consumes what it published, puts objects into MinIO, sends log lines to Loki, and is the worker of
 workflows in Temporal that it starts itself.

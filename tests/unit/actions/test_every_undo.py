@@ -30,7 +30,7 @@ from phases.repoint.recipe import repoint_recipe
 from phases.repoint.subject import pointing_of
 from phases.rollback.recipe import rollback_recipe
 from tests.fakes.inspect_answer import inspected
-from tests.fakes.two_hosts import DATA, HOOKS, POLICY, REWRITTEN, SOURCE, TARGET, Killed, Model, deeds, scope_of
+from tests.fakes.two_hosts import DATA, HOOKS, POLICY, REWRITTEN, SOURCE, TARGET, Killed, Model, changing, scope_of
 
 Meddling = Callable[[Model], None]
 Notes = dict[str, dict[str, Any]]
@@ -164,7 +164,7 @@ def _look_for_states(make: Callable[[], tuple[Model, list[Action]]]) -> list[tup
 def _forward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Model, list[Action]]]:
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
-        return model, [action for action in deeds(recipe(model.move, 1)) if action.key != "remove-copy-helpers"]
+        return model, [action for action in changing(recipe(model.move, 1)) if action.key != "remove-copy-helpers"]
 
     return make
 
@@ -179,7 +179,7 @@ def _travelling(monkeypatch: pytest.MonkeyPatch, run: Run, strategy: str) -> Cal
 
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
-        return model, deeds(recipe(by_strategy(model.move, strategy), 1))
+        return model, changing(recipe(by_strategy(model.move, strategy), 1))
 
     make.__qualname__ = f"travelling by {strategy}"
     return make
@@ -227,7 +227,7 @@ def _backward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[M
             action.do({})
             model.write()
         back = list(rollback_recipe(model.move, 1, discard=None))
-        return model, deeds(back)
+        return model, changing(back)
 
     return make
 
@@ -420,6 +420,7 @@ def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:
             *recipe(planned, 1),
             *rollback_recipe(planned, 1, discard=None),
             *rollback_recipe(planned, 1, discard="why"),
+            *rollback_recipe(planned, 1, discard="why", dead=True),
         ]
     for action in found:
         found.extend(getattr(action, name) for name in WRAPPED if hasattr(getattr(action, name, None), "undo"))
@@ -447,6 +448,7 @@ NOTHING_TO_UNDO: Final = {
     "MeasureOutage": "a measurement stays",
     "UndoReferences": "going on with an undo is never taken back",
     "CleanTarget": "the rollback is committed by then",
+    "CleanSource": "the rollback is committed by then",
 }
 """Actions that leave nothing to be undone, and why."""
 

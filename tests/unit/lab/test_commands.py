@@ -28,11 +28,11 @@ class FakeLab:
         self.known: dict[str, Any] = {}
         self.breaks_at = ""
 
-    def do(self, deed: str) -> None:
-        """Note a deed, or be interrupted at it."""
-        if deed == self.breaks_at:
+    def do(self, action: str) -> None:
+        """Note an action, or be interrupted at it."""
+        if action == self.breaks_at:
             raise KeyboardInterrupt
-        self.done.append(deed)
+        self.done.append(action)
 
     def start(self, _client: Any, plan: Any, _address: str) -> None:
         """Start a host."""
@@ -86,7 +86,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLab:
 def _raise(lab: FakeLab) -> list[str]:
     lab.done.clear()
     lab_main.up(None, lambda _: None)
-    return [deed for deed in lab.done if not deed.startswith("start")]
+    return [action for action in lab.done if not action.startswith("start")]
 
 
 def test_a_second_up_changes_nothing(fake: FakeLab) -> None:

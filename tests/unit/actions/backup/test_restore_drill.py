@@ -248,7 +248,7 @@ def test_a_snapshot_that_is_not_on_record_is_missed() -> None:
 
 
 def test_nothing_is_drilled_without_a_backup() -> None:
-    """No snapshots, no drill: the deed fails instead of passing on nothing."""
+    """No snapshots, no drill: the action fails instead of passing on nothing."""
     action, _ = make_drill(taken=())
 
     with pytest.raises(ActionError, match="no backup on record"):

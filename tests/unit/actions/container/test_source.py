@@ -1,4 +1,4 @@
-"""Deeds on containers against a fake engine: what they refuse is more important than what they do."""
+"""Actions on containers against a fake engine: what they refuse is more important than what they do."""
 
 from __future__ import annotations
 
@@ -246,7 +246,8 @@ def test_kept_source_has_another_name_and_gets_it_back() -> None:
 
 
 def test_what_was_done_to_the_source_is_still_seen_once_it_is_renamed() -> None:
-    """A run that was killed between the last deed and the record of the end looks at all deeds again, the rename being
+    """A run that was killed between the last action and the record of the end looks at all actions again, the rename
+    being
     done.
     """
     source = Engine(inspected())

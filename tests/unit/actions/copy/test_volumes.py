@@ -189,36 +189,36 @@ def prove(
     monkeypatch: pytest.MonkeyPatch, drifts: list[Drift], *, container: bool = False
 ) -> tuple[VerifyVolumes, list[list[bytes]]]:
     """Return a proof that sees these, and the list of what it copies once more."""
-    mended: list[list[bytes]] = []
-    mending: Any = SimpleNamespace(repair=lambda _position, paths: mended.append(paths))
+    repaired: list[list[bytes]] = []
+    mending: Any = SimpleNamespace(repair=lambda _position, paths: repaired.append(paths))
     looks: Any = Looks(drifts)
     monkeypatch.setattr("actions.copy.verification.inspect_container", lambda *_: {} if container else None)
-    return VerifyVolumes(route(), PLACES, None, looks, mending), mended
+    return VerifyVolumes(route(), PLACES, None, looks, mending), repaired
 
 
 def test_equal_sides_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the outage every reading counts; the text has its denominators."""
-    proof, mended = prove(monkeypatch, [SAME])
+    proof, repaired = prove(monkeypatch, [SAME])
     note: Note = {}
 
     proof.do(note)
     judgement = proof.verify(note)
 
     assert judgement.passed
-    assert not mended
+    assert not repaired
     assert "1,204 entries" in judgement.text
     assert "4,096 of 5,000,000 bytes read, 1,200 of 1,201 files proven unchanged" in judgement.text
 
 
 def test_what_differs_is_copied_once_more_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that moved no time is no reason to give up a move: once."""
-    proof, mended = prove(monkeypatch, [OTHER, SAME])
+    proof, repaired = prove(monkeypatch, [OTHER, SAME])
     note: Note = {}
 
     proof.do(note)
     judgement = proof.verify(note)
 
-    assert mended == [[b"dump.rdb"]]
+    assert repaired == [[b"dump.rdb"]]
     assert judgement.passed
     assert "volume redis_data: dump.rdb: content differs" in judgement.details
 
@@ -317,19 +317,19 @@ def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch, th
     """A resumed move whose target exists keeps the proof that was made before it, and never writes there: no pass, no
     last copy either.
     """
-    proof, mended = prove(monkeypatch, [OTHER], container=True)
+    proof, repaired = prove(monkeypatch, [OTHER], container=True)
     there.append({"State": {"Running": True}})
     ends = Ends(there=True)
     copying = copy_of(monkeypatch, ends, [])
-    for deed in (Precopy(copying, others_s=4.0), copying):
+    for action in (Precopy(copying, others_s=4.0), copying):
         with pytest.raises(RefusedError, match="exists already"):
-            deed.do({})
+            action.do({})
     assert ends.asked == []
 
     with pytest.raises(RefusedError, match="exists already"):
         proof.do({})
     assert proof.verify({"proven": "all identical"}).passed
-    assert not mended
+    assert not repaired
     assert not proof.verify({}).passed
 
 

@@ -77,8 +77,8 @@ def test_the_new_ends_start_after_the_old_are_gone_and_the_far_one_first(fleet: 
     for host in fleet.values():
         host.asked = asked  # type: ignore[assignment]
     apply_forwarders(fleet, "lab", HOSTS, frozenset({NEW, OTHER}))
-    deeds = [" ".join(words[1:]) for words in asked if words[:2] in {("docker", "start"), ("docker", "rm")}]  # type: ignore[index]
-    assert deeds[-2:] == [f"start {relay_name(NEW, FAR)}", f"start {relay_name(NEW, NEAR)}"]
+    actions = [" ".join(words[1:]) for words in asked if words[:2] in {("docker", "start"), ("docker", "rm")}]  # type: ignore[index]
+    assert actions[-2:] == [f"start {relay_name(NEW, FAR)}", f"start {relay_name(NEW, NEAR)}"]
 
 
 def test_the_last_relay_takes_the_last_key_with_it(fleet: Any) -> None:
@@ -103,9 +103,9 @@ def test_an_end_with_another_key_is_drift_and_is_made_anew(fleet: Any, end: str)
 @pytest.mark.parametrize("spoil", ["stop near", "stop far", "remove near", "remove far"])
 def test_a_relay_with_half_of_its_ends_is_missing(fleet: Any, spoil: str) -> None:
     """It leads nowhere; both ends are made anew."""
-    deed, end = spoil.split()
+    action, end = spoil.split()
     host = fleet["wf001" if end == NEAR else "wf005"]
-    if deed == "stop":
+    if action == "stop":
         host.containers[relay_name(OLD, end)]["state"] = "exited"  # type: ignore[arg-type]
     else:
         del host.containers[relay_name(OLD, end)]  # type: ignore[arg-type]

@@ -47,7 +47,7 @@ def test_right_files_load_together(tmp_path: Path) -> None:
 
 
 def test_problems_of_all_three_files_come_in_one_error(tmp_path: Path) -> None:
-    """Shape and sense of each, each under its file's name with its count: a person mends them in one go."""
+    """Shape and sense of each, each under its file's name with its count: a person repairs them in one go."""
     files = paths(
         tmp_path,
         inventory=(("services/n8n/host", "wf009"), ("services/redis/networks", "apps")),
@@ -167,7 +167,7 @@ def test_a_wrong_entry_keeps_its_name_and_the_others_keep_their_positions(tmp_pa
 def test_each_contradiction_between_the_files_has_its_line(
     tmp_path: Path, inventory: Changes, plan: Changes, environment: Changes, line: str
 ) -> None:
-    """One contradiction: one problem, under the file where it is mended."""
+    """One contradiction: one problem, under the file where it is repaired."""
     said = refusal(*paths(tmp_path, inventory, plan, environment))
 
     assert f"  {line}" in said

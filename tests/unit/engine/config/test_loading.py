@@ -267,7 +267,7 @@ def test_ports_of_the_target_are_counted_after_all_moves(tmp_path: Path) -> None
     ],
 )
 def test_each_mistake_in_an_environment_has_its_line(tmp_path: Path, path: str, value: Any, line: str) -> None:
-    """An environment that could mean another machine is refused with the place to mend."""
+    """An environment that could mean another machine is refused with the place to repair."""
     file = written(tmp_path / "production.yaml", spoiled(ENVIRONMENT, (path, value)))
 
     with pytest.raises(InputError) as refused:
@@ -287,7 +287,7 @@ def test_a_wrong_window_is_told_once(tmp_path: Path) -> None:
 
 
 def test_five_mistakes_give_five_lines(tmp_path: Path) -> None:
-    """A person mends all at once: shape and sense are told together, each with its path."""
+    """A person repairs all at once: shape and sense are told together, each with its path."""
     file = written(
         tmp_path / "inventory.yaml",
         spoiled(
@@ -416,7 +416,7 @@ def test_published_schemas_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stale_schema_is_told_with_the_command_that_writes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing and stale are refused by --check; writing mends both."""
+    """Missing and stale are refused by --check; writing repairs both."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"is not what the models say. Try: nox -s schema"):
         schema.main(["--check"])

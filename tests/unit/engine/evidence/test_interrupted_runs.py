@@ -75,7 +75,7 @@ def test_no_move_half_way_is_told_as_that(tmp_path: Path, states: tuple[str, ...
 
 
 def test_the_book_ends_with_the_ways(tmp_path: Path) -> None:
-    """Instead of the command that mends a failure; the evidence is drawn all the same."""
+    """Instead of the command that repairs a failure; the evidence is drawn all the same."""
     shown = Shown(tmp_path, "preflight")
     shown.book.add(row(passed("ok")))
 

@@ -115,7 +115,7 @@ def test_page_and_summary_say_what_to_do_next(tmp_path: Path) -> None:
     ],
 )
 def test_a_good_end_says_what_comes_next(tmp_path: Path, command: str, verdict: str, line: str | None) -> None:
-    """The next phase, or the deed that was described; a failure has its own advice."""
+    """The next phase, or the action that was described; a failure has its own advice."""
     night = Night(tmp_path, command, apply=False)
     night.row(verdict)
 

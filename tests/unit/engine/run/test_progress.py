@@ -48,7 +48,7 @@ def test_the_foot_line_tells_place_time_and_sentence() -> None:
 
 
 def test_it_tells_what_is_done_and_waited_for_and_until_when() -> None:
-    """A deed with its estimate, a wait with its deadline; the next step forgets both."""
+    """An action with its estimate, a wait with its deadline; the next step forgets both."""
     clock = Clock()
     progress, _ = progress_on(clock, terminal=False)
     progress.begin("redis", "Sentence.", 1, 2)

@@ -46,7 +46,7 @@ class Diary:
 
 
 @dataclass
-class Deed:
+class Act:
     """An action that writes into a shared list what it does."""
 
     key: str
@@ -84,17 +84,17 @@ class Deed:
             raise self.undo_fails
 
 
-def _move(*deeds: Deed, apply: bool = True, past: AttemptState | None = None) -> tuple[RunningMove, Diary]:
+def _move(*actions: Act, apply: bool = True, past: AttemptState | None = None) -> tuple[RunningMove, Diary]:
     diary = Diary()
     return RunningMove(
-        service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or AttemptState(), patience=ONCE
+        service="wiki", recipe=actions, journal=diary, apply=apply, past=past or AttemptState(), patience=ONCE
     ), diary
 
 
 def test_each_deed_is_written_down_before_and_after() -> None:
-    """An intent stands in the journal before the deed and an outcome after it; the states follow."""
+    """An intent stands in the journal before the action and an outcome after it; the states follow."""
     world: list[str] = []
-    move, diary = _move(Deed("stop", world), Deed("switch", world, commits=True))
+    move, diary = _move(Act("stop", world), Act("switch", world, commits=True))
 
     assert move.perform("stop").passed
     assert move.perform("switch").passed
@@ -114,7 +114,7 @@ def test_each_deed_is_written_down_before_and_after() -> None:
 def test_only_the_next_action_can_be_performed() -> None:
     """A step that comes out of turn is not run, and the hosts stay untouched."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world), Deed("copy", world))
+    move, _ = _move(Act("stop", world), Act("copy", world))
 
     with pytest.raises(NotRun, match='next action of this move is "stop"'):
         move.perform("copy")
@@ -123,9 +123,9 @@ def test_only_the_next_action_can_be_performed() -> None:
 
 
 def test_a_failure_before_commit_is_undone_in_reverse() -> None:
-    """The failed deed and all before it are undone, last first; later steps say because of what they did not run."""
+    """The failed action and all before it are undone, last first; later steps say because of what they did not run."""
     world: list[str] = []
-    move, diary = _move(Deed("stop", world), Deed("copy", world, answer=failed("3 files differ")), Deed("start", world))
+    move, diary = _move(Act("stop", world), Act("copy", world, answer=failed("3 files differ")), Act("start", world))
     move.perform("stop")
 
     judgement = move.perform("copy")
@@ -150,7 +150,7 @@ def test_whatever_ends_a_deed_it_is_undone(error: BaseException) -> None:
     they are.
     """
     world: list[str] = []
-    move, _ = _move(Deed("stop", world, fails=error))
+    move, _ = _move(Act("stop", world, fails=error))
 
     with pytest.raises(type(error)) as raised:
         move.perform("stop")
@@ -162,9 +162,7 @@ def test_whatever_ends_a_deed_it_is_undone(error: BaseException) -> None:
 def test_nothing_is_undone_after_commit() -> None:
     """Once the target serves, a failure stops the line and leaves everything as it is."""
     world: list[str] = []
-    move, _ = _move(
-        Deed("stop", world), Deed("switch", world, commits=True), Deed("smoke", world, answer=failed("500"))
-    )
+    move, _ = _move(Act("stop", world), Act("switch", world, commits=True), Act("smoke", world, answer=failed("500")))
     move.perform("stop")
     move.perform("switch")
 
@@ -179,7 +177,7 @@ def test_an_undo_that_fails_needs_a_person() -> None:
     """A failing undo stops the undo there: starting the source beside a running target would be worse."""
     world: list[str] = []
     undo_fails = NotObservedError("wf001: no answer")
-    move, diary = _move(Deed("stop", world), Deed("start", world, answer=failed("no"), undo_fails=undo_fails))
+    move, diary = _move(Act("stop", world), Act("start", world, answer=failed("no"), undo_fails=undo_fails))
     move.perform("stop")
 
     judgement = move.perform("start")
@@ -193,7 +191,7 @@ def test_an_undo_that_fails_needs_a_person() -> None:
 def test_the_source_is_proven_after_an_undo() -> None:
     """An undo after which the source does not serve is not called undone."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world, answer=failed("exit 137")))
+    move, _ = _move(Act("stop", world, answer=failed("exit 137")))
     move.prove_source = lambda: failed("wiki on wf005: 503")
 
     judgement = move.perform("stop")
@@ -205,7 +203,7 @@ def test_the_source_is_proven_after_an_undo() -> None:
 def test_logs_are_collected_before_anything_is_undone() -> None:
     """Collecting logs comes first, since undo removes the container that wrote them."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world, answer=failed("no")))
+    move, _ = _move(Act("stop", world, answer=failed("no")))
     move.before_undo = lambda reason: world.append(f"logs: {reason}")
 
     move.perform("stop")
@@ -214,10 +212,10 @@ def test_logs_are_collected_before_anything_is_undone() -> None:
 
 
 def test_a_dry_run_changes_nothing() -> None:
-    """Reads before the first deed are performed; everything after is described from the same action objects."""
+    """Reads before the first action are performed; everything after is described from the same action objects."""
     world: list[str] = []
-    look, ask = (Deed(key, world, effect=Effect.READ_ONLY) for key in ("look", "ask"))
-    move, diary = _move(look, Deed("stop", world), ask, apply=False)
+    look, ask = (Act(key, world, effect=Effect.READ_ONLY) for key in ("look", "ask"))
+    move, diary = _move(look, Act("stop", world), ask, apply=False)
 
     assert move.perform("look").passed
     with pytest.raises(PlannedOnly, match=r"would stop \(about 2 s\)"):
@@ -233,7 +231,7 @@ def test_a_deed_of_an_earlier_run_is_verified_not_done_again() -> None:
     """What the journal calls done is looked at on the hosts and not repeated."""
     world: list[str] = []
     past = AttemptState(state=MoveState.IN_PROGRESS, notes={"stop": {"seen": "then"}}, done=frozenset({"stop"}))
-    move, diary = _move(Deed("stop", world), Deed("copy", world), past=past)
+    move, diary = _move(Act("stop", world), Act("copy", world), past=past)
 
     assert "already done" in diary_text(move.perform("stop"), diary)
 
@@ -248,10 +246,10 @@ def diary_text(judgement: Judgement, diary: Diary) -> str:
 
 
 def test_drift_since_an_earlier_run_is_told_and_mended() -> None:
-    """A deed that was done and is no longer so is recorded as drift, and done again."""
+    """An action that was done and is no longer so is recorded as drift, and done again."""
     world: list[str] = []
-    deed = Deed("stop", world, answer=failed("running again"))
-    move, diary = _move(deed, past=AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})))
+    action = Act("stop", world, answer=failed("running again"))
+    move, diary = _move(action, past=AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})))
 
     move.perform("stop")
 
@@ -262,7 +260,7 @@ def test_drift_since_an_earlier_run_is_told_and_mended() -> None:
 def test_a_move_that_is_done_is_only_looked_at() -> None:
     """A second start of a finished move asks the hosts once whether it still holds, and changes nothing."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world), past=AttemptState(state=MoveState.DONE, texts={"stop": "exit 0"}))
+    move, _ = _move(Act("stop", world), past=AttemptState(state=MoveState.DONE, texts={"stop": "exit 0"}))
     move.prove_done = lambda: passed("runs on wf001")
 
     assert move.perform("stop").text == "done earlier: exit 0"
@@ -290,7 +288,7 @@ def test_who_lost_the_lock_changes_nothing_more() -> None:
     """When somebody else took over, this process neither undoes nor records: the move is theirs now."""
     world: list[str] = []
     move, diary = _move(
-        Deed("stop", world), Deed("copy", world, fails=LockLostError("wf005: held by ana")), Deed("start", world)
+        Act("stop", world), Act("copy", world, fails=LockLostError("wf005: held by ana")), Act("start", world)
     )
     move.perform("stop")
     before = list(world)
@@ -315,7 +313,7 @@ def test_what_failed_in_an_earlier_run_is_undone_too() -> None:
         done=frozenset({"stop"}),
         failed=frozenset({"copy"}),
     )
-    move, _ = _move(Deed("stop", world), Deed("copy", world), Deed("start", world), past=past)
+    move, _ = _move(Act("stop", world), Act("copy", world), Act("start", world), past=past)
 
     told = move.undo_attempt("a rollback was asked for")
 
@@ -329,7 +327,7 @@ def test_a_rollback_goes_through_states_of_its_own() -> None:
     as it was.
     """
     world: list[str] = []
-    move, diary = _move(Deed("stop-moved", world), Deed("start-returned", world, commits=True), Deed("smoke", world))
+    move, diary = _move(Act("stop-moved", world), Act("start-returned", world, commits=True), Act("smoke", world))
     move.stages = backward(MoveState.DONE)
     for key in ("stop-moved", "start-returned", "smoke"):
         move.perform(key)
@@ -340,8 +338,8 @@ def test_a_rollback_goes_through_states_of_its_own() -> None:
     ]
 
     failing, diary = _move(
-        Deed("stop-moved", world),
-        Deed("safety-copy", world, answer=failed("no room")),
+        Act("stop-moved", world),
+        Act("safety-copy", world, answer=failed("no room")),
         past=AttemptState(state=MoveState.DONE),
     )
     failing.stages = backward(MoveState.DONE)
@@ -352,11 +350,11 @@ def test_a_rollback_goes_through_states_of_its_own() -> None:
 
 
 def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
-    """A deed that a resume finds done is recorded with what it noted: a third process needs it as much as
+    """An action that a resume finds done is recorded with what it noted: a third process needs it as much as
     the second.
     """
 
-    class Noting(Deed):
+    class Noting(Act):
         def verify(self, note: Note) -> Judgement:
             note["proven"] = "1,204 entries"
             return passed("seen")
@@ -364,7 +362,7 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
     world: list[str] = []
     move, diary = _move(
         Noting("prove", world),
-        Deed("start", world),
+        Act("start", world),
         past=AttemptState(state=MoveState.IN_PROGRESS, begun=frozenset({"prove"})),
     )
 
@@ -376,13 +374,13 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
 def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     """A person said that it is dead: that is recorded instead of its undo, and the rest is undone."""
     world: list[str] = []
-    deeds = (
-        Deed("stop", world),
-        Deed("create", world, undo_fails=HostLostError("wf002: not asked: declared lost (burnt)")),
+    actions = (
+        Act("stop", world),
+        Act("create", world, undo_fails=HostLostError("wf002: not asked: declared lost (burnt)")),
     )
-    move, diary = _move(*deeds, Deed("start", world, answer=failed("no")))
-    for deed in deeds:
-        assert move.perform(deed.key).passed
+    move, diary = _move(*actions, Act("start", world, answer=failed("no")))
+    for action in actions:
+        assert move.perform(action.key).passed
 
     move.perform("start")
 
@@ -393,14 +391,14 @@ def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     ]
 
 
-def _resumed(world: list[str], *deeds: Deed, **given: Any) -> tuple[RunningMove, Diary]:
-    """Return a move that an earlier run has done all deeds of, killed before it could say that it was at its end."""
-    keys = frozenset(deed.key for deed in deeds)
-    state = MoveState.COMMITTED if any(deed.commits for deed in deeds) else MoveState.IN_PROGRESS
+def _resumed(world: list[str], *actions: Act, **given: Any) -> tuple[RunningMove, Diary]:
+    """Return a move that an earlier run has done all actions of, killed before it could say that it was at its end."""
+    keys = frozenset(action.key for action in actions)
+    state = MoveState.COMMITTED if any(action.commits for action in actions) else MoveState.IN_PROGRESS
     past = AttemptState(state=state, done=keys, texts=dict.fromkeys(keys, "seen"))
     diary = Diary()
     assert not world
-    recipe = (*deeds, Deed("last", world))
+    recipe = (*actions, Act("last", world))
     return RunningMove(
         service="wiki", recipe=recipe, journal=diary, apply=True, past=past, patience=ONCE, **given
     ), diary
@@ -412,8 +410,8 @@ def test_a_deed_that_others_rest_on_is_not_done_again(committed: bool) -> None:
     written since.
     """
     world: list[str] = []
-    copy = Deed("copy", world, answer=failed("its helpers are gone"))
-    move, diary = _resumed(world, copy, Deed("start", world, commits=committed))
+    copy = Act("copy", world, answer=failed("its helpers are gone"))
+    move, diary = _resumed(world, copy, Act("start", world, commits=committed))
 
     answer = move.perform("copy")
 
@@ -427,8 +425,8 @@ def test_a_deed_that_others_rest_on_is_not_done_again(committed: bool) -> None:
 def test_a_deed_that_may_be_repeated_is() -> None:
     """Relays that went away since are made again, whatever came after them."""
     world: list[str] = []
-    switch = Deed("switch", world, commits=True, answer=failed("a relay is gone"))
-    move, _ = _resumed(world, switch, Deed("keep", world), repeatable=frozenset({"switch"}))
+    switch = Act("switch", world, commits=True, answer=failed("a relay is gone"))
+    move, _ = _resumed(world, switch, Act("keep", world), repeatable=frozenset({"switch"}))
 
     move.perform("switch")
 
@@ -436,10 +434,10 @@ def test_a_deed_that_may_be_repeated_is() -> None:
 
 
 def test_what_has_served_its_purpose_is_not_looked_at() -> None:
-    """What a deed needed was taken away by a later one: that is no drift."""
+    """What an action needed was taken away by a later one: that is no drift."""
     world: list[str] = []
-    probe = Deed("probe", world, answer=failed("it is gone"))
-    move, _ = _resumed(world, probe, Deed("measure", world), superseded_by={"probe": "measure"})
+    probe = Act("probe", world, answer=failed("it is gone"))
+    move, _ = _resumed(world, probe, Act("measure", world), superseded_by={"probe": "measure"})
 
     assert "no longer needed" in move.perform("probe").text
     assert move.perform("measure").passed
@@ -449,7 +447,7 @@ def test_what_has_served_its_purpose_is_not_looked_at() -> None:
 def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_failed() -> None:
     """The removal of a moved container had no room for its last part: that the container is gone is no drift."""
     world: list[str] = []
-    stop, retire = Deed("stop", world, answer=failed("it is gone")), Deed("retire", world)
+    stop, retire = Act("stop", world, answer=failed("it is gone")), Act("retire", world)
     past = AttemptState(
         state=MoveState.COMMITTED, done=frozenset({"stop"}), failed=frozenset({"retire"}), texts={"stop": "stopped"}
     )
@@ -470,12 +468,12 @@ def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_faile
 def test_what_ends_a_measurement_is_done_again_when_it_was_killed() -> None:
     """It also puts its tools away: looked at alone, they would stay for good."""
     world: list[str] = []
-    measure = Deed("measure", world, answer=unknown("not measured"))
+    measure = Act("measure", world, answer=unknown("not measured"))
     past = AttemptState(
         state=MoveState.COMMITTED, done=frozenset({"probe"}), begun=frozenset({"measure"}), texts={"probe": "runs"}
     )
     move = RunningMove(
-        service="wiki", recipe=(Deed("probe", world), measure), journal=Diary(), apply=True, past=past, patience=ONCE,
+        service="wiki", recipe=(Act("probe", world), measure), journal=Diary(), apply=True, past=past, patience=ONCE,
         superseded_by={"probe": "measure"}, measures=frozenset({"probe", "measure"}),
     )  # fmt: skip
 
@@ -485,7 +483,7 @@ def test_what_ends_a_measurement_is_done_again_when_it_was_killed() -> None:
     assert world == ["measure"]
 
 
-class Observed(Deed):
+class Observed(Act):
     """An action whose undo needs what was there before it, and which finds more in the middle."""
 
     def observe(self, note: Note) -> None:
@@ -503,7 +501,7 @@ class Observed(Deed):
 def test_what_an_undo_needs_is_on_record_before_a_host_is_changed() -> None:
     """The intent holds all that was observed, and what is found in the middle is recorded before the next change."""
     world: list[str] = []
-    move, diary = _move(Observed("disable", world), Deed("last", world))
+    move, diary = _move(Observed("disable", world), Act("last", world))
     notes: list[tuple[str, dict[str, Any], int]] = []
     record = diary.record
     diary.record = lambda kind, **given: (
@@ -540,7 +538,7 @@ UNKNOWN = unknown("wf001: no answer")
 def test_a_failure_that_comes_from_no_answer_is_not_undone() -> None:
     """An action may say in its own words what it could not find out: nobody looked, so nothing was seen to be wrong."""
     world: list[str] = []
-    first, second = Deed("first", world), Deed("second", world)
+    first, second = Act("first", world), Act("second", world)
 
     def look(_note: Note) -> Judgement:
         raise ActionError("wf001: the archive could not be read") from NotObservedError("wf001: no answer")
@@ -557,7 +555,7 @@ def test_a_failure_that_comes_from_no_answer_is_not_undone() -> None:
 def test_what_could_not_be_seen_is_not_undone() -> None:
     """An action whose end nobody could see stops the line: nothing is undone, and both commands are told."""
     world: list[str] = []
-    move, diary = _move(Deed("stop", world), Deed("copy", world, answer=UNKNOWN), Deed("start", world))
+    move, diary = _move(Act("stop", world), Act("copy", world, answer=UNKNOWN), Act("start", world))
     move.where = "--environment production"
     move.perform("stop")
 
@@ -579,19 +577,19 @@ def test_a_question_without_an_answer_undoes_nothing_either() -> None:
     undo at all.
     """
     world: list[str] = []
-    question = Deed("ready", world, effect=Effect.READ_ONLY, answer=UNKNOWN)
-    move, _ = _move(Deed("stop", world), question)
+    question = Act("ready", world, effect=Effect.READ_ONLY, answer=UNKNOWN)
+    move, _ = _move(Act("stop", world), question)
     move.perform("stop")
     assert "Nothing was undone" in move.perform("ready").text
     assert move.state is MoveState.IN_PROGRESS
 
-    first, _ = _move(question, Deed("stop", world))
+    first, _ = _move(question, Act("stop", world))
     assert "Undone (nothing had been changed)" in first.perform("ready").text
     assert first.state is MoveState.UNDONE, "gates must be asked again"
 
 
 @dataclass
-class Flaky(Deed):
+class Flaky(Act):
     """An action whose question has no answer for a while."""
 
     silent: int = 0
@@ -657,12 +655,12 @@ def test_an_action_without_an_answer_is_looked_at() -> None:
 def test_a_defect_in_a_question_is_no_failure_that_was_seen() -> None:
     """It says nothing about the hosts, so nothing is undone."""
 
-    class Broken(Deed):
+    class Broken(Act):
         def verify(self, note: Note) -> Judgement:
             raise KeyError("State")
 
     world: list[str] = []
-    move, _ = _move(Broken("stop", world), Deed("copy", world))
+    move, _ = _move(Broken("stop", world), Act("copy", world))
 
     assert "Nothing was undone" in move.perform("stop").text
     assert world == ["stop"]
@@ -679,7 +677,7 @@ def test_a_commit_that_was_begun_counts_as_committed(answer: Judgement) -> None:
         committing=frozenset({"switch"}),
         texts={"stop": "seen"},
     )
-    move, _ = _move(Deed("stop", world), Deed("switch", world, commits=True, answer=answer), past=past)
+    move, _ = _move(Act("stop", world), Act("switch", world, commits=True, answer=answer), past=past)
     move.perform("stop")
 
     told = move.perform("switch").text
@@ -699,7 +697,7 @@ def test_drift_beside_a_commit_that_was_begun_undoes_nothing() -> None:
         begun=frozenset({"switch"}),
         committing=frozenset({"switch"}),
     )
-    move, _ = _move(Deed("stop", world, answer=failed("runs")), Deed("switch", world, commits=True), past=past)
+    move, _ = _move(Act("stop", world, answer=failed("runs")), Act("switch", world, commits=True), past=past)
 
     assert "switch was begun, so clients may be there already" in move.perform("stop").text
     assert world == []
@@ -712,7 +710,7 @@ def test_a_proof_that_could_not_look_leaves_the_move_undone() -> None:
         raise NotObservedError("wf005: ssh failed")
 
     world: list[str] = []
-    move, diary = _move(Deed("stop", world, answer=failed("exit 137")))
+    move, diary = _move(Act("stop", world, answer=failed("exit 137")))
     move.prove_source = silent
 
     text = move.perform("stop").text
@@ -732,9 +730,9 @@ def test_anything_unexpected_in_an_undo_or_its_proof_needs_a_person(broken: str)
     world: list[str] = []
     undo_fails = KeyError("State") if broken == "undo" else None
     move, diary = _move(
-        Deed("disable", world),
-        Deed("stop", world, undo_fails=undo_fails),
-        Deed("boom", world, answer=failed("first failure")),
+        Act("disable", world),
+        Act("stop", world, undo_fails=undo_fails),
+        Act("boom", world, answer=failed("first failure")),
     )
     move.prove_source = proof
     move.perform("disable")
@@ -753,7 +751,7 @@ def test_anything_unexpected_in_an_undo_or_its_proof_needs_a_person(broken: str)
 def test_an_undo_without_an_answer_is_tried_again() -> None:
     """A cut in the middle of an undo does not end in a person's hands at once."""
 
-    class Slow(Deed):
+    class Slow(Act):
         tries = 0
 
         def undo(self, note: Note) -> None:
@@ -763,7 +761,7 @@ def test_an_undo_without_an_answer_is_tried_again() -> None:
                 raise ManualInterventionError("not seen stopped") from NotObservedError("wf001: no answer")
 
     world: list[str] = []
-    move, _ = _move(Slow("start", world), Deed("boom", world, answer=failed("no")))
+    move, _ = _move(Slow("start", world), Act("boom", world, answer=failed("no")))
     _waits(move)
     move.perform("start")
 
@@ -790,7 +788,7 @@ def test_a_journal_that_takes_nothing_more_does_not_stop_an_undo() -> None:
     world: list[str] = []
     diary = FullDiary()
     move = RunningMove(
-        "wiki", (Deed("stop", world), Deed("copy", world), Deed("start", world)), diary, apply=True, patience=ONCE
+        "wiki", (Act("stop", world), Act("copy", world), Act("start", world)), diary, apply=True, patience=ONCE
     )
     move.perform("stop")
     diary.full = True
@@ -810,7 +808,7 @@ def test_a_journal_that_takes_nothing_more_does_not_stop_an_undo() -> None:
 def test_a_commit_whose_outcome_can_not_be_written_is_not_undone() -> None:
     """The target serves, whether the journal knows it or not."""
 
-    class Filling(Deed):
+    class Filling(Act):
         def verify(self, note: Note) -> Judgement:
             diary.full = True
             return super().verify(note)
@@ -818,7 +816,7 @@ def test_a_commit_whose_outcome_can_not_be_written_is_not_undone() -> None:
     world: list[str] = []
     diary = FullDiary()
     move = RunningMove(
-        "wiki", (Deed("stop", world), Filling("switch", world, commits=True)), diary, apply=True, patience=ONCE
+        "wiki", (Act("stop", world), Filling("switch", world, commits=True)), diary, apply=True, patience=ONCE
     )
     move.perform("stop")
 
@@ -832,7 +830,7 @@ def test_a_commit_whose_outcome_can_not_be_written_is_not_undone() -> None:
 def test_who_lost_the_chain_changes_nothing_more() -> None:
     """Another process writes this journal: the move is its own now, as with a lost lock."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world), Deed("copy", world, fails=ChainConflictError("record 9 is there")))
+    move, _ = _move(Act("stop", world), Act("copy", world, fails=ChainConflictError("record 9 is there")))
     move.perform("stop")
 
     with pytest.raises(ChainConflictError):
@@ -846,15 +844,15 @@ def test_who_lost_the_chain_changes_nothing_more() -> None:
 def test_a_lost_measurement_stops_no_move(committed: bool) -> None:
     """A probe that is gone is told as UNKNOWN and the line goes on, after the commit and on a resume before it."""
     world: list[str] = []
-    probe = Deed("probe", world, answer=failed("it does not run") if not committed else UNKNOWN)
+    probe = Act("probe", world, answer=failed("it does not run") if not committed else UNKNOWN)
     if committed:
-        move, _ = _move(Deed("switch", world, commits=True), probe, Deed("keep", world))
+        move, _ = _move(Act("switch", world, commits=True), probe, Act("keep", world))
         move.measures = frozenset({"probe"})
         move.perform("switch")
         after = "keep"
     else:
         past = AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"probe", "stop"}))
-        move, _ = _move(probe, Deed("stop", world), past=past)
+        move, _ = _move(probe, Act("stop", world), past=past)
         move.measures = frozenset({"probe"})
         after = "stop"
 
@@ -869,9 +867,9 @@ def test_an_outage_that_is_not_over_still_stops_the_line() -> None:
     """That was measured: clients have no answer. Only what could not be measured is a warning."""
     world: list[str] = []
     move, _ = _move(
-        Deed("switch", world, commits=True),
-        Deed("probe", world, answer=failed("outage since 02:00, not over")),
-        Deed("keep", world),
+        Act("switch", world, commits=True),
+        Act("probe", world, answer=failed("outage since 02:00, not over")),
+        Act("keep", world),
     )
     move.measures = frozenset({"probe"})
     move.perform("switch")
@@ -883,8 +881,8 @@ def test_an_outage_that_is_not_over_still_stops_the_line() -> None:
 def test_a_rollback_goes_on_without_a_probe() -> None:
     """Who rolls back a service that no longer answers can't measure from a first good answer; the probe is put away."""
     world: list[str] = []
-    probe = Deed("start-probe-back", world, fails=ActionError("no good answer within 15 s"))
-    move, _ = _move(probe, Deed("stop-moved", world), past=AttemptState(state=MoveState.DONE))
+    probe = Act("start-probe-back", world, fails=ActionError("no good answer within 15 s"))
+    move, _ = _move(probe, Act("stop-moved", world), past=AttemptState(state=MoveState.DONE))
     move.stages, move.measures = backward(MoveState.DONE), frozenset({"start-probe-back"})
 
     told = move.perform("start-probe-back")
@@ -899,7 +897,7 @@ def test_cleaning_up_after_the_commit_does_not_stop_the_line() -> None:
     """The rest follows, other services too; the move is done only when it was made up for."""
     world: list[str] = []
     move, _ = _move(
-        Deed("switch", world, commits=True), Deed("clear", world, answer=failed("a key is left")), Deed("keep", world)
+        Act("switch", world, commits=True), Act("clear", world, answer=failed("a key is left")), Act("keep", world)
     )
     move.later = frozenset({"clear"})
     move.perform("switch")
@@ -907,7 +905,7 @@ def test_cleaning_up_after_the_commit_does_not_stop_the_line() -> None:
     told = move.perform("clear")
 
     assert told.verdict is Verdict.FAILED
-    assert "Once its cause is mended: nox -s migrate -- --service wiki --apply" in told.text
+    assert "Once its cause is repaired: nox -s migrate -- --service wiki --apply" in told.text
     assert move.perform("keep").passed
     assert (move.state, move.stopped_because) == (MoveState.COMMITTED, None)
 
@@ -918,9 +916,9 @@ def test_a_preparation_says_what_is_kept_and_how_to_prepare_again() -> None:
     """
     world: list[str] = []
     move, _ = _move(
-        Deed("image-shipped", world),
-        Deed("backup-taken", world),
-        Deed("backup-drilled", world, answer=failed("3 rows differ")),
+        Act("image-shipped", world),
+        Act("backup-taken", world),
+        Act("backup-drilled", world, answer=failed("3 rows differ")),
     )
     move.stages, move.tracks_state, move.kept = PREPARING, False, frozenset({"image-shipped", "backup-taken"})
     move.perform("image-shipped")
@@ -938,7 +936,7 @@ def test_a_preparation_says_what_is_kept_and_how_to_prepare_again() -> None:
 def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
     """It is an undo itself: nothing of it is called undone, and no migration is advised."""
     world: list[str] = []
-    move, _ = _move(Deed("finish-undo", world, answer=failed("The undo could not finish")))
+    move, _ = _move(Act("finish-undo", world, answer=failed("The undo could not finish")))
     move.stages, move.tracks_state = UNDOING, False
 
     assert (
@@ -952,7 +950,7 @@ def test_a_rollback_that_fails_is_undone_though_the_commit_of_the_move_was_begun
     """What committed is the move that is rolled back: the rollback has a commit of its own."""
     world: list[str] = []
     past = AttemptState(state=MoveState.IN_PROGRESS, committing=frozenset({"commit"}))
-    move, _ = _move(Deed("stop-moved", world), Deed("safety-copy", world, answer=failed("no room")), past=past)
+    move, _ = _move(Act("stop-moved", world), Act("safety-copy", world, answer=failed("no room")), past=past)
     move.stages = backward(MoveState.IN_PROGRESS)
     move.perform("stop-moved")
 
@@ -961,8 +959,8 @@ def test_a_rollback_that_fails_is_undone_though_the_commit_of_the_move_was_begun
 
 
 @dataclass
-class SilentOnce(Deed):
-    """A deed whose first request never arrives: its host gives no answer for a moment."""
+class SilentOnce(Act):
+    """An action whose first request never arrives: its host gives no answer for a moment."""
 
     tries: int = 0
 
@@ -982,10 +980,10 @@ class SilentOnce(Deed):
 def test_a_deed_that_never_arrived_is_done_again_where_it_may_be(repeatable: frozenset[str], tries: int) -> None:
     """An engine that was restarted for a second does not take a move back; what writes into data is not repeated."""
     world: list[str] = []
-    deed = SilentOnce("relays", world)
+    action = SilentOnce("relays", world)
     move = RunningMove(
         "wiki",
-        (deed,),
+        (action,),
         Diary(),
         apply=True,
         repeatable=repeatable,
@@ -995,6 +993,6 @@ def test_a_deed_that_never_arrived_is_done_again_where_it_may_be(repeatable: fro
 
     answer = move.perform("relays")
 
-    assert deed.tries == tries
+    assert action.tries == tries
     assert answer.passed is (tries > 1)
     assert ("undo relays" in world) is (tries == 1)

@@ -276,7 +276,7 @@ def test_a_key_that_nobody_listed_signs_nothing(file: File) -> None:
     [
         (
             {"step": "migrate/copy-volumes"},
-            "waivers/0/step: migrate/copy-volumes: a deed that failed is undone, not waived; expected a step of",
+            "waivers/0/step: migrate/copy-volumes: an action that failed is undone, not waived; expected a step of",
         ),
         (
             {"step": "prefight/disk"},

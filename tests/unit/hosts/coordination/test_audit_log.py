@@ -79,12 +79,12 @@ def test_who_lost_the_lock_writes_nothing(host: HereHost) -> None:
 
 
 def test_a_log_that_can_not_be_written_is_said(host: HereHost) -> None:
-    """A full disk, or something else in its place: the deed must not follow."""
+    """A full disk, or something else in its place: the action must not follow."""
     (host.folder / "audit.jsonl").mkdir(parents=True)
 
     with pytest.raises(
         NotObservedError,
-        match=r"here: could not write /var/lib/longshore/audit.jsonl.*every deed is written down first",
+        match=r"here: could not write /var/lib/longshore/audit.jsonl.*every action is written down first",
     ):
         append_audit(host, {"key": "one"})
     with pytest.raises(NotObservedError, match=r"here: could not read /var/lib/longshore/audit.jsonl"):

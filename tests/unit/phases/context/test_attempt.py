@@ -34,12 +34,12 @@ def run(journal: Journal) -> Run:
 
 
 def intent(run: Run, key: str, **note: Any) -> None:
-    """Record that a deed begins."""
+    """Record that an action begins."""
     run.record("intent", service="redis", key=key, body={"describe": key, "note": note})
 
 
 def outcome(run: Run, key: str, *, ok: bool = True, **note: Any) -> None:
-    """Record how a deed ended."""
+    """Record how an action ended."""
     run.record("outcome", service="redis", key=key, body={"ok": ok, "text": f"{key} {ok}", "note": note})
 
 
@@ -62,7 +62,7 @@ def test_a_move_that_never_began_is_planned(journal: Journal) -> None:
 
 
 def test_what_was_done_and_what_was_begun_are_told_apart(journal: Journal, run: Run) -> None:
-    """A deed whose outcome is missing was interrupted: a resume must look before it goes on."""
+    """An action whose outcome is missing was interrupted: a resume must look before it goes on."""
     state(run, MoveState.IN_PROGRESS)
     intent(run, "stop-source", policy="always")
     outcome(run, "stop-source", exit_code=0)
@@ -76,7 +76,7 @@ def test_what_was_done_and_what_was_begun_are_told_apart(journal: Journal, run: 
 
 
 def undone(run: Run, key: str) -> None:
-    """Record that a deed was undone."""
+    """Record that an action was undone."""
     run.record("undo_outcome", service="redis", key=key, body={"ok": True, "text": ""})
 
 
@@ -110,7 +110,7 @@ def test_a_move_that_needed_a_person_begins_a_new_attempt(journal: Journal, run:
 
 
 def test_a_rollback_is_read_apart_from_its_move(journal: Journal, run: Run) -> None:
-    """Its deeds are those since it began, it knows what it goes back from, and keeps the move's attempt until it is
+    """Its actions are those since it began, it knows what it goes back from, and keeps the move's attempt until it is
     over.
     """
     state(run, MoveState.IN_PROGRESS)

@@ -1,4 +1,4 @@
-"""The second copy of the journal on the hosts: before each deed, never in the way of an undo."""
+"""The second copy of the journal on the hosts: before each action, never in the way of an undo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.saga.patience import Patience
 from phases.context.audit_mirror import LARGEST, AuditMirror, Line
 
 HOSTS: Final = {"redis": ("wf005", "wf001"), "n8n": ("wf005", "wf002")}
-DEED: Final = {"describe": "stop redis", "effect": "changes_state"}
+ACTION: Final = {"describe": "stop redis", "effect": "changes_state"}
 QUESTION: Final = {"describe": "look", "effect": "read_only"}
 
 
@@ -60,7 +60,7 @@ def mirror(tmp_path: Path, hosts: Hosts) -> AuditMirror:
 
 def test_an_intent_is_on_both_hosts_before_its_deed(mirror: AuditMirror, hosts: Hosts) -> None:
     """The record, with its hash: what comes back from the call is already there, and on no third host."""
-    record = mirror.record("intent", service="redis", key="stop-source", body=DEED)
+    record = mirror.record("intent", service="redis", key="stop-source", body=ACTION)
 
     for host in ("wf005", "wf001"):
         line = hosts.logs[host][0]
@@ -71,12 +71,12 @@ def test_an_intent_is_on_both_hosts_before_its_deed(mirror: AuditMirror, hosts: 
 
 
 def test_what_was_seen_since_travels_with_the_next_deed(mirror: AuditMirror, hosts: Hosts) -> None:
-    """Questions and outcomes cost no trip of their own, and stand before the deed that relies on them."""
+    """Questions and outcomes cost no trip of their own, and stand before the action that relies on them."""
     mirror.record("intent", service="redis", key="confirm-source", body=QUESTION)
     mirror.record("outcome", service="redis", key="confirm-source", body={"ok": True})
     assert hosts.tried == []
 
-    mirror.record("intent", service="redis", key="stop-source", body=DEED)
+    mirror.record("intent", service="redis", key="stop-source", body=ACTION)
 
     assert hosts.kinds("wf001") == ["intent", "outcome", "intent"]
     assert sorted(hosts.tried) == ["wf001", "wf005"]
@@ -84,11 +84,11 @@ def test_what_was_seen_since_travels_with_the_next_deed(mirror: AuditMirror, hos
 
 @pytest.mark.parametrize("host", ["wf005", "wf001"])
 def test_a_deed_that_can_not_be_written_down_is_not_done(mirror: AuditMirror, hosts: Hosts, host: str) -> None:
-    """Either host: the error reaches the saga before the deed."""
+    """Either host: the error reaches the saga before the action."""
     hosts.errors[host] = UnreachableError(f"{host}: ssh failed")
 
     with pytest.raises(UnreachableError, match=f"{host}: ssh failed"):
-        mirror.record("intent", service="redis", key="stop-source", body=DEED)
+        mirror.record("intent", service="redis", key="stop-source", body=ACTION)
 
 
 def test_a_lost_lock_weighs_more_than_a_silent_host(mirror: AuditMirror, hosts: Hosts) -> None:
@@ -99,7 +99,7 @@ def test_a_lost_lock_weighs_more_than_a_silent_host(mirror: AuditMirror, hosts: 
     }
 
     with pytest.raises(LockLostError):
-        mirror.record("intent", service="redis", key="stop-source", body=DEED)
+        mirror.record("intent", service="redis", key="stop-source", body=ACTION)
 
 
 def test_a_run_that_lost_its_lock_says_no_state(mirror: AuditMirror, hosts: Hosts) -> None:
@@ -115,7 +115,7 @@ def test_a_run_that_lost_its_lock_says_no_state(mirror: AuditMirror, hosts: Host
 
 def test_an_undo_goes_on_beside_a_dead_host(mirror: AuditMirror, hosts: Hosts) -> None:
     """It is tried once, not at every step; the other host has each record; later it gets what it missed."""
-    mirror.record("intent", service="redis", key="start-target", body=DEED)
+    mirror.record("intent", service="redis", key="start-target", body=ACTION)
     hosts.errors["wf001"] = UnreachableError("wf001: ssh failed")
     for key in ("start-target", "create-target", "copy-volumes"):
         mirror.record("undo_intent", service="redis", key=key, body={})
@@ -154,7 +154,7 @@ def test_the_heads_go_to_every_host_at_the_end(
 
 def test_no_secret_reaches_a_host(mirror: AuditMirror, hosts: Hosts) -> None:
     """The same redacted record, not what the caller gave."""
-    mirror.record("intent", service="redis", key="stop-source", body={**DEED, "note": {"said": "Tr0ub4dor-and-3"}})
+    mirror.record("intent", service="redis", key="stop-source", body={**ACTION, "note": {"said": "Tr0ub4dor-and-3"}})
 
     assert "Tr0ub4dor" not in json.dumps(hosts.logs)
 
@@ -168,7 +168,7 @@ def test_a_huge_fingerprint_goes_without_single_names(mirror: AuditMirror, hosts
         service="redis",
         body={"moment": "source", "parts": {"db 0": part, "db 1": {**part, "names": {}}}},
     )
-    mirror.record("intent", service="redis", key="stop-source", body=DEED)
+    mirror.record("intent", service="redis", key="stop-source", body=ACTION)
 
     line = hosts.logs["wf001"][0]
     assert line["shortened"]
@@ -188,7 +188,7 @@ def test_what_the_journal_does_not_take_the_hosts_have(
     monkeypatch.setattr("engine.journal.journal.insert_record", full)
 
     for kind, body in (
-        ("intent", DEED),
+        ("intent", ACTION),
         ("undo_intent", {}),
         ("undo_outcome", {"ok": True, "text": ""}),
         ("move_state", {"state": "undone"}),
@@ -219,7 +219,7 @@ def test_a_host_that_is_cut_off_for_a_moment_costs_no_action(mirror: AuditMirror
     mirror.patience = Patience(60.0, pause, lambda: sum(pauses))
     hosts.errors = {"wf001": UnreachableError("wf001: no answer")}
 
-    mirror.record("intent", service="redis", key="stop-source", body=DEED)
+    mirror.record("intent", service="redis", key="stop-source", body=ACTION)
 
     assert hosts.kinds("wf001") == hosts.kinds("wf005") == ["intent"]
     assert hosts.tried.count("wf005") == 1
@@ -232,6 +232,6 @@ def test_a_host_that_says_no_is_a_failure_that_was_seen(mirror: AuditMirror, hos
     hosts.errors = {"wf001": NotObservedError("wf001: could not write audit.jsonl: No space left on device")}
 
     with pytest.raises(ActionError, match="No space left"):
-        mirror.record("intent", service="redis", key="stop-source", body=DEED)
+        mirror.record("intent", service="redis", key="stop-source", body=ACTION)
 
     assert pauses == []

@@ -7,7 +7,7 @@ from phases.context.readonly_step import ReadOnlyStep
 
 
 def test_a_question_in_a_move_changes_nothing() -> None:
-    """It can be described, performed and undone like a deed, and only asks."""
+    """It can be described, performed and undone like an action, and only asks."""
     asked: list[int] = []
     ask = ReadOnlyStep("ready", "ask redis whether it is ready", lambda: asked.append(1) or passed("yes"), 2.0)
 

@@ -234,7 +234,7 @@ def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveS
 
 
 def test_a_lost_host_is_not_asked() -> None:
-    """Whoever asks the fleet for it is told why it gets no answer; to the deed that must see it down that
+    """Whoever asks the fleet for it is told why it gets no answer; to the action that must see it down that
     is an answer.
     """
     fleet = Fleet(["wf001"], make_environment(), None)

@@ -203,7 +203,7 @@ def test_a_dry_run_keeps_nothing() -> None:
 
 
 def outcome(key: str, note: dict[str, Any]) -> Any:
-    """Return a deed's record."""
+    """Return an action's record."""
     return SimpleNamespace(kind="outcome", key=key, body={"ok": True, "note": note}, at=NOW.isoformat())
 
 

@@ -1,4 +1,5 @@
-"""Runs that were killed in the middle of a deed, and what a person did in between: nothing is deleted, and no policy is
+"""Runs that were killed in the middle of an action, and what a person did in between: nothing is deleted, and no policy
+is
 forgotten.
 """
 
@@ -61,7 +62,7 @@ from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
 from tests.fakes.facts import LABEL
 from tests.fakes.inspect_answer import inspected, recreated
-from tests.fakes.two_hosts import SOURCE, TARGET, Model, ModelledFleet, ModelledHost, deeds
+from tests.fakes.two_hosts import SOURCE, TARGET, Model, ModelledFleet, ModelledHost, changing
 from tests.unit.actions.container.test_source import Engine, make_route, recorded_route, stopped_route
 
 RELAY = Relay("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
@@ -382,10 +383,10 @@ def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch
     not removed.
     """
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         action.do({})
     model.write()
-    back = deeds(rollback.rollback_recipe(model.move, 1, discard=None))
+    back = changing(rollback.rollback_recipe(model.move, 1, discard=None))
     by_key = {action.key: action for action in back}
     before = list(model.content(SOURCE))
     by_key["stop-moved"].do({})
@@ -402,9 +403,9 @@ def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch
 def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Somebody started the source in the meantime: a person decides, nothing is written over its data."""
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         action.do({})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
+    by_key = {action.key: action for action in changing(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     model.engines[SOURCE].start("redis-moved")
@@ -424,12 +425,12 @@ def test_data_comes_back_to_a_source_that_still_has_its_own_name(
     container refuses it.
     """
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         if action.key == "rename-source":
             break
         action.do({})
     model.write()
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
+    by_key = {action.key: action for action in changing(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
@@ -458,7 +459,7 @@ def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.Monke
     """In progress on record, but the relays run: it goes back with its data. Killed before the commit it is undone."""
     model = Model(monkeypatch, run)
     run.record("move_state", service="redis", body={"state": "in_progress"})
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         run.record("intent", service="redis", key=action.key, body={"effect": "changes_state", "note": {}})
         if action.key == "commit":
             assert found_on_hosts(model.move) == ""
@@ -488,10 +489,10 @@ def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.Mo
     one back.
     """
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         action.do({})
     model.engines[TARGET].update_container("redis", restart_policy={"Name": "always"})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
+    by_key = {action.key: action for action in changing(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["stop-moved"].do({})
     assert model.policy(TARGET) == "no"
@@ -727,12 +728,12 @@ def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_bac
     same.
     """
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         if action.key != "rename-source":
             action.do({})
     model.write()
     held = list(model.content(TARGET))
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
+    by_key = {action.key: action for action in changing(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
@@ -748,9 +749,9 @@ def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_bac
 def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """The source's is kept under another name, and a new one has its name: it could run and write."""
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         action.do({})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
+    by_key = {action.key: action for action in changing(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     stranger = inspected()
@@ -766,7 +767,7 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
 def test_a_commit_does_not_pass_while_its_target_is_down(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """A power cut before it had its restart policy: it serves nobody, whatever relays lead to it."""
     model = Model(monkeypatch, run)
-    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    by_key = {action.key: action for action in changing(model_recipe(model))}
     for action in by_key.values():
         action.do({})
     assert by_key["commit"].verify({}).passed
@@ -784,9 +785,9 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
 ) -> None:
     """Killed between the container and its volume: the row does not say removed."""
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         action.do({})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
+    by_key = {action.key: action for action in changing(rollback.rollback_recipe(model.move, 1, discard=None))}
     model.engines[TARGET].containers.clear()
 
     answer = by_key["clean-target"].verify({})
@@ -800,7 +801,7 @@ def test_a_second_container_on_the_sources_data_keeps_the_target_from_starting(
 ) -> None:
     """Somebody ran one by hand over the old volume after the copy was proven: what it wrote is not on the target."""
     model = Model(monkeypatch, run)
-    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    by_key = {action.key: action for action in changing(model_recipe(model))}
     for key, action in by_key.items():
         if key == "start-target":
             break
@@ -818,7 +819,7 @@ def test_a_second_container_on_the_sources_data_keeps_the_target_from_starting(
 def test_an_undo_starts_no_source_beside_a_container_on_its_data(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Somebody runs one by hand over the old volume while the service is down: two servers on the same files."""
     model = Model(monkeypatch, run)
-    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    by_key = {action.key: action for action in changing(model_recipe(model))}
     for key in ("save-source-spec", "disable-restart", "stop-source"):
         by_key[key].do({})
     byhand = {**inspected(), "Id": "8" * 64, "Name": "/by-hand"}
@@ -979,7 +980,7 @@ def _answering(name: str) -> str:
 def test_a_rollback_from_a_lost_host_asks_it_nothing(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Its recipe is made and carried out without the host: the source runs again with what it held."""
     model = Model(monkeypatch, run)
-    for action in deeds(model_recipe(model)):
+    for action in changing(model_recipe(model)):
         action.do({})
     held = list(model.content(SOURCE))
     fleet: Any = FleetWithoutTarget(model)
@@ -993,7 +994,7 @@ def test_a_rollback_from_a_lost_host_asks_it_nothing(monkeypatch: pytest.MonkeyP
     note: dict[str, Any] = {}
     back[0].do(note)
     assert back[0].verify(note).passed
-    for action in deeds(back):
+    for action in changing(back):
         note = {}
         if isinstance(action, Observing):
             action.observe(note)

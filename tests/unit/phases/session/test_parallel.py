@@ -1,4 +1,5 @@
-"""Deeds of several services side by side: each host carries one at a time, rows stay in order, an interruption reaches
+"""Actions of several services side by side: each host carries one at a time, rows stay in order, an interruption
+reaches
 all.
 """
 
@@ -28,8 +29,8 @@ PLACES = {"redis": ("wf005", "wf001"), "postgres": ("wf005", "wf002"), "n8n": ("
 
 
 @dataclass
-class Deed:
-    """A deed that tells what happened to it."""
+class Act:
+    """An action that tells what happened to it."""
 
     key: str
     service: str
@@ -84,7 +85,7 @@ class Started(dict[str, RunningMove]):
         self.journal = journal
         for service in PLACES:
             recipe = tuple(
-                Deed(key, service, told, does.get(f"{key} of {service}", lambda: None)) for key in ("backup", "drill")
+                Act(key, service, told, does.get(f"{key} of {service}", lambda: None)) for key in ("backup", "drill")
             )
             self[service] = RunningMove(service, recipe, journal, apply=True, tracks_state=False)
 
@@ -100,7 +101,7 @@ class Started(dict[str, RunningMove]):
 
 
 def beside(told: list[str], does: dict[str, Callable[[], None]] | None = None) -> tuple[HostQueues, Started]:
-    """Return deeds side by side that tell what they do, and their moves."""
+    """Return actions side by side that tell what they do, and their moves."""
     moves = Started(told, does or {}, Journal())
     return HostQueues(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"]), moves
 
@@ -172,7 +173,7 @@ def _runs_a_command(was_ended: threading.Event) -> None:
 
 @pytest.mark.parametrize("waits", ["poll", "pause", "command"])
 def test_an_interruption_ends_what_goes_on_and_undoes_it(waits: str) -> None:
-    """A poll, a pause and a command on a host end at once, the deed is recorded and undone, no other begins."""
+    """A poll, a pause and a command on a host end at once, the action is recorded and undone, no other begins."""
     goes_on, was_ended = threading.Event(), threading.Event()
     ways = {"poll": _polls, "pause": lambda: pause(LONG_S), "command": lambda: _runs_a_command(was_ended)}
 

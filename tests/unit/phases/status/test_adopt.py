@@ -119,7 +119,9 @@ def test_earlier_attempts_come_along(night: Night, tmp_path: Path) -> None:
 
 
 def test_what_nobody_knows_is_said(night: Night, scope: Scope, tmp_path: Path) -> None:
-    """A deed without an end, a host that lacks what the other has, a service nobody heard of, a line that is torn."""
+    """An action without an end, a host that lacks what the other has, a service nobody heard of, a line
+    that is torn.
+    """
     night.stop_in_mid_move()
     night.logs["wf001"].pop()
     night.logs["wf005"].append('{"at": "2026-12-05T22:03:00+00:00", "envi')

@@ -45,10 +45,10 @@ def nights(tmp_path: Path) -> Nights:
 
 def test_new_fixed_and_lasting_problems_are_told_apart(nights: Nights) -> None:
     """A step that only one night asked is never called fixed."""
-    for key, verdict in (("good", "PASSED"), ("mended", "FAILED"), ("lasting", "UNKNOWN"), ("gone", "FAILED")):
+    for key, verdict in (("good", "PASSED"), ("repaired", "FAILED"), ("lasting", "UNKNOWN"), ("gone", "FAILED")):
         nights.night.row(verdict, key=key)
     nights.second()
-    for key, verdict in (("good", "FAILED"), ("mended", "PASSED"), ("lasting", "FAILED"), ("added", "UNKNOWN")):
+    for key, verdict in (("good", "FAILED"), ("repaired", "PASSED"), ("lasting", "FAILED"), ("added", "UNKNOWN")):
         nights.night.row(verdict, key=key)
     nights.end()
 
@@ -57,7 +57,7 @@ def test_new_fixed_and_lasting_problems_are_told_apart(nights: Nights) -> None:
     assert since is not None
     assert [[row["key"] for row in rows] for rows in (since.new, since.fixed, since.still)] == [
         ["good", "added"],
-        ["mended"],
+        ["repaired"],
         ["lasting"],
     ]
     assert since.changed

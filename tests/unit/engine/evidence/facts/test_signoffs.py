@@ -78,7 +78,7 @@ def test_waivers_and_attestations_are_listed(night: Night) -> None:
     night.run.record(
         "waiver",
         key="clock",
-        body={"person": "ana@example.org", "role": "technical", "reason": "mended <tomorrow>", "until": "2026-01-02"},
+        body={"person": "ana@example.org", "role": "technical", "reason": "repaired <tomorrow>", "until": "2026-01-02"},
     )
     night.run.record(
         "attestation", service="redis", key="users-told", body={"by": "rui@example.org", "text": "they were told"}
@@ -89,7 +89,7 @@ def test_waivers_and_attestations_are_listed(night: Night) -> None:
 
     for words in (
         "Approvals, waivers and attestations",
-        "mended &lt;tomorrow&gt;",
+        "repaired &lt;tomorrow&gt;",
         "2026-01-02",
         "rui@example.org",
         "redis, users-told",

@@ -93,7 +93,7 @@ def test_a_dry_run_cannot_be_taken_for_the_real_one(tmp_path: Path) -> None:
 
 
 def test_a_run_that_did_something_is_no_dry_run(night: Night) -> None:
-    """Whatever was asked for: a deed on record is a deed."""
+    """Whatever was asked for: an action on record is an action."""
     night.run.record("intent", service="redis", key="stop", body={})
     night.row("PLANNED")
 

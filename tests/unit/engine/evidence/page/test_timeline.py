@@ -1,4 +1,4 @@
-"""The timeline shows every deed of a run: done, failed, undone, and begun without an end."""
+"""The timeline shows every action of a run: done, failed, undone, and begun without an end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def night(tmp_path: Path) -> Night:
 
 
 def test_the_timeline_shows_deeds_and_the_outage(night: Night) -> None:
-    """One lane per service; a failed deed is another kind; the same in words for who can't see it."""
+    """One lane per service; a failed action is another kind; the same in words for who can't see it."""
     assert timeline_of(night.page(finished=False)) is None
     night.run.record("intent", service="redis", key="stop-source", body={})
     night.run.record("outcome", service="redis", key="stop-source", body={"ok": True})
@@ -37,7 +37,7 @@ def test_the_timeline_shows_deeds_and_the_outage(night: Night) -> None:
     timeline = timeline_of(page)
 
     assert timeline is not None
-    assert [box.kind for box in timeline.boxes] == ["deed", "failed", "outage"]
+    assert [box.kind for box in timeline.boxes] == ["action", "failed", "outage"]
     assert timeline.words == "redis: 2 actions from 3 s to 6 s after the start: 1 done, 1 failed; outage 4.2 s"
     assert "4.2 s <small>± 0.1 s</small>" in render(page)
     assert "| redis | wf005 | wf001 | 4.2 s ± 0.1 s | – |" in summary(page)
@@ -59,7 +59,7 @@ def test_undos_and_deeds_without_an_end_are_on_it(night: Night) -> None:
     timeline = timeline_of(page)
 
     assert timeline is not None
-    assert [box.kind for box in timeline.boxes] == ["deed", "failed", "undo", "failed", "open", "open"]
+    assert [box.kind for box in timeline.boxes] == ["action", "failed", "undo", "failed", "open", "open"]
     assert "n8n: stop-source, 2.0 s, begun, no end on record" in [box.title for box in timeline.boxes]
     assert timeline.words == (
         "redis: 4 actions from 3 s to 10 s after the start: 1 done, 2 failed, 1 undone; "
