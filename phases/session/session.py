@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from actions.rollback.clean_source import KEY as CLEAN_SOURCE
 from engine.config.scope import Scope
 from engine.run.options import Options
 from engine.run.recorder import RunRecorder
@@ -18,7 +19,7 @@ from phases.gates.gates import Gates
 from phases.migrate.data_strategy import copies_live
 from phases.migrate.recipe import AFTER_COMMIT, BEFORE_HOLD
 from phases.prepare.backup_drill import steps_left_out
-from phases.rollback.recipe import CLEAN_SOURCE, DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP
+from phases.rollback.recipe import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP
 from phases.session.moves import Moves
 from phases.session.parallel import HostQueues
 from phases.session.work_split import WorkShare
