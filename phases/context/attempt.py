@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -187,7 +188,15 @@ class _AttemptFold:
     def past(self, state: MoveState, attempt: int, before: MoveState) -> AttemptState:
         done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
         return AttemptState(
-            state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing)
+            state,
+            deepcopy(self.notes),  # whoever goes on with a note changes no record that was read
+            done,
+            begun,
+            dict(self.done),
+            attempt,
+            before,
+            failed,
+            frozenset(self.committing),
         )
 
 
