@@ -23,6 +23,7 @@ from bench.copies import LABEL, LONGEST_S, SOURCE, TARGET, lab_hosts, peer_in_la
 from bench.row import Row, median_and_spread
 from engine.constants import TOOLBOX_IMAGE
 from engine.errors import ActionError
+from engine.polling import Polling
 from hosts.fleet import Fleet
 
 VOLUME: Final = "bench_ballast"
@@ -165,12 +166,14 @@ def _outage(fleet: Fleet, copy: Callable[[], object]) -> float:
 
 
 def _wait_for_answer(address: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def answers() -> bool:
         with suppress(OSError), socket.create_connection((address, PORT), timeout=1):
-            return
-        time.sleep(0.02)
-    raise ActionError(f"{address}:{PORT}: the bench's service does not answer within 60 s")
+            return True
+        return False
+
+    if not Polling(f"{address}:{PORT} answers", 60.0, first_s=0.02, longest_s=0.02).until(answers, bool).good:
+        raise ActionError(f"{address}:{PORT}: the bench's service does not answer within 60 s")
 
 
 def _return(fleet: Fleet, copying: CopyVolumes) -> None:

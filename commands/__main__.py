@@ -10,6 +10,7 @@ from typing import Final
 from commands import menu
 from engine.contracts.phase import PHASES
 from engine.errors import InputError, LongshoreError, ManualInterventionError, RefusedError
+from engine.i18n.language import language_asked
 from engine.project import enter_project
 from engine.redaction.guarded_console import guarded_console
 from engine.redaction.redactor import Redactor
@@ -60,7 +61,7 @@ def _run(name: str, argv: list[str]) -> int:
         module = importlib.import_module(f"commands.{name}")
         return int(module.main(argv[1:]))
     except LongshoreError as error:
-        print(error, file=sys.stderr)
+        print(language_asked(argv).tell(str(error)), file=sys.stderr)
         return _exit_code(error)
     except Exception:  # noqa: BLE001 a defect of ours: its traceback is printed while the console is still guarded
         traceback.print_exc()

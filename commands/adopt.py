@@ -12,6 +12,7 @@ from rich.console import Console
 from engine.config.scope import Scope
 from engine.constants import VERSION
 from engine.errors import InputError, NotObservedError
+from engine.finding import joined, say
 from engine.journal.journal import Journal, Run
 from engine.journal.kinds import RecordKind
 from engine.redaction.guarded_console import open_screen
@@ -48,8 +49,11 @@ def main(argv: list[str]) -> int:
             return _compare(read_journal(options), logs, console)
         if not logs.told:
             raise InputError(
-                f"adopt: the audit logs of {', '.join(scope.hosts)} tell of no move in environment "
-                f"{options.environment}. Nothing to adopt"
+                say(
+                    "adopt: the audit logs of {hosts} tell of no move in environment {environment}. Nothing to adopt",
+                    hosts=", ".join(scope.hosts),
+                    environment=options.environment,
+                )
             )
         journal = _fresh(options, scope)
         run = _start(journal, options, scope)
@@ -75,8 +79,9 @@ def _lines(fleet: Fleet) -> Mapping[str, list[str]]:
             silent.append(str(error))
     if silent:
         raise NotObservedError(
-            "\n".join(
-                ["adopt: nothing was written: each host may be the only one that knows how a step ended", *silent]
+            joined(
+                "\n",
+                [say("adopt: nothing was written: each host may be the only one that knows how a step ended"), *silent],
             )
         )
     return found
@@ -87,9 +92,13 @@ def _fresh(options: Options, scope: Scope) -> Journal:
     runs = journal.records(kind=RecordKind.RUN_STARTED)
     if runs:
         raise InputError(
-            f"{journal.where}: holds {len(runs)} runs, the last of {runs[-1].at[:16]}. Expected: an empty one, for "
-            "only a lost journal is rebuilt. "
-            "To compare it with the hosts: adopt --compare. If it is not the right one, move it away"
+            say(
+                "{where}: holds {count} runs, the last of {at}. Expected: an empty one, for only a lost journal is "
+                "rebuilt. To compare it with the hosts: adopt --compare. If it is not the right one, move it away",
+                where=journal.where,
+                count=len(runs),
+                at=runs[-1].at[:16],
+            )
         )
     return journal
 

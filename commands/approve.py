@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.config.scope import Scope
 from engine.errors import InputError, RefusedError
+from engine.finding import joined, say
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 from engine.run.options import LAB, add_flags, read_options
@@ -61,7 +62,7 @@ def _signers(
     if scope.environment.environment == LAB and not person and not role:
         return [*people_of_lab(scope)]
     if not person or not role:
-        raise InputError("approve: expected --as EMAIL and --role technical|business: a person signs in one role")
+        raise InputError(say("approve: expected --as EMAIL and --role technical|business: a person signs in one role"))
     return [(person, role, key)]
 
 
@@ -72,12 +73,13 @@ def _refuse_unseen(scope: Scope, journal: Journal, services: list[str]) -> None:
     wrong = [line for line in problems if line.partition(":")[0] not in begun]
     if wrong:
         raise RefusedError(
-            "\n".join(
+            joined(
+                "\n",
                 [
-                    "approve: refused, nothing was signed",
+                    say("approve: refused, nothing was signed"),
                     *(f"  {line}" for line in wrong),
-                    f"Try: {scope.command('preflight')}",
-                ]
+                    say("Try: {command}", command=scope.command("preflight")),
+                ],
             )
         )
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.redaction.guarded_console import open_screen
 from engine.run.options import add_flags, read_options
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> int:
         print(one.text(scope))
         return ExitCode.OK
     if not parsed.person:
-        raise InputError(f"attest: step {one.step.step}: expected --as EMAIL: a person signs for it")
+        raise InputError(say("attest: step {step}: expected --as EMAIL: a person signs for it", step=one.step.step))
     since_when(one, journal, scope.services)
     attestation = new_attestation(scope, one, parsed.person, parsed.note, parsed.file)
     print(f"signed: {attest(scope, one, attestation, parsed.file, parsed.key)} ({parsed.person}: {parsed.note})")

@@ -17,6 +17,7 @@ from bench.ports import ports_5000
 from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
 from bench.row import Row
 from engine.errors import InputError
+from engine.finding import say
 from engine.project import REPORTS
 from engine.redaction.guarded_console import open_screen
 
@@ -47,7 +48,9 @@ def main(argv: list[str]) -> int:
     """Measure the rows named (all without a name); exit 1 when a goal is missed."""
     unknown = [name for name in argv if name not in ROWS]
     if unknown:
-        raise InputError(f"bench row {', '.join(unknown)}: not known; known: {', '.join(ROWS)}")
+        raise InputError(
+            say("bench row {unknown}: not known; known: {rows}", unknown=", ".join(unknown), rows=", ".join(ROWS))
+        )
     console = open_screen()
     rows = []
     for name in argv or list(ROWS):

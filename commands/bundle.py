@@ -17,6 +17,7 @@ from engine.evidence.seal.archive import SUFFIX, pack
 from engine.evidence.seal.seal import seal, write_bytes
 from engine.evidence.seal.sealed_folder import Sealed, digest_of, read_folder
 from engine.evidence.seal.verify import verify
+from engine.finding import joined, say
 from engine.project import REPORTS
 from engine.run.options import LAB, add_flags
 from hosts.local.ssh_signing import SignatureCheck
@@ -66,9 +67,15 @@ def find_folder(asked: str, environment: str | None) -> Path:
     }
     if len(found) == 1:
         return found.pop()
-    known = ", ".join(sorted(path.name for path in found)[:SHOWN]) or f"none in {place}"
+    known = joined(", ", sorted(path.name for path in found)[:SHOWN]) or say("none in {place}", place=place)
     raise InputError(
-        f"run {asked}: {len(found) or 'not'} there. Expected: one folder of {place}; found {known}. Look: ls {place}"
+        say(
+            "run {asked}: {count} there. Expected: one folder of {place}; found {known}. Look: ls {place}",
+            asked=asked,
+            count=len(found),
+            place=place,
+            known=known,
+        )
     )
 
 
@@ -81,6 +88,13 @@ def _is_meant(path: Path, asked: str) -> bool:
 def _need_whole(folder: Path, sealed: Sealed) -> None:
     problems = verify(sealed, SignatureCheck()).problems
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
+        lines = joined("\n", (say("  {problem}", problem=problem) for problem in problems))
         again = typed_command("report", folder.name, environment=folder.resolve().parent.name)
-        raise RefusedError(f"{folder}: refused, nothing was packed: it does not verify\n{lines}\nTry: {again}")
+        raise RefusedError(
+            say(
+                "{folder}: refused, nothing was packed: it does not verify\n{lines}\nTry: {again}",
+                folder=folder,
+                lines=lines,
+                again=again,
+            )
+        )

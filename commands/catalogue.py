@@ -14,6 +14,7 @@ from babel.messages.pofile import read_po, write_po
 
 from engine.constants import NAME, VERSION
 from engine.errors import InputError
+from engine.finding import has_words
 from engine.i18n.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
 from engine.i18n.marking import summary_of
 
@@ -22,7 +23,9 @@ ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "c
 KEYWORDS: Final = {"say": None, "term": None, "several": (1, 2), "terms": (1, 2)}
 """The functions whose first texts are for people: see engine/i18n/language.py."""
 
-METHODS: Final = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
+METHODS: Final = [("**.j2", "jinja2.ext:babel_extract")]
+FINDINGS: Final = "engine.finding"
+"""The module whose `say` makes findings: its template must stand there, or no language but English has it."""
 FORMS: Final = 2
 """One and many: what the languages so far need."""
 
@@ -34,15 +37,63 @@ def texts_for_people() -> dict[Text, list[str]]:
     all steps.
     """
     found: dict[Text, list[str]] = {}
+    unreadable = []
     for room in ROOMS:
         for file, _, text, _, _ in extract_from_dir(
             str(ROOT / room), METHODS, keywords=KEYWORDS, options_map={"**.j2": {"trimmed": "false"}}
         ):
             found.setdefault(text if isinstance(text, str) else tuple(text[:2]), []).append(f"{room}/{file}")
+        for module in sorted((ROOT / room).rglob("*.py")):
+            name, source = str(module.relative_to(ROOT)), module.read_text(encoding="utf-8")
+            for code_text in texts_of(source):
+                found.setdefault(code_text, []).append(name)
+            unreadable += [f"  {name}:{line}" for line in hidden_templates(source)]
+    if unreadable:
+        raise InputError("\n".join(["say: its first argument is no literal, so nobody can translate it", *unreadable]))
     for module in sorted((ROOT / "runbooks").glob("*/test_*.py")):
         for sentence in sentences_of(module.read_text(encoding="utf-8")):
             found.setdefault(sentence, []).append(str(module.relative_to(ROOT)))
     return found
+
+
+def texts_of(source: str) -> Iterator[Text]:
+    """Yield the texts for people in a module's source; a template without words of its own needs no translation."""
+    for call, name in _calls(ast.parse(source)):
+        wanted = 2 if KEYWORDS[name] else 1
+        texts = tuple(str(one.value) for one in call.args[:wanted] if isinstance(one, ast.Constant) and _is_text(one))
+        if len(texts) == wanted and (wanted > 1 or has_words(texts[0])):
+            yield texts if wanted > 1 else texts[0]
+
+
+def hidden_templates(source: str) -> Iterator[int]:
+    """Yield the lines where a finding is made of a template that does not stand there."""
+    tree = ast.parse(source)
+    if not any(isinstance(node, ast.ImportFrom) and node.module == FINDINGS for node in tree.body):
+        return
+    inside = {node for function in ast.walk(tree) if _rebinds_say(function) for node in ast.walk(function)}
+    for call, name in _calls(tree):
+        is_finding = name == "say" and isinstance(call.func, ast.Name) and call not in inside
+        if is_finding and not (call.args and _is_text(call.args[0])):
+            yield call.lineno
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
+            if name in KEYWORDS:
+                yield node, name
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _rebinds_say(node: ast.AST) -> bool:
+    """Return whether a function has a `say` of its own: that of a language, which also takes texts from tables."""
+    return isinstance(node, ast.FunctionDef) and any(
+        isinstance(one, ast.Name) and one.id == "say" and isinstance(one.ctx, ast.Store) for one in ast.walk(node)
+    )
 
 
 def sentences_of(source: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ PHASES = (
     ["preflight", "--lab"],
     ["approve", "--lab"],
     ["migrate", "--lab", "--apply"],
-    ["lab", "names", "wf002"],  # what a person does in the DNS once caddy is there
+    ["lab", "names", "wf002"],  # what a person does in the DNS once the proxy is there
     ["attest", "--lab"],
     ["validate", "--lab"],
 )
@@ -72,9 +72,7 @@ def _possible_choice(console: Console) -> str:
         sys.exit(code)
     if code == 0:
         return "all"
-    console.print(
-        "not all images can be had here: rehearsing with postgres, prometheus and redis only", style="bold yellow"
-    )
+    console.print("not all images can be had here: rehearsing three services only", style="bold yellow")
     return "core"
 
 

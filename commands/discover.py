@@ -16,6 +16,7 @@ from engine.config.environment import load_environment
 from engine.config.inventory import Inventory
 from engine.config.validation import parse_shape
 from engine.errors import InputError
+from engine.finding import say
 from engine.run.options import add_flags, read_options
 from hosts.fleet import open_hosts
 from phases.discover.draft_inventory import draft_inventory, draft_moves
@@ -44,8 +45,13 @@ def main(argv: list[str]) -> int:
     if unknown:
         again = typed_command("pin", *unknown, environment=options.environment)
         raise InputError(
-            f"{options.environment_file}: no identity of {', '.join(unknown)}; known: "
-            f"{', '.join(environment.hosts)}. Try: {again}"
+            say(
+                "{environment_file}: no identity of {unknown}; known: {hosts}. Try: {again}",
+                environment_file=options.environment_file,
+                unknown=", ".join(unknown),
+                hosts=", ".join(environment.hosts),
+                again=again,
+            )
         )
     config = options.ssh_config or (Path(environment.ssh_config) if environment.ssh_config else None)
     with open_hosts(tuple(parsed.hosts), environment, config) as fleet:

@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.command_line import typed_command
 from engine.errors import InputError
+from engine.finding import say
 
 START: Final = Path(__file__).parent / "start"
 IGNORE: Final = "gitignore"
@@ -24,8 +25,11 @@ def main(argv: list[str]) -> int:
     folder: Path = parser.parse_args(argv).directory.expanduser().absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
-            f"init {folder}: is not an empty directory. Expected: a new one, so that nothing is overwritten. "
-            f"Look: ls -A {folder}"
+            say(
+                "init {folder}: is not an empty directory. Expected: a new one, so that nothing is overwritten. Look: "
+                "ls -A {folder}",
+                folder=folder,
+            )
         )
     for name, content in start_files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import argparse
 from rich.table import Table
 
 from engine.errors import InputError, NotObservedError
+from engine.finding import say
 from engine.redaction.guarded_console import open_screen
 from engine.run.options import add_flags, read_options
 from engine.verdict import ExitCode
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     if parsed.what == "release" and not parsed.token:
         raise InputError(
-            "lock release: expected --token TOKEN, as lock status shows it: whoever holds it must not be surprised"
+            say("lock release: expected --token TOKEN, as lock status shows it: whoever holds it must not be surprised")
         )
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)

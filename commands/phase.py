@@ -13,6 +13,8 @@ import pytest
 
 from engine.contracts.phase import BY_NAME, TABLE, Phase
 from engine.errors import InputError, LongshoreError
+from engine.finding import joined, say
+from engine.i18n.language import language_asked
 from engine.run.options import FLAGS, add_flags
 from engine.verdict import ExitCode
 
@@ -65,9 +67,14 @@ def refuse_foreign_flags(phase: Phase, argv: list[str]) -> None:
     foreign = {flag.name for flag in FLAGS} - set(phase.all_flags) - REFUSED_LATER
     given = [word.partition("=")[0] for word in argv]
     if wrong := [flag for flag in given if flag in foreign]:
-        owners = ", ".join(other.name for other in TABLE if wrong[0] in other.all_flags)
+        owners = joined(", ", (other.name for other in TABLE if wrong[0] in other.all_flags))
         raise InputError(
-            f"{wrong[0]}: not a flag of {phase.name}. Expected: with {owners} only. Look: nox -s {phase.name} -- --help"
+            say(
+                "{first_wrong}: not a flag of {name}. Expected: with {owners} only. Look: nox -s {name} -- --help",
+                first_wrong=wrong[0],
+                name=phase.name,
+                owners=owners,
+            )
         )
 
 
@@ -88,8 +95,11 @@ def run_phase(phase: str, argv: list[str]) -> int:
         argv = services_first(argv)
         if about.needs_service and "--service" not in argv:
             raise InputError(
-                f"{phase}: no service named; expected at least one: nox -s {phase} -- SERVICE --lab | "
-                "--environment NAME"
+                say(
+                    "{phase}: no service named; expected at least one: nox -s {phase} -- SERVICE --lab | "
+                    "--environment NAME",
+                    phase=phase,
+                )
             )
     watch = Watch()
     try:
@@ -97,7 +107,8 @@ def run_phase(phase: str, argv: list[str]) -> int:
     except LongshoreError as error:
         if watch.status is None:
             raise
-        print(f"{phase}: its steps have ended; closing it failed: {error}", file=sys.stderr)
+        told = say("{phase}: its steps have ended; closing it failed: {error}", phase=phase, error=error)
+        print(language_asked(argv).tell(told), file=sys.stderr)
         return watch.status or ExitCode.INCOMPLETE
     return int(ExitCode.NEEDS_OPERATOR if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.config.environment import Environment, Identity, load_environment, write_environment
 from engine.config.inventory import load_inventory
 from engine.errors import InputError
+from engine.finding import joined, say
 from engine.project import environment_file
 from engine.run.options import LAB, add_flags
 from hosts.ssh.identity import read_identity
@@ -21,12 +22,14 @@ def main(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     if parsed.environment in {None, LAB}:
         raise InputError(
-            "pin: expected --environment NAME with a name of your own; the lab pins itself at nox -s lab -- up"
+            say("pin: expected --environment NAME with a name of your own; the lab pins itself at nox -s lab -- up")
         )
     known = list(load_inventory(Path(parsed.inventory)).hosts)
     wrong = [host for host in parsed.hosts if host not in known]
     if wrong:
-        raise InputError(f"pin: unknown host {', '.join(wrong)}; known: {', '.join(known)}")
+        raise InputError(
+            say("pin: unknown host {wrong}; known: {known}", wrong=joined(", ", wrong), known=", ".join(known))
+        )
     file = environment_file(parsed.environment)
     before = load_environment(file) if file.exists() else Environment(environment=parsed.environment, hosts={})
     ssh_config = Path(parsed.ssh_config) if parsed.ssh_config else None

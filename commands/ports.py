@@ -20,6 +20,7 @@ from engine.config.loading import load_files
 from engine.config.plan_editing import with_remaps
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import say
 from engine.redaction.guarded_console import open_screen
 from engine.report_sections import Table
 from engine.run.options import Options, add_flags, read_options
@@ -48,8 +49,10 @@ def main(argv: list[str]) -> int:
     if parsed.paths:
         if parsed.lab or parsed.environment or parsed.write:
             raise InputError(
-                "ports: paths are of this machine: expected no environment and no --write beside them. Give "
-                "one or the other"
+                say(
+                    "ports: paths are of this machine: expected no environment and no --write beside them. Give one "
+                    "or the other"
+                )
             )
         return show_paths(parsed.paths, json_wanted=parsed.json)
     options = read_options(lambda name: getattr(parsed, name, None), argv)

@@ -14,6 +14,7 @@ from typing import Final
 
 from engine.errors import InputError
 from engine.evidence import BACKUP, folder_name, write_evidence
+from engine.finding import joined, say
 from engine.i18n.language import language_of
 from engine.journal.journal import Record
 from engine.journal.kinds import RecordKind
@@ -86,7 +87,14 @@ def find_run(runs: list[Record], asked: str, where: str) -> Record:
         ]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(folder_name(run) for run in (found or runs)[-5:]) or "none"
+    known = joined(", ", (folder_name(run) for run in (found or runs)[-5:])) or say("none")
     raise InputError(
-        f"run {asked}: {len(found) or 'not'} in {where}. Expected: one of {known}. Give its name, or {LATEST}"
+        say(
+            "run {asked}: {count} in {where}. Expected: one of {known}. Give its name, or {latest}",
+            asked=asked,
+            count=len(found),
+            where=where,
+            known=known,
+            latest=LATEST,
+        )
     )

@@ -14,6 +14,7 @@ from rich.table import Table as Drawn
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.journal.samples import forget_samples, read_samples, write_samples
 from engine.redaction.guarded_console import open_screen
@@ -43,8 +44,11 @@ def main(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     if parsed.count < 1 or parsed.every <= 0:
         raise InputError(
-            f"sample --count {parsed.count} --every {parsed.every:g}: expected at least 1 sample and more "
-            "than 0 seconds"
+            say(
+                "sample --count {count} --every {every:g}: expected at least 1 sample and more than 0 seconds",
+                count=parsed.count,
+                every=parsed.every,
+            )
         )
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options, ports_taken=False)

@@ -15,6 +15,7 @@ from engine.evidence.formatting import visible
 from engine.evidence.seal.archive import read_archive
 from engine.evidence.seal.sealed_folder import Sealed, read_folder
 from engine.evidence.seal.verify import verify
+from engine.finding import say
 from engine.verdict import ExitCode
 from hosts.local.ssh_signing import SignatureCheck
 
@@ -33,7 +34,10 @@ def main(argv: list[str]) -> int:
     allowed: Path | None = parsed.allowed_signers
     if allowed is not None and not allowed.is_file():
         raise InputError(
-            f"{allowed}: not there. Expected: lines of an e-mail address and a public key. See docs/verify.md"
+            say(
+                "{allowed}: not there. Expected: lines of an e-mail address and a public key. See docs/verify.md",
+                allowed=allowed,
+            )
         )
     codes = [_judged(place, SignatureCheck(allowed)) for place in parsed.run]
     return next((code for code in (ExitCode.FAILED, ExitCode.INCOMPLETE) if code in codes), ExitCode.OK)

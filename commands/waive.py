@@ -11,6 +11,7 @@ from rich.table import Table
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import say
 from engine.redaction.guarded_console import open_screen
 from engine.run.options import add_flags, read_options
 from engine.signoff.waiver import DEFAULT, Waiver
@@ -37,8 +38,11 @@ def main(argv: list[str]) -> int:
     waivers = list_waivers(options, scope)
     if not waivers:
         raise InputError(
-            f"{options.waivers or DEFAULT}: no waiver of environment {options.environment}. Expected: at "
-            "least one. Nothing to sign"
+            say(
+                "{waivers}: no waiver of environment {environment}. Expected: at least one. Nothing to sign",
+                waivers=options.waivers or DEFAULT,
+                environment=options.environment,
+            )
         )
     if parsed.person:
         need_person(scope, parsed.person, None)

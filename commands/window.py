@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import say
 from engine.project import REPORTS
 from engine.run.options import Options, add_flags, read_options
 from engine.signoff.approval import Approvals
@@ -43,8 +44,12 @@ def main(argv: list[str]) -> int:
         file.write_bytes(content)
     except OSError as error:
         raise InputError(
-            f"{file}: can't be written: {error.strerror}. Expected: a place for the invitation. Give another "
-            "with --output"
+            say(
+                "{file}: can't be written: {strerror}. Expected: a place for the invitation. Give another with "
+                "--output",
+                file=file,
+                strerror=error.strerror,
+            )
         ) from error
     print(
         f"written: {file}. Once it stands in the shared calendar: "

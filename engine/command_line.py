@@ -19,11 +19,6 @@ def environment_words(environment: str) -> list[str]:
     return ["--lab"] if environment == LAB else ["--environment", environment]
 
 
-def environment_flag(environment: str) -> str:
-    """Return the flag that names an environment, as it is typed."""
-    return shlex.join(environment_words(environment))
-
-
 def typed_command(name: str, *words: str, environment: str | None, service: str = "", apply: bool = False) -> str:
     """Return a phase or command as it is typed; `environment` is None only for commands that belong to none, such as
     schema.

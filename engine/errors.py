@@ -19,6 +19,8 @@ A judged fact that is wrong is an `AssertionError` in a runbook and becomes FAIL
 
 from __future__ import annotations
 
+from engine.finding import say
+
 
 class LongshoreError(Exception):
     """Base of all; the text says where, what was seen, what was expected, what to do next."""
@@ -33,7 +35,8 @@ class UnsupportedSyntaxError(InputError):
 
     def __init__(self, file: str, line: int, reason: str) -> None:
         """Keep the place, so that a report can name it; line 0 is the file as a whole."""
-        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+        text = say("{file}:{line}: {reason}", file=file, line=line, reason=reason)
+        super().__init__(text if line else say("{file}: {reason}", file=file, reason=reason))
         self.file, self.line, self.reason = file, line, reason
 
 

@@ -1,52 +1,129 @@
-"""Polling."""
+"""Polling: ask again, with growing pauses, until the answer is good or a stated time is over.
+
+All waiting of this kind is here: who polls says what for and for how long at most. A pause ends when the work is
+cancelled.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, wait_exponential
 
-from engine.verdict import Judgement, Verdict, unknown
+from engine.cancellation import check_cancelled, pause
+from engine.finding import say
+from engine.verdict import Judgement, Verdict
 
-FIRST_SLEEP_S: Final = 0.1
-
-
-LONGEST_SLEEP_S: Final = 1.0
-
-
-def wait_until_passed(question: Callable[[], Judgement], deadline_s: float) -> Judgement:
-    """Repeat a question with growing sleeps until it is PASSED; after `deadline_s` return the last answer seen."""
-    return Retrying(
-        retry=retry_if_result(lambda judgement: not judgement.passed),
-        stop=stop_after_delay(deadline_s),
-        wait=wait_exponential(multiplier=FIRST_SLEEP_S, max=LONGEST_SLEEP_S),
-        retry_error_callback=_give_up(deadline_s),
-    )(question)
+T = TypeVar("T")
+AT_ITS_END_S: Final = 0.001
+"""What is left of a deadline below this is no time."""
 
 
-def _give_up(deadline_s: float) -> Callable[[RetryCallState], Judgement]:
-    def last_answer(state: RetryCallState) -> Judgement:
-        outcome = state.outcome
-        last: Judgement = outcome.result() if outcome and not outcome.failed else unknown("no answer at all")
+def _now() -> float:
+    return time.monotonic()
+
+
+@dataclass(frozen=True)
+class Polled(Generic[T]):
+    """The last answer, whether it is a good one, and what it took."""
+
+    answer: T
+    good: bool
+    attempts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Polling:
+    """What is waited for, and for how many seconds at most; 0 seconds: everything is asked once.
+
+    The first pause is `first_s`, each further one `factor` times as long, up to `longest_s`. The last pause ends at the
+    deadline, and then is asked once more. `tell` is told what is waited for and for how long at most, before the first
+    question.
+    """
+
+    waiting_for: str
+    deadline_s: float
+    first_s: float = 0.3
+    factor: float = 1.5
+    longest_s: float = 5.0
+    tell: Callable[[str, float], None] = lambda _what, _deadline_s: None
+    clock: Callable[[], float] = _now
+    pause: Callable[[float], None] = pause
+
+    def until(self, question: Callable[[], T], good: Callable[[T], bool]) -> Polled[T]:
+        """Ask until an answer is good, or the time is over; what the question raises is raised at once."""
+        began, attempts = self.clock(), 0
+
+        def ask() -> T:
+            nonlocal attempts
+            attempts += 1
+            check_cancelled()
+            return question()
+
+        self.tell(self.waiting_for, self.deadline_s)
+        answer: T = self._retrying(
+            retry=retry_if_result(lambda seen: not good(seen)), retry_error_callback=_last_answer
+        )(ask)
+        return Polled(answer, good(answer), attempts, self.clock() - began)
+
+    def judge(self, question: Callable[[], Judgement]) -> Judgement:
+        """Return the first PASSED answer, else the last one."""
+        return self.until(question, _has_passed).answer
+
+    def judge_in_time(self, question: Callable[[], Judgement]) -> Judgement:
+        """Return the first PASSED answer, else the last one with how long and how often was asked; not seen stays
+        UNKNOWN.
+        """
+        polled = self.until(question, _has_passed)
+        last = polled.answer
+        if polled.good:
+            return last
         verdict = Verdict.UNKNOWN if last.verdict is Verdict.UNKNOWN else Verdict.FAILED
-        return Judgement(
-            verdict,
-            f"not within {deadline_s:.0f} s, after {state.attempt_number} attempts (last: {last.text})",
-            last.measured,
-            last.details,
+        told = say(
+            "not within {deadline_s:.0f} s, after {attempts} attempts (last: {text})",
+            deadline_s=self.deadline_s,
+            attempts=polled.attempts,
+            text=last.text,
+        )
+        return replace(last, verdict=verdict, text=told)
+
+    def repeat(self, act: Callable[[], T], again: Callable[[BaseException], bool]) -> T:
+        """Do what may be done any number of times, while what it raises allows another attempt; raise its last error
+        when the time is over.
+        """
+        self.tell(self.waiting_for, self.deadline_s)
+        result: T = self._retrying(retry=retry_if_exception(again), reraise=True)(act)
+        return result
+
+    def _retrying(self, **how: Any) -> Retrying:
+        began, growing = self.clock(), wait_exponential(self.first_s, self.longest_s, self.factor)
+
+        def left_s() -> float:
+            return self.deadline_s - (self.clock() - began)
+
+        return Retrying(
+            stop=lambda _state: left_s() < AT_ITS_END_S,
+            wait=lambda state: max(0.0, min(growing(state), left_s())),
+            sleep=self.pause,
+            **how,
         )
 
-    return last_answer
+
+def quick_polling(
+    waiting_for: str, deadline_s: float, tell: Callable[[str, float], None] = lambda _what, _deadline_s: None
+) -> Polling:
+    """Return the polling of what an outage waits for: a tenth of a second first, never more than one second."""
+    return Polling(waiting_for, deadline_s, first_s=0.1, factor=2.0, longest_s=1.0, tell=tell)
 
 
-def repeat_until_passed(
-    question: Callable[[], Judgement], deadline_s: float, *, first_sleep_s: float = 0.3
-) -> Judgement:
-    """Return the first PASSED answer, or the last one within `deadline_s` seconds."""
-    ends, pause = time.monotonic() + deadline_s, first_sleep_s
-    while not (answer := question()).passed and time.monotonic() + pause < ends:
-        time.sleep(pause)
-        pause = min(pause * 1.5, 5.0)
-    return answer
+def _has_passed(judgement: Judgement) -> bool:
+    return bool(judgement.passed)
+
+
+def _last_answer(state: RetryCallState) -> Any:
+    assert state.outcome is not None
+    return state.outcome.result()

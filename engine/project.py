@@ -14,6 +14,7 @@ from typing import Final
 
 from engine.constants import ENVIRONMENT_PREFIX
 from engine.errors import InputError
+from engine.finding import say
 
 FLAG: Final = "--project"
 VARIABLE: Final = f"{ENVIRONMENT_PREFIX}PROJECT"
@@ -56,7 +57,13 @@ def split_project(argv: list[str]) -> tuple[str | None, list[str]]:
         given = value if equals else next(words, "")
         if not given or given.startswith("-"):
             raise InputError(
-                f"{FLAG}: no directory given. Expected: {FLAG} DIR, the directory with {INVENTORY} and {ENVIRONMENTS}/"
+                say(
+                    "{flag}: no directory given. Expected: {flag} DIR, the directory with {inventory} and "
+                    "{environments}/",
+                    flag=FLAG,
+                    inventory=INVENTORY,
+                    environments=ENVIRONMENTS,
+                )
             )
     return given, others
 
@@ -75,7 +82,11 @@ def enter_project(argv: list[str]) -> list[str]:
     if not folder.is_dir():
         told = FLAG if given is not None else VARIABLE
         raise InputError(
-            f"{told} {named}: no such directory. Expected: a project. Try: python -m commands init {named}"
+            say(
+                "{told} {named}: no such directory. Expected: a project. Try: python -m commands init {named}",
+                told=told,
+                named=named,
+            )
         )
     os.chdir(folder)
     os.environ[VARIABLE] = str(folder)

@@ -1,9 +1,13 @@
-"""A table of the evidence: a title, columns and rows of texts, drawn wherever a run's record is shown."""
+"""A table of the evidence: a title, columns and rows of texts (any of them a finding), drawn wherever a run's record
+is shown.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from engine.finding import Finding, recorded
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,8 @@ class Table:
 
     def body(self) -> dict[str, Any]:
         """Return the body of its record in the journal."""
-        return {"title": self.title, "columns": list(self.columns), "rows": [list(row) for row in self.rows]}
+        rows = [[_recorded(cell) for cell in row] for row in self.rows]
+        return {"title": _recorded(self.title), "columns": list(self.columns), "rows": rows}
 
 
 Kind = Literal["declared", "unseen", "undeclared"]
@@ -51,7 +56,12 @@ class Graph:
     def body(self) -> dict[str, Any]:
         """Return the body of its record in the journal."""
         return {
-            "title": self.title,
+            "title": _recorded(self.title),
             "nodes": [asdict(node) for node in self.nodes],
-            "lines": [asdict(line) for line in self.lines],
+            "lines": [{**asdict(line), "words": _recorded(line.words)} for line in self.lines],
         }
+
+
+def _recorded(text: str) -> str | dict[str, Any]:
+    """Return a text as a record keeps it; a finding with its template and fields."""
+    return recorded(text) if isinstance(text, Finding) else text

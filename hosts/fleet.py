@@ -17,6 +17,7 @@ from engine.command_line import typed_command
 from engine.config.environment import Environment
 from engine.constants import LAB_MARKER
 from engine.errors import HostLostError, NotObservedError, RefusedError
+from engine.finding import say
 from hosts.docker.client import connect
 from hosts.docker.fence import fence_requests
 from hosts.facts.gather import gather_facts
@@ -76,7 +77,7 @@ class Fleet:
         dead.
         """
         if name in self._lost:
-            raise HostLostError(f"{name}: not asked: declared lost ({self._lost[name]})")
+            raise HostLostError(say("{name}: not asked: declared lost ({lost})", name=name, lost=self._lost[name]))
         host = self._hosts[name]
         if name not in self._identified:
             self._identified[name] = self._identify(host)
@@ -115,11 +116,6 @@ class Fleet:
                 fence_requests(client, self, name)
                 self._docker[name] = client
         return self._docker[name]
-
-    def cut(self) -> None:
-        """End the commands that run on all hosts now."""
-        for host in self._hosts.values():
-            host.cut()
 
     def facts(self, name: str) -> HostFacts:
         """Return a host's facts, gathered once until they are forgotten; raises what looking raised, without looking
@@ -182,13 +178,21 @@ def _become_root(host: SshHost, docker: str) -> None:
     answer = host.run(["sudo", "-n", "true"], timeout_s=IDENTIFY_S)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: sudo asks for a password ({answer.error_text}). Expected: root, or sudo without one. "
-            "Add a sudoers line: USER ALL=(root) NOPASSWD: ALL"
+            say(
+                "{name}: sudo asks for a password ({error_text}). Expected: root, or sudo without one. Add a sudoers "
+                "line: USER ALL=(root) NOPASSWD: ALL",
+                name=host.name,
+                error_text=answer.error_text,
+            )
         )
     if docker == "closed":
         raise NotObservedError(
-            f"{host.name}: the ssh user can't open {DOCKER_SOCKET}. Expected: a member of the group docker. "
-            f"Try: ssh {host.name} 'sudo usermod -aG docker $(id -un)'"
+            say(
+                "{name}: the ssh user can't open {docker_socket}. Expected: a member of the group docker. Try: ssh "
+                "{name} 'sudo usermod -aG docker $(id -un)'",
+                name=host.name,
+                docker_socket=DOCKER_SOCKET,
+            )
         )
     host.become_root()
 
@@ -196,20 +200,33 @@ def _become_root(host: SshHost, docker: str) -> None:
 def refusal_of(environment: Environment, name: str, machine_id: str, *, lab: bool) -> RefusedError | None:
     """Return why a host is not the one that this environment pinned, None when it is."""
     pin = environment.hosts[name]
-    where = f"{name}: environment {environment.environment}"
+    where = say("{name}: environment {environment}", name=name, environment=environment.environment)
     if lab and environment.environment != "lab":
         return RefusedError(
-            f"{where}: the host carries {LAB_MARKER}. Expected: none outside the lab. Use --lab, or another host"
+            say(
+                "{where}: the host carries {lab_marker}. Expected: none outside the lab. Use --lab, or another host",
+                where=where,
+                lab_marker=LAB_MARKER,
+            )
         )
     if not lab and environment.environment == "lab":
         return RefusedError(
-            f"{where}: the host has no {LAB_MARKER}. Expected: a lab host. Leave out --lab for real hosts"
+            say(
+                "{where}: the host has no {lab_marker}. Expected: a lab host. Leave out --lab for real hosts",
+                where=where,
+                lab_marker=LAB_MARKER,
+            )
         )
     if machine_id != pin.machine_id:
         return RefusedError(
-            f"{where}: machine-id is {machine_id or 'empty'}. Expected: {pin.machine_id}, as pinned: it is another "
-            "machine. "
-            f"If that is right: {typed_command('pin', environment=environment.environment)}"
+            say(
+                "{where}: machine-id is {machine_id}. Expected: {pin_machine_id}, as pinned: it is another machine. "
+                "If that is right: {command}",
+                where=where,
+                machine_id=machine_id or say("empty"),
+                pin_machine_id=pin.machine_id,
+                command=typed_command("pin", environment=environment.environment),
+            )
         )
     return None
 
@@ -219,10 +236,15 @@ def refuse_other_engine(environment: Environment, name: str, engine_id: str) -> 
     pinned = environment.hosts[name].engine_id
     if engine_id != pinned:
         raise RefusedError(
-            f"{name}: environment {environment.environment}: its Docker Engine's ID is {engine_id}. Expected: "
-            f"{pinned}, as pinned: "
-            "its data root was replaced or another engine answers. If that is right: "
-            f"{typed_command('pin', environment=environment.environment)}"
+            say(
+                "{name}: environment {environment}: its Docker Engine's ID is {engine_id}. Expected: {pinned}, as "
+                "pinned: its data root was replaced or another engine answers. If that is right: {command}",
+                name=name,
+                environment=environment.environment,
+                engine_id=engine_id,
+                pinned=pinned,
+                command=typed_command("pin", environment=environment.environment),
+            )
         )
 
 

@@ -19,6 +19,7 @@ from engine.errors import InputError, JournalError, LongshoreError, NotObservedE
 from engine.evidence.formats.pytest_html import move_appendix
 from engine.evidence.seal.seal import seal
 from engine.evidence.seal.sealed_folder import APPENDIX, PRIVATE, RECORDS
+from engine.finding import recorded, say
 from engine.journal.kinds import RecordKind
 from engine.project import project_folder
 from engine.run.options import FLAGS, add_flags, read_options
@@ -176,7 +177,7 @@ def _seal(session: Session, signer: KeySigner | None) -> None:
         seal(folder, signer)
     except LongshoreError as error:
         again = session.scope.command("report", folder.name, "--sign-key", "FILE")
-        session.book.tell(f"not signed: {error}\nTo sign it later: {again}")
+        session.book.tell(say("not signed: {error}\nTo sign it later: {command}", error=error, command=again))
 
 
 def _phase(config: pytest.Config) -> str:
@@ -216,8 +217,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = _does_not_apply(session, item, reasons)
         if reason is not None:
             items.remove(item)
-        if reason and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
-            session.context.run.record(RecordKind.STEP_SKIPPED, body={"text": reason})
+        if reason is not None and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
+            marker = item.get_closest_marker("step")
+            key = str(marker.args[0]) if marker else ""
+            session.context.run.record(RecordKind.STEP_SKIPPED, body={**recorded(reason), "step": key})
 
 
 def _does_not_apply(session: Session, item: pytest.Item, reasons: dict[str, dict[str, str]]) -> str | None:

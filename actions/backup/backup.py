@@ -31,10 +31,12 @@ from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.copy.locations import DataPlace, places_to_copy
 from actions.copy.ssh_channel import close_channel, shell_line
 from checks.backups.backups import BackupObject
+from engine.cancellation import inherited
 from engine.contracts.action import Note
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
 from engine.contracts.product import Product
 from engine.errors import ActionError
+from engine.finding import joined, say
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, failed, passed, unknown
@@ -57,8 +59,13 @@ class TakeBackup(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        names = ", ".join([*(export_name(command) for command in self._saving()), *(p.text() for p in self.places)])
-        return f"back up {names} of {self.route.source} to {self.repository.where} (restic, encrypted)"
+        names = joined(", ", [*(export_name(command) for command in self._saving()), *(p.text() for p in self.places)])
+        return say(
+            "back up {names} of {source} to {where} (restic, encrypted)",
+            names=names,
+            source=self.route.source,
+            where=self.repository.where,
+        )
 
     def do(self, note: Note) -> None:
         """Take all snapshots; a failed export is not counted and its snapshot is forgotten."""
@@ -72,8 +79,8 @@ class TakeBackup(RouteAction):
             else:
                 init_repository(opened)
             with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-                exports = [pool.submit(self._export, opened, *item) for item in enumerate(self._saving())]
-                archives = [pool.submit(self._archive, opened, place) for place in self.places]
+                exports = [pool.submit(inherited(self._export), opened, *item) for item in enumerate(self._saving())]
+                archives = [pool.submit(inherited(self._archive), opened, place) for place in self.places]
             taken = [job.result() for job in (*exports, *archives)]
             note["objects"] = [item.record() for item in taken]
             flush_disks(route.fleet, self.repository.peer.host)
@@ -89,31 +96,74 @@ class TakeBackup(RouteAction):
         wanted = len(self._saving()) + len(self.places)
         where = self.repository.where
         empty = [item.name for item in taken if item.lacks_content]
-        again = f"Try: {self.route.command('prepare')}"
+        again = say("Try: {command}", command=self.route.command("prepare"))
         said = str(note.get("repository_said") or "restic check was not asked")
         if len(taken) != wanted or empty:
-            seen = f"{len(taken)} of {wanted} objects in {where}, {len(empty)} empty"
-            return failed(f"{self.route.service}: {seen}. Expected: all, not empty. {again}")
+            seen = say(
+                "{taken_count} of {wanted} objects in {where}, {empty_count} empty",
+                taken_count=len(taken),
+                wanted=wanted,
+                where=where,
+                empty_count=len(empty),
+            )
+            return failed(
+                say(
+                    "{service}: {seen}. Expected: all, not empty. {again}",
+                    service=self.route.service,
+                    seen=seen,
+                    again=again,
+                )
+            )
         if note.get("repository_ok") is False:
             return failed(
-                f"{self.route.service}: {len(taken)} objects in {where}, but the repository is damaged: restic says "
-                f"{said}. Expected: sound. "
-                f"Put it aside, then take another backup: ssh {self.repository.peer.host} "
-                f"sudo mv {self.repository.path} {self.repository.path}.damaged"
+                say(
+                    "{service}: {count} objects in {where}, but the repository is damaged: restic says {said}. "
+                    "Expected: sound. Put it aside, then take another backup: ssh {host} sudo mv {path} {path}.damaged",
+                    service=self.route.service,
+                    count=len(taken),
+                    where=where,
+                    said=said,
+                    host=self.repository.peer.host,
+                    path=self.repository.path,
+                )
             )
         if not note.get("repository_ok"):
             return unknown(
-                f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be "
-                f"checked: {said}. {again}"
+                say(
+                    "{service}: {count} objects in {where}; whether it is sound could not be checked: {said}. {again}",
+                    service=self.route.service,
+                    count=len(taken),
+                    where=where,
+                    said=said,
+                    again=again,
+                )
             )
         if not wanted:
             return passed(
-                f"{self.route.service}: no volume and no export of its own, so nothing to back up; {where} is sound"
+                say(
+                    "{service}: no volume and no export of its own, so nothing to back up; {where} is sound",
+                    service=self.route.service,
+                    where=where,
+                )
             )
         total = sum(item.size_bytes for item in taken)
         return passed(
-            f"{self.route.service}: {len(taken)} objects, {total:,} bytes backed up to {where}, restic check passed",
-            tuple(f"{item.name}: snapshot {item.snapshot[:8]}, {item.size_bytes:,} bytes" for item in taken),
+            say(
+                "{service}: {count} objects, {total:,} bytes backed up to {where}, restic check passed",
+                service=self.route.service,
+                count=len(taken),
+                total=total,
+                where=where,
+            ),
+            tuple(
+                say(
+                    "{name}: snapshot {snapshot}, {size_bytes:,} bytes",
+                    name=item.name,
+                    snapshot=item.snapshot[:8],
+                    size_bytes=item.size_bytes,
+                )
+                for item in taken
+            ),
             backup_bytes=total,
             seconds=note.get("seconds", 0.0),
         )
@@ -137,7 +187,7 @@ class TakeBackup(RouteAction):
         words = ["backup", "--json", *self._tags(place.text()), "/data"]
         argv = opened.argv(words, (mount,))
         self.route.audit(self.route.source, self.key, f"archive {place.text()}")
-        result = self._store(opened, argv, f"archive {place.text()}", LONGEST_S)
+        result = self._store(opened, argv, say("archive {place}", place=place.text()), LONGEST_S)
         item = summary_of(place.text(), result.text, time.monotonic() - started)
         return item if item.size_bytes else replace(item, nothing_there=self._holds_nothing(mount))
 
@@ -150,7 +200,7 @@ class TakeBackup(RouteAction):
             self.route.fleet,
             self.route.source,
             argv,
-            doing="look whether there is nothing to archive",
+            doing=say("look whether there is nothing to archive"),
             timeout_s=LONGEST_S,
         )
         return not seen.text.strip()
@@ -173,8 +223,15 @@ class TakeBackup(RouteAction):
         if exported != ["0"]:
             remove_snapshot(opened, item.snapshot, self.key)
             raise ActionError(
-                f"{self.route.source}: {command.argv[0]} in {self.route.container} ended with {exported[0]}: "
-                f"{' / '.join(result.error_text.splitlines()[-4:-1])}. Expected: 0. Its snapshot was forgotten"
+                say(
+                    "{source}: {first_argv} in {container} ended with {first_exported}: {error_text}. Expected: 0. "
+                    "Its snapshot was forgotten",
+                    source=self.route.source,
+                    first_argv=command.argv[0],
+                    container=self.route.container,
+                    first_exported=exported[0],
+                    error_text=joined(" / ", result.error_text.splitlines()[-4:-1]),
+                )
             )
         return item
 
@@ -214,7 +271,9 @@ def summary_of(name: str, output: str, duration_s: float) -> BackupObject:
         if message.get("message_type") == "summary" and message.get("snapshot_id"):
             size = int(message.get("total_bytes_processed") or 0)
             return BackupObject(name, str(message["snapshot_id"]), size, datetime.now(UTC), round(duration_s, 1))
-    raise ActionError(f"{name}: restic reported no snapshot. Expected: a summary with its id. Run prepare again")
+    raise ActionError(
+        say("{name}: restic reported no snapshot. Expected: a summary with its id. Run prepare again", name=name)
+    )
 
 
 def export_name(command: ContainerCommand) -> str:

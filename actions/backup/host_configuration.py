@@ -19,6 +19,7 @@ from actions.backup.restic import LONGEST_S, Repository, init_repository, make_r
 from actions.common.route import Route, run_checked
 from actions.common.toolbox import remove_helpers
 from checks.backups.backups import BackupObject
+from engine.finding import say
 from hosts.facts.model import HostFacts
 
 ROLE: Final = "configuration"
@@ -67,14 +68,14 @@ def keep_configuration(route: Route, repository: Repository, archive: bytes) -> 
         words = ["backup", "--json", "--host", route.source, "--tag", tags, "--stdin", "--stdin-filename", file]
         argv = opened.argv(words, interactive=True)
         stored = run_checked(
-            route.fleet, route.source, argv, doing=f"keep the {name}", stdin=archive, timeout_s=LONGEST_S
+            route.fleet, route.source, argv, doing=say("keep the {name}", name=name), stdin=archive, timeout_s=LONGEST_S
         )
         item = summary_of(name, stored.text, time.monotonic() - started)
         back = run_checked(
             route.fleet,
             route.source,
             opened.argv(["dump", item.snapshot, f"/{file}"]),
-            doing=f"read the {name} back",
+            doing=say("read the {name} back", name=name),
             timeout_s=LONGEST_S,
         )
     return item, hashlib.sha256(back.stdout).digest() == hashlib.sha256(archive).digest()

@@ -24,6 +24,7 @@ from actions.copy.ssh_channel import KEY_AT, Channel, Peer, open_channel, shell_
 from engine.constants import LABEL_MOVE, NAME
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, NotObservedError
+from engine.finding import joined, say
 from engine.redaction.redactor import Secret
 from hosts.coordination.fencing import change
 from hosts.ssh.atomic_write import taking
@@ -97,7 +98,7 @@ class OpenRepository:
     def write(self, name: str, text: str) -> None:
         """Write a secret into the directory, through stdin."""
         argv = taking(WRITE_FILE, "write", text.encode(), f"{self.directory}/{name}")
-        run_checked(self.route.fleet, self.host, argv, doing=f"write {name}", stdin=text.encode())
+        run_checked(self.route.fleet, self.host, argv, doing=say("write {name}", name=name), stdin=text.encode())
 
     def argv(
         self,
@@ -166,7 +167,7 @@ def make_repository_directory(route: Route, repository: Repository, key: str, wh
     """
     route.audit(repository.peer.host, key, what)
     make = ["sh", "-c", MAKE_DIRECTORY, "make", repository.path]
-    made = run_checked(route.fleet, repository.peer.host, make, doing="make the repository's directory")
+    made = run_checked(route.fleet, repository.peer.host, make, doing=say("make the repository's directory"))
     return made.text.split() == ["repository"]
 
 
@@ -176,8 +177,13 @@ def init_repository(opened: OpenRepository) -> None:
     made = opened.run(["init"])
     if made.exit_code != 0:
         raise ActionError(
-            f"{repository.peer.host}: no restic repository in {repository.path}, and none could be made: "
-            f"{made.error_text[-300:]}. Expected: a repository that opens with the password of the environment"
+            say(
+                "{host}: no restic repository in {path}, and none could be made: {error_text}. Expected: a repository "
+                "that opens with the password of the environment",
+                host=repository.peer.host,
+                path=repository.path,
+                error_text=made.error_text[-300:],
+            )
         )
 
 
@@ -196,11 +202,17 @@ class RepositoryLock:
     def text(self, repository: Repository) -> str:
         """Return it in words, with the command that removes it."""
         minutes = (datetime.now(UTC) - self.since).total_seconds() / 60
-        kind = "an exclusive lock" if self.exclusive else "a lock"
+        kind = say("an exclusive lock") if self.exclusive else say("a lock")
         path = shlex.quote(f"{repository.path}/locks/{self.id}")
-        return (
-            f"{kind} of process {self.pid} on host {self.host}, {minutes:.0f} min old; if that process is surely dead: "
-            f"ssh {repository.peer.host} sudo rm {path}"
+        return say(
+            "{kind} of process {pid} on host {host}, {minutes:.0f} min old; if that process is surely dead: ssh "
+            "{peer_host} sudo rm {path}",
+            kind=kind,
+            pid=self.pid,
+            host=self.host,
+            minutes=minutes,
+            peer_host=repository.peer.host,
+            path=path,
         )
 
 
@@ -212,7 +224,11 @@ def parse_lock(identity: str, text: str) -> RepositoryLock:
         return RepositoryLock(identity, str(told["hostname"]), int(told["pid"]), since, bool(told.get("exclusive")))
     except (ValueError, KeyError, TypeError) as error:
         raise NotObservedError(
-            f"lock {identity[:8]} of the backup's repository can't be read: {text[:80]!r}"
+            say(
+                "lock {identity} of the backup's repository can't be read: {text}",
+                identity=identity[:8],
+                text=repr(text[:80]),
+            )
         ) from error
 
 
@@ -247,12 +263,18 @@ def remove_dead_locks(opened: OpenRepository, key: str) -> list[RepositoryLock]:
             answer = look(opened.route.fleet, host, ["sh", "-c", WHO_WRITES])
             if answer.exit_code:
                 raise NotObservedError(
-                    f"{host}: could not list the containers that write a backup: {answer.error_text}. Try: "
-                    f"ssh {host} docker ps"
+                    say(
+                        "{host}: could not list the containers that write a backup: {error_text}. Try: ssh {host} "
+                        "docker ps",
+                        host=host,
+                        error_text=answer.error_text,
+                    )
                 )
             writing[host] = set(answer.text.split())
         if lock.host not in writing[host]:
-            _remove(opened, "locks", lock.id, key, f"remove the lock of {lock.host}, whose container is gone")
+            _remove(
+                opened, "locks", lock.id, key, say("remove the lock of {host}, whose container is gone", host=lock.host)
+            )
     return others
 
 
@@ -261,7 +283,13 @@ def remove_snapshot(opened: OpenRepository, snapshot: str, key: str) -> None:
     nothing.
     """
     if LOCK_ID.fullmatch(snapshot):
-        _remove(opened, "snapshots", snapshot, key, f"forget snapshot {snapshot[:8]}: its export failed")
+        _remove(
+            opened,
+            "snapshots",
+            snapshot,
+            key,
+            say("forget snapshot {snapshot}: its export failed", snapshot=snapshot[:8]),
+        )
 
 
 def _remove(opened: OpenRepository, kind: str, identity: str, key: str, doing: str) -> None:
@@ -280,7 +308,7 @@ def say_locks(opened: OpenRepository, said: str) -> str:
     if not LOCKED.search(said):
         return said
     try:
-        locks = "; ".join(lock.text(opened.repository) for lock in read_locks(opened))
+        locks = joined("; ", (lock.text(opened.repository) for lock in read_locks(opened)))
     except NotObservedError as error:
         locks = str(error)
     return f"{said} ({locks or 'the lock is gone by now: give the same command again'})"

@@ -35,10 +35,12 @@ from actions.common.toolbox import ToolboxMount
 from actions.copy.ssh_channel import close_channel
 from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill, drill_told
+from engine.cancellation import inherited
 from engine.contracts.action import Note
 from engine.contracts.container import MountFacts
 from engine.contracts.product import Product, Restorable, RestoreCommand
 from engine.errors import ActionError
+from engine.finding import joined, say
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, failed, passed, unknown
@@ -88,10 +90,16 @@ class RestoreDrill(RouteAction):
         """Return the dry run's line."""
         route = self.route
         if self.not_drilled:
-            return f"{route.target}: read the backup of {route.service} to its end; not drilled: {self.not_drilled}"
-        return (
-            f"{route.target}: restore the backup of {route.service} into a scratch copy without a way out, "
-            "compare, remove it"
+            return say(
+                "{target}: read the backup of {service} to its end; not drilled: {not_drilled}",
+                target=route.target,
+                service=route.service,
+                not_drilled=self.not_drilled,
+            )
+        return say(
+            "{target}: restore the backup of {service} into a scratch copy without a way out, compare, remove it",
+            target=route.target,
+            service=route.service,
         )
 
     def do(self, note: Note) -> None:
@@ -100,7 +108,13 @@ class RestoreDrill(RouteAction):
         """
         route, taken, started = self.route, tuple(self.taken()), time.monotonic()
         if not taken:
-            raise ActionError(f"{route.service}: no backup on record. Expected: one. Try: {route.command('prepare')}")
+            raise ActionError(
+                say(
+                    "{service}: no backup on record. Expected: one. Try: {command}",
+                    service=route.service,
+                    command=route.command("prepare"),
+                )
+            )
         self._remove()
         steps: dict[str, str] = {}
         problem = told = ""
@@ -120,21 +134,37 @@ class RestoreDrill(RouteAction):
     def verify(self, note: Note) -> Judgement:
         """Judge how it ended, and whether nothing of it is left."""
         if "drill" not in note:
-            return unknown(f"{self.route.service}: the restore drill did not come to an end. Run prepare again")
+            return unknown(
+                say(
+                    "{service}: the restore drill did not come to an end. Run prepare again", service=self.route.service
+                )
+            )
         drill, left = Drill.from_record(note["drill"]), list_scratch(self.route)
-        details = tuple(f"{name}: {text}" for name, text in drill.steps.items())
+        details = tuple(say("{name}: {text}", name=name, text=text) for name, text in drill.steps.items())
         if drill.problem:
             return failed(
-                f"{self.route.service}: this backup is not good for a restore: {drill.problem}. {self._advice()}",
+                say(
+                    "{service}: this backup is not good for a restore: {problem}. {advice}",
+                    service=self.route.service,
+                    problem=drill.problem,
+                    advice=self._advice(),
+                ),
                 details,
             )
         if left:
             return failed(
-                f"{self.route.target}: {len(left)} things of the drill are left: {', '.join(left[:3])}. "
-                "Expected: none. Run prepare again"
+                say(
+                    "{target}: {count} things of the drill are left: {left}. Expected: none. Run prepare again",
+                    target=self.route.target,
+                    count=len(left),
+                    left=joined(", ", left[:3]),
+                )
             )
         return passed(
-            f"{self.route.service}: {drill_told(drill)}", details, seconds=drill.seconds, snapshots=len(drill.snapshots)
+            say("{service}: {drill}", service=self.route.service, drill=drill_told(drill)),
+            details,
+            seconds=drill.seconds,
+            snapshots=len(drill.snapshots),
         )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
@@ -153,14 +183,17 @@ class RestoreDrill(RouteAction):
 
     def _advice(self) -> str:
         peer, path = self.repository.peer, self.repository.path
-        return (
-            f"Find out why, then take another: {self.route.command('prepare')} (a damaged repository is put "
-            f"aside first, unchanged data would be taken from it again: ssh {peer.host} mv {path} {path}.damaged)"
+        return say(
+            "Find out why, then take another: {command} (a damaged repository is put aside first, unchanged data "
+            "would be taken from it again: ssh {host} mv {path} {path}.damaged)",
+            command=self.route.command("prepare"),
+            host=peer.host,
+            path=path,
         )
 
     def _read_all(self, opened: OpenRepository, taken: Sequence[BackupObject], steps: dict[str, str]) -> str:
         _each(lambda item: read_whole(opened, item), taken, steps)
-        return f"{sum(item.size_bytes for item in taken):,} bytes read"
+        return say("{taken:,} bytes read", taken=sum(item.size_bytes for item in taken))
 
     def _drill(self, opened: OpenRepository, taken: Sequence[BackupObject], steps: dict[str, str]) -> str:
         """Do all of it; raises AssertionError with what is wrong with the backup."""
@@ -184,7 +217,7 @@ class RestoreDrill(RouteAction):
         container = self._create({at: place.source(mountpoints[place.volume]) for at, place in places.items()})
         for command in [command for command in self.commands if command.before_start]:
             self._apply(opened, by_name, command, container, places, steps)
-        with docker_api(route.fleet, route.target, f"start {container}") as api:
+        with docker_api(route.fleet, route.target, say("start {container}", container=container)) as api:
             api.start(container)
         steps["ready"] = self._asked(self.questions.ready, container)
         for command in [command for command in self.commands if not command.before_start]:
@@ -212,7 +245,7 @@ class RestoreDrill(RouteAction):
         """Make the scratch volumes and the network; return where each volume lies on the host."""
         route, found = self.route, {}
         mine = labels(route.move_label, ROLE)
-        with docker_api(route.fleet, route.target, "make scratch volumes and a network without a way out") as api:
+        with docker_api(route.fleet, route.target, say("make scratch volumes and a network without a way out")) as api:
             for volume in dict.fromkeys(place.volume for place in places.values()):
                 api.create_volume(volume, labels=mine)
                 found[volume] = str(api.inspect_volume(volume)["Mountpoint"])
@@ -224,14 +257,28 @@ class RestoreDrill(RouteAction):
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
             raise ActionError(
-                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh "
-                f"{route.source} docker ps -a"
+                say(
+                    "{source}: no container {container}. Expected: the one to move. Try: ssh {source} docker ps -a",
+                    source=route.source,
+                    container=route.container,
+                )
+            )
+        if reason := reaches_out(inspect):  # it may have been made anew since the recipe was
+            raise ActionError(
+                say(
+                    "{source}: {container}: {reason}. Expected: as it was when the drill was planned. Run prepare "
+                    "again: {command}",
+                    source=route.source,
+                    container=route.container,
+                    reason=reason,
+                    command=route.command("prepare"),
+                )
             )
         same = [at for at, rule in self.rules.items() if rule == "same_on_target"]
         body = scratch_specification(
             inspect, move_label=route.move_label, network=name, mounts=mounts, same_on_target=same
         )
-        with docker_api(route.fleet, route.target, f"create {name}") as api:
+        with docker_api(route.fleet, route.target, say("create {name}", name=name)) as api:
             api.create_container_from_config(body, name)
         return name
 
@@ -258,7 +305,7 @@ def _must(answer: Judgement) -> str:
 def _each(deed: Callable[[BackupObject], str], items: Sequence[BackupObject], steps: dict[str, str]) -> None:
     """Do it with several objects at the same time; raises what the first of them raised."""
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        for item, text in zip(items, pool.map(deed, items), strict=True):
+        for item, text in zip(items, pool.map(inherited(deed), items), strict=True):
             steps[item.name] = text
 
 
@@ -285,5 +332,5 @@ def recorded_drill(journal: Journal, service: str) -> Drill | None:
                 if record.body.get("ok") or drill.problem
                 else Drill(drill.target, {}, problem=str(record.body.get("text")))
             )
-        return Drill("", {}, problem=str(record.body.get("text") or "it did not come to an end"))
+        return Drill("", {}, problem=str(record.body.get("text") or say("it did not come to an end")))
     return None

@@ -16,19 +16,38 @@ from actions.common.route import Route, run_checked
 from actions.common.toolbox import remove_helpers
 from actions.container_spec.create_body import Specification, specification_of
 from checks.backups.backups import BackupObject
+from checks.containers.configuration import EMPTIED, HARMLESS
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.container import MountFacts
 from engine.contracts.product import RestoreCommand
+from engine.finding import say
 
 ROLE: Final = "drill"
 DOCKER_SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock")
+SOCKET_FOLDERS: Final = frozenset({"/", "/run", "/var", "/var/run", "/run/docker", "/run/containerd", "/run/podman"})
+"""A socket can be used from a folder that is mounted read-only, too."""
+OWN_RIGHTS: Final = frozenset(
+    {
+        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
+        "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
+        "SYS_CHROOT", "SYS_NICE", "SYS_RESOURCE",
+    }
+)  # fmt: skip
+"""Capabilities that act within a container's own name spaces; with another one its root could become its host's.
+capabilities(7)"""
+OWN_DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))
+"""Every container has them."""
+CONFINED: Final = HARMLESS | {"apparmor=docker-default", "apparmor:docker-default", "seccomp=builtin"}
+"""Security options that take nothing off what confines every container."""
 FIRST_TO_GO: Final = 900
 """When the host runs out of memory the kernel takes a scratch copy before anything that serves (proc(5),
 oom_score_adj).
 """
 LOG: Final = {"Type": "json-file", "Config": {"max-size": "5m"}}
 """Never the service's own: Docker itself would send a scratch copy's lines to the central log."""
-REACHES_OUT: Final = ("PidMode", "IpcMode", "UTSMode", "UsernsMode")
+REACHES_OUT: Final = ("PidMode", "IpcMode", "UTSMode", "UsernsMode", "CgroupnsMode")
+OF_OTHERS: Final = ("DeviceRequests", "CgroupParent")
+"""What names something of the host that serves others: a scratch copy has none of it."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +96,43 @@ def _mount_over(mounts: Sequence[MountFacts], path: str) -> MountFacts | None:
 
 def reaches_out(inspect: Mapping[str, Any]) -> str:
     """Return why a copy of this container could act beyond any network of its own; "" when it could not."""
-    if (inspect.get("HostConfig") or {}).get("Privileged"):
-        return "its container is privileged: a copy could change the host"
+    host = inspect.get("HostConfig") or {}
+    if host.get("Privileged"):
+        return say("its container is privileged: a copy could change the host")
+    for found in (
+        *(
+            say("adds capability {right}", right=right)
+            for right in host.get("CapAdd") or ()
+            if _bare(right) not in OWN_RIGHTS
+        ),
+        *(say("uses device {path}", path=path) for path in _devices(host) if path not in OWN_DEVICES),
+        *(say("has device rule {rule}", rule=rule) for rule in host.get("DeviceCgroupRules") or ()),
+        *(
+            say("has security option {option}", option=option)
+            for option in host.get("SecurityOpt") or ()
+            if option not in CONFINED
+        ),
+        *(say("sees all of /proc and /sys") for name in EMPTIED if host.get(name) == []),
+    ):
+        return say("its container {found}: a copy could change the host", found=found)
     sources = [str(mount.get("Source") or "") for mount in inspect.get("Mounts") or []]
-    sockets = [source for source in sources if source.endswith(DOCKER_SOCKETS)]
-    return f"it uses {sockets[0]}: a copy could change the host's containers" if sockets else ""
+    for source in sources:
+        if source.endswith(DOCKER_SOCKETS):
+            return say("it uses {source}: a copy could change the host's containers", source=source)
+        if (source.rstrip("/") or "/") in SOCKET_FOLDERS:
+            return say(
+                "it uses {source}, where the engine's socket is: a copy could change the host's containers",
+                source=source,
+            )
+    return ""
+
+
+def _devices(host_config: Mapping[str, Any]) -> list[str]:
+    return [str(device.get("PathOnHost")) for device in host_config.get("Devices") or ()]
+
+
+def _bare(capability: object) -> str:
+    return str(capability).upper().removeprefix("CAP_")
 
 
 def scratch_specification(
@@ -117,6 +168,7 @@ def scratch_specification(
     host |= {"NetworkMode": network, "PortBindings": {}, "PublishAllPorts": False, "ExtraHosts": None, "LogConfig": LOG}
     host |= {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}, "OomScoreAdj": FIRST_TO_GO, "AutoRemove": False}
     host |= {key: "" for key in REACHES_OUT if str(host.get(key) or "").startswith(("host", "container:"))}
+    host |= {key: None for key in OF_OTHERS if host.get(key)}
     body["NetworkingConfig"] = {"EndpointsConfig": {network: {}}}
     return body
 
@@ -151,7 +203,7 @@ def remove_scratch(route: Route, backup_host: str) -> None:
                 route.fleet,
                 route.target,
                 ["docker", kind, "rm", *found],
-                doing=f"remove the drill's {kind}s",
+                doing=say("remove the drill's {kind}s", kind=kind),
                 timeout_s=600.0,
             )
 
@@ -159,4 +211,4 @@ def remove_scratch(route: Route, backup_host: str) -> None:
 def _listed(route: Route, words: Sequence[str]) -> list[str]:
     wanted = [f"label={LABEL_MOVE}={route.move_label}", f"label={LABEL_ROLE}={ROLE}"]
     argv = ["docker", *words, *(flag for value in wanted for flag in ("--filter", value))]
-    return run_checked(route.fleet, route.target, argv, doing="list what the drill made").text.split()
+    return run_checked(route.fleet, route.target, argv, doing=say("list what the drill made")).text.split()

@@ -17,8 +17,9 @@ from engine.command_line import typed_command
 from engine.constants import NAME
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, DeadlineError, NotObservedError, RefusedError, UnreachableError
+from engine.finding import joined, say
 from hosts.coordination.audit_log import append_audit
-from hosts.coordination.fencing import change
+from hosts.coordination.fencing import change, refuse_silent
 from hosts.fleet import Fleet
 
 SHORT_S: Final = 30.0
@@ -74,14 +75,30 @@ def docker_api(fleet: Fleet, host: str, doing: str) -> Iterator[Any]:
     try:
         yield fleet.docker(host).api
     except docker.errors.NotFound as error:
-        raise ActionError(f"{host}: {doing}: not found: {error.explanation}. Try: ssh {host} docker ps -a") from error
+        raise ActionError(
+            say(
+                "{host}: {doing}: not found: {explanation}. Try: ssh {host} docker ps -a",
+                host=host,
+                doing=doing,
+                explanation=error.explanation,
+            )
+        ) from error
     except docker.errors.APIError as error:
-        raise ActionError(f"{host}: {doing}: Docker refused: {error.explanation}") from error
+        raise ActionError(
+            say("{host}: {doing}: Docker refused: {explanation}", host=host, doing=doing, explanation=error.explanation)
+        ) from error
     except requests.exceptions.Timeout as error:
-        raise DeadlineError(f"{host}: {doing}: no answer from Docker in time. Try: ssh {host} docker ps") from error
+        raise DeadlineError(
+            say("{host}: {doing}: no answer from Docker in time. Try: ssh {host} docker ps", host=host, doing=doing)
+        ) from error
     except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
         raise UnreachableError(
-            f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps"
+            say(
+                "{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps",
+                host=host,
+                doing=doing,
+                error=error,
+            )
         ) from error
 
 
@@ -89,15 +106,20 @@ def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | No
     """Return `docker inspect` of a container asked for now (facts may be older), None when there is none; raises
     CouldNotLookError.
     """
-    with docker_api(fleet, host, f"inspect {name}") as api:
+    with docker_api(fleet, host, say("inspect {name}", name=name)) as api:
         try:
             answer: dict[str, Any] = api.inspect_container(name)
         except docker.errors.NotFound:
             return None
         except docker.errors.APIError as error:  # says nothing of the container
             raise NotObservedError(
-                f"{host}: inspect {name}: Docker could not tell: {error.explanation}. Expected: what there "
-                f"is. Try: ssh {host} docker inspect {name}"
+                say(
+                    "{host}: inspect {name}: Docker could not tell: {explanation}. Expected: what there is. Try: ssh "
+                    "{host} docker inspect {name}",
+                    host=host,
+                    name=name,
+                    explanation=error.explanation,
+                )
             ) from error
         return answer
 
@@ -106,33 +128,53 @@ def refuse_under_container(route: Route) -> None:
     """Raise RefusedError when the target has a container of the service's name: nothing is copied under a container."""
     if inspect_container(route.fleet, route.target, route.container) is not None:
         raise RefusedError(
-            f"{route.target}: {route.container} exists already. Expected: nothing is copied under a container, it "
-            "could run and write. "
-            f"Look: ssh {route.target} docker inspect {route.container}"
+            say(
+                "{target}: {container} exists already. Expected: nothing is copied under a container, it could run "
+                "and write. Look: ssh {target} docker inspect {container}",
+                target=route.target,
+                container=route.container,
+            )
         )
 
 
 def run_checked(
-    fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
+    fleet: Fleet,
+    host: str,
+    argv: list[str],
+    *,
+    doing: str,
+    stdin: bytes = b"",
+    timeout_s: float = SHORT_S,
+    held: bool | None = None,
 ) -> CommandResult:
     """Change a host by argv, under the fence of its lock; a non-zero exit is an ActionError with the last lines of
     stderr.
 
     Raises LockLostError, and the host runs nothing, when the lock is not this run's any more.
     """
-    return checked(change(fleet, host, argv, stdin=stdin, timeout_s=timeout_s), host, doing)
+    return checked(change(fleet, host, argv, stdin=stdin, timeout_s=timeout_s, held=held), host, doing)
 
 
 def look(fleet: Fleet, host: str, argv: list[str], *, timeout_s: float = SHORT_S) -> CommandResult:
     """Ask a host by argv, which changes nothing: it is the only way past the fence."""
-    return fleet[host].run(argv, timeout_s=timeout_s)
+    result = fleet[host].run(argv, timeout_s=timeout_s)
+    refuse_silent(host, result)
+    return result
 
 
 def checked(result: CommandResult, host: str, doing: str) -> CommandResult:
     """Return a command's result; a non-zero exit is an ActionError with the last lines of stderr."""
     if result.exit_code != 0:
-        said = " / ".join((result.error_text or result.text).splitlines()[-4:])
-        raise ActionError(f"{host}: {doing} failed (exit {result.exit_code}): {said}")
+        said = joined(" / ", (result.error_text or result.text).splitlines()[-4:])
+        raise ActionError(
+            say(
+                "{host}: {doing} failed (exit {exit_code}): {said}",
+                host=host,
+                doing=doing,
+                exit_code=result.exit_code,
+                said=said,
+            )
+        )
     return result
 
 
@@ -140,7 +182,7 @@ def flush_disks(fleet: Fleet, host: str) -> None:
     """Have everything that was written on a host on its disks before anybody counts on it. sync(1) waits
     for all of it.
     """
-    run_checked(fleet, host, ["sync"], doing="flush the disks", timeout_s=LONGEST_FLUSH_S)
+    run_checked(fleet, host, ["sync"], doing=say("flush the disks"), timeout_s=LONGEST_FLUSH_S)
 
 
 def remove_container(fleet: Fleet, host: str, name: str) -> bool:
@@ -151,5 +193,10 @@ def remove_container(fleet: Fleet, host: str, name: str) -> bool:
     if "No such container" in result.error_text:
         return False
     raise NotObservedError(
-        f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}"
+        say(
+            "{host}: could not remove helper {name}: {error_text}. Try: ssh {host} docker rm -f {name}",
+            host=host,
+            name=name,
+            error_text=result.error_text,
+        )
     )

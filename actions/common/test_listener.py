@@ -11,6 +11,7 @@ from typing import Final
 from actions.common.route import run_checked, write_audit
 from actions.common.toolbox import remove_helpers, toolbox_argv
 from engine.errors import DeadlineError
+from engine.finding import say
 from hosts.fleet import Fleet
 
 ROLE: Final = "trial"
@@ -64,7 +65,7 @@ def listening(fleet: Fleet, host: str, ports: Iterable[int], *, move_label: str)
     write_audit(fleet, host, move_label, ROLE, f"listen on {', '.join(wanted)} for at most {LONGEST_S} s")
     try:
         container = run_checked(
-            fleet, host, argv, doing=f"listen on {', '.join(wanted)}", timeout_s=START_S
+            fleet, host, argv, doing=say("listen on {wanted}", wanted=", ".join(wanted)), timeout_s=START_S
         ).text.split()[-1]
         _wait_for(fleet, host, container, len(wanted))
         yield
@@ -75,9 +76,19 @@ def listening(fleet: Fleet, host: str, ports: Iterable[int], *, move_label: str)
 def _wait_for(fleet: Fleet, host: str, container: str, ports: int) -> None:
     """Wait until the program listens: docker-proxy accepts before it does, and would be taken for it."""
     waiting = run_checked(
-        fleet, host, ["sh", "-c", WAIT, "wait", container, str(ports)], doing="wait for the listener", timeout_s=START_S
+        fleet,
+        host,
+        ["sh", "-c", WAIT, "wait", container, str(ports)],
+        doing=say("wait for the listener"),
+        timeout_s=START_S,
     )
     if waiting.text.strip() != "listening":
         raise DeadlineError(
-            f"{host}: the listener on {ports} ports did not begin within 5 s. Look: ssh {host} docker logs {container}"
+            say(
+                "{host}: the listener on {ports} ports did not begin within 5 s. Look: ssh {host} docker logs "
+                "{container}",
+                host=host,
+                ports=ports,
+                container=container,
+            )
         )

@@ -10,6 +10,7 @@ from actions.common.labels import label_flags, labels
 from actions.common.route import run_checked
 from engine.constants import LABEL_MOVE, LABEL_ROLE, TOOLBOX_IMAGE
 from engine.errors import ActionError, RefusedError
+from engine.finding import say
 from hosts.coordination.fencing import change
 from hosts.fleet import Fleet
 
@@ -30,9 +31,12 @@ class ToolboxMount:
         """Return the value of `--mount`; nothing is created by mounting, and no image content is copied into it."""
         if UNUSABLE & set(self.source):
             raise RefusedError(
-                f"{self.kind} {self.source!r}: a name with a comma, quote or line break can't be mounted. Expected: a "
-                "plain "
-                "path. Rename it on the source, or copy it by hand with rule same_on_target"
+                say(
+                    "{kind} {source}: a name with a comma, quote or line break can't be mounted. Expected: a plain "
+                    "path. Rename it on the source, or copy it by hand with rule same_on_target",
+                    kind=self.kind,
+                    source=repr(self.source),
+                )
             )
         text = f"type={self.kind},source={self.source},target={self.at}"
         text += ",volume-nocopy" if self.kind == "volume" else ""
@@ -71,14 +75,24 @@ def remove_helpers(fleet: Fleet, host: str, move_label: str, role: str) -> int:
     """Stop and remove this move's helper containers of one role on a host, orphans included; return how many."""
     wanted = [f"label={LABEL_MOVE}={move_label}", f"label={LABEL_ROLE}={role}"]
     flags = [flag for value in wanted for flag in ("--filter", value)]
-    listed = run_checked(fleet, host, ["docker", "ps", "--all", "--quiet", *flags], doing=f"list {role} containers")
+    listed = run_checked(
+        fleet, host, ["docker", "ps", "--all", "--quiet", *flags], doing=say("list {role} containers", role=role)
+    )
     found = listed.text.split()
     if found:
         removed = change(fleet, host, ["docker", "rm", "--force", "--volumes", *found], timeout_s=60.0)
         still_there = [line for line in removed.error_text.splitlines() if "No such container" not in line]
         if removed.exit_code != 0 and still_there and "already in progress" not in removed.error_text:
             raise ActionError(
-                f"{host}: {len(found)} {role} containers of {move_label} could not be removed: {still_there[0]}. "
-                f"Try: ssh {host} docker rm -f {' '.join(found)}"
+                say(
+                    "{host}: {count} {role} containers of {move_label} could not be removed: {first_still_there}. "
+                    "Try: ssh {host} docker rm -f {found}",
+                    host=host,
+                    count=len(found),
+                    role=role,
+                    move_label=move_label,
+                    first_still_there=still_there[0],
+                    found=" ".join(found),
+                )
             )
     return len(found)

@@ -25,6 +25,7 @@ from actions.relays.planning import Relay
 from actions.relays.reconcile import RunningRelay, apply_forwarders, judge_forwarders, list_relays
 from engine.contracts.action import Note
 from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 NEAR: Final = "near"
@@ -45,10 +46,15 @@ class Commit(RouteAction):
         """Return the dry run's line."""
         new = sorted(forwarder.text() for forwarder in self.wanted - self.before)
         gone = sorted(forwarder.text() for forwarder in self.before - self.wanted)
-        switched = (
-            "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay needed"
+        switched = joined(
+            "; ", [*(say("add {text}", text=text) for text in new), *(say("remove {text}", text=text) for text in gone)]
+        ) or say("no relay needed")
+        return say(
+            "{target}: give {container} its restart policy; switch its clients: {switched}",
+            target=self.route.target,
+            container=self.route.container,
+            switched=switched,
         )
-        return f"{self.route.target}: give {self.route.container} its restart policy; switch its clients: {switched}"
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -84,19 +90,36 @@ class Commit(RouteAction):
         seen = policy_word(policy_of(moved))
         if not is_running(moved):
             return failed(
-                f"{route.target}: {route.container} is {moved['State'].get('Status')}. Expected: running. "
-                f"Read: ssh {route.target} docker logs --tail 50 {route.container}"
+                say(
+                    "{target}: {container} is {status}. Expected: running. Read: ssh {target} docker logs --tail 50 "
+                    "{container}",
+                    target=route.target,
+                    container=route.container,
+                    status=moved["State"].get("Status"),
+                )
             )
         if seen != wanted:
             return failed(
-                f"{route.target}: restart policy of {route.container} is {seen}. Expected: {wanted}, as it was. "
-                f"Try: ssh {route.target} docker update --restart {wanted} {route.container}"
+                say(
+                    "{target}: restart policy of {container} is {seen}. Expected: {wanted}, as it was. Try: ssh "
+                    "{target} docker update --restart {wanted} {container}",
+                    target=route.target,
+                    container=route.container,
+                    seen=seen,
+                    wanted=wanted,
+                )
             )
         relays = judge_forwarders(route.fleet, route.environment, self.hosts, self.wanted)
         if not relays.passed:
             return relays
         return passed(
-            f"{route.target}: {route.container} serves (restart policy {seen}); {relays.text}",
+            say(
+                "{target}: {container} serves (restart policy {seen}); {text}",
+                target=route.target,
+                container=route.container,
+                seen=seen,
+                text=relays.text,
+            ),
             relays.details,
             **relays.measured,
         )
@@ -113,10 +136,12 @@ class Commit(RouteAction):
             relay.made_for for relay in near if relay.made_for in new and (relay.running or self._has_run(relay))
         )
         if ran:
-            return f"a relay that leads to {route.target} runs, or ran ({ran[0]})"
+            return say(
+                "a relay that leads to {target} runs, or ran ({first_ran})", target=route.target, first_ran=ran[0]
+            )
         gone = sorted(old - {relay.made_for for relay in near})
         if gone:
-            return f"a relay that led to {route.source} is gone ({gone[0]})"
+            return say("a relay that led to {source} is gone ({first_gone})", source=route.source, first_gone=gone[0])
         inspect = self._moved()
         if inspect is None:
             return ""
@@ -126,9 +151,11 @@ class Commit(RouteAction):
             return f"{route.target}: {route.container}: {again}"
         nothing_to_switch = not new and not old
         if nothing_to_switch and same_policy(policy, wanted) and is_running(inspect):
-            return (
-                f"{route.container} runs on {route.target} with restart policy {policy_word(policy)}, and the "
-                "commit had no relay to switch"
+            return say(
+                "{container} runs on {target} with restart policy {policy}, and the commit had no relay to switch",
+                container=route.container,
+                target=route.target,
+                policy=policy_word(policy),
             )
         return ""
 
@@ -150,13 +177,20 @@ class Commit(RouteAction):
         try:
             reason = self.why_not_undone()
         except NotObservedError as error:
-            reason = f"whether clients were switched could not be looked at ({error})"
+            reason = say("whether clients were switched could not be looked at ({error})", error=error)
         if reason:
             raise ManualInterventionError(
-                f"{route.service}: clients may have written to {route.target}: {reason}; nothing was put back. "
-                f"Finish: {route.command('migrate')}"
-                f", or bring back what was written there: {route.command('rollback')}. "
-                f"Look first: ssh {route.target} docker logs --tail 50 {route.container}"
+                say(
+                    "{service}: clients may have written to {target}: {reason}; nothing was put back. Finish: "
+                    "{migrate_command}, or bring back what was written there: {rollback_command}. Look first: ssh "
+                    "{target} docker logs --tail 50 {container}",
+                    service=route.service,
+                    target=route.target,
+                    reason=reason,
+                    migrate_command=route.command("migrate"),
+                    rollback_command=route.command("rollback"),
+                    container=route.container,
+                )
             )
         apply_forwarders(route.fleet, route.environment, self.hosts, self.before)
         inspect = self._moved()
@@ -165,9 +199,18 @@ class Commit(RouteAction):
 
     def _set_policy(self, inspect: Mapping[str, Any], policy: dict[str, Any]) -> None:
         route = self.route
-        doing = f"set the restart policy of {route.container} to {policy_word(policy)}"
+        doing = say(
+            "set the restart policy of {container} to {policy}", container=route.container, policy=policy_word(policy)
+        )
         route.audit(route.target, self.key, doing)
         with docker_api(route.fleet, route.target, doing) as api:
             answer = api.update_container(str(inspect["Id"]), restart_policy=policy)
         if (answer or {}).get("Warnings"):
-            raise ActionError(f"{route.target}: {doing}: Docker warns: {answer['Warnings'][0]}")
+            raise ActionError(
+                say(
+                    "{target}: {doing}: Docker warns: {warning}",
+                    target=route.target,
+                    doing=doing,
+                    warning=answer["Warnings"][0],
+                )
+            )

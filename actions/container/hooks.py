@@ -11,6 +11,7 @@ from engine.config.inventory import Hook
 from engine.contracts.action import Note
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, ManualInterventionError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.coordination.fencing import change
 
@@ -30,7 +31,12 @@ class RunHook(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.host}: run {shlex.join(self.hook.argv)}, within {self.hook.timeout_s:g} s"
+        return say(
+            "{host}: run {argv}, within {timeout_s:g} s",
+            host=self.host,
+            argv=shlex.join(self.hook.argv),
+            timeout_s=self.hook.timeout_s,
+        )
 
     def estimate_s(self) -> float | None:
         """Return its deadline: nobody knows better."""
@@ -42,18 +48,22 @@ class RunHook(RouteAction):
         note.update({"exit_code": answer.exit_code, "said": _tail(answer)})
         if answer.exit_code:
             raise ActionError(
-                f"{self.host}: {shlex.join(self.hook.argv)} ended with {answer.exit_code}: "
-                f"{_tail(answer) or 'it said nothing'}. Expected: 0. "
-                f"Try: ssh {self.host} {shlex.join(self.hook.argv)}"
+                say(
+                    "{host}: {argv} ended with {exit_code}: {tail}. Expected: 0. Try: ssh {host} {argv}",
+                    host=self.host,
+                    argv=shlex.join(self.hook.argv),
+                    exit_code=answer.exit_code,
+                    tail=_tail(answer) or say("it said nothing"),
+                )
             )
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether it ended with 0; what it did only its owner can judge."""
         told = f"{self.host}: {shlex.join(self.hook.argv)}"
         if note.get("exit_code") != 0:
-            return failed(f"{told} is not known to have ended with 0")
+            return failed(say("{told} is not known to have ended with 0", told=told))
         said: Any = note.get("said")
-        return passed(f"{told} ended with 0" + (f": {said}" if said else ""))
+        return passed(say("{told} ended with 0{said}", told=told, said=f": {said}" if said else ""))
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the contract of Action
         """Run what undoes it, if the inventory names that."""
@@ -63,13 +73,18 @@ class RunHook(RouteAction):
         answer = self._run(argv, f"{self.host}: undo it: {shlex.join(argv)}")
         if answer.exit_code:
             raise ManualInterventionError(
-                f"{self.host}: {shlex.join(argv)} ended with {answer.exit_code}: {_tail(answer)}. Run it by "
-                f"hand: ssh {self.host} {shlex.join(argv)}"
+                say(
+                    "{host}: {argv} ended with {exit_code}: {tail}. Run it by hand: ssh {host} {argv}",
+                    host=self.host,
+                    argv=shlex.join(argv),
+                    exit_code=answer.exit_code,
+                    tail=_tail(answer),
+                )
             )
 
     def _run(self, argv: tuple[str, ...], doing: str) -> CommandResult:
         self.route.audit(self.host, self.key, doing)
-        return change(self.route.fleet, self.host, list(argv), timeout_s=self.hook.timeout_s)
+        return change(self.route.fleet, self.host, list(argv), timeout_s=self.hook.timeout_s, held=True)
 
 
 def _tail(answer: CommandResult) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from engine.container_names import kept_name
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
 from engine.errors import ActionError, ManualInterventionError, RefusedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 from hosts.coordination.fencing import change_inside
 from hosts.docker.exec import begun
@@ -54,7 +55,9 @@ def need_container(route: Route, host: str, name: str) -> dict[str, Any]:
     """Return the inspect answer of a container that must be there."""
     inspect = inspect_container(route.fleet, host, name)
     if inspect is None:
-        raise ActionError(f"{host}: no container {name}. Expected: there. Try: ssh {host} docker ps -a")
+        raise ActionError(
+            say("{host}: no container {name}. Expected: there. Try: ssh {host} docker ps -a", host=host, name=name)
+        )
     return inspect
 
 
@@ -73,7 +76,11 @@ def ran_again(route: Route, host: str, inspect: Mapping[str, Any], note: Note) -
     """Return what shows that a container has run again since it was stopped, "" when nothing does."""
     again, noted = another_run(route, host, inspect), note.get("started_at")
     if not again and noted is not None and noted != started_at(inspect):
-        return f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        return say(
+            "it was started again at {started_at} (the run that was stopped began {noted})",
+            started_at=started_at(inspect),
+            noted=noted,
+        )
     return again
 
 
@@ -84,15 +91,27 @@ def judge_stop(
     state = inspect["State"]
     code = int(state.get("ExitCode", -1))
     if state.get("Running") or is_running(inspect):
-        return failed(f"{where} is {state.get('Status')}. Expected: stopped. Read: {read}")
+        return failed(
+            say(
+                "{where} is {status}. Expected: stopped. Read: {read}",
+                where=where,
+                status=state.get("Status"),
+                read=read,
+            )
+        )
     if code in clean and code != KILLED and not state.get("OOMKilled"):
-        return passed(f"{where} stopped with exit code {code}", exit_code=code)
-    why = ", killed for lack of memory" if state.get("OOMKilled") else ""
-    why = why or (f", killed after {grace_s} s" if code == KILLED and grace_s else "")
+        return passed(say("{where} stopped with exit code {code}", where=where, code=code), exit_code=code)
+    why = say(", killed for lack of memory") if state.get("OOMKilled") else ""
+    why = why or (say(", killed after {grace_s} s", grace_s=grace_s) if code == KILLED and grace_s else "")
     return failed(
-        (
-            f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(clean)}: files of a killed "
-            f"process are not copied. Read: {read}"
+        say(
+            "{where} stopped with exit code {code}{why}. Expected: one of {codes}: files of a killed process are not "
+            "copied. Read: {read}",
+            where=where,
+            code=code,
+            why=why,
+            codes=_codes(clean),
+            read=read,
         ),
         exit_code=code,
     )
@@ -108,7 +127,7 @@ def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
     if recorded is not None and not recorded.inspect["State"].get("Running"):
         return
     see_moved_down(route)
-    doing = f"{route.source}: start {route.container} again"
+    doing = say("{source}: start {container} again", source=route.source, container=route.container)
     route.audit(route.source, key, doing)
     with docker_api(route.fleet, route.source, doing) as api:
         api.start(str(inspect["Id"]))
@@ -121,14 +140,20 @@ def run_before_stop(
     anything is stopped.
     """
     for command in commands:
-        doing = f"{command.text} in {route.container} before its stop"
+        doing = say("{text} in {container} before its stop", text=command.text, container=route.container)
         route.audit(host, key, doing)
         answer = begun(partial(change_inside, route.fleet, host, str(inspect["Id"]), command))
         if answer.exit_code:
             raise ActionError(
-                f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. "
-                "Expected: 0, "
-                f"so that the stop loses nothing. Read: ssh {host} docker logs --tail 50 {route.container}"
+                say(
+                    "{host}: {doing} ended with {exit_code}: {error_text}. Expected: 0, so that the stop loses "
+                    "nothing. Read: ssh {host} docker logs --tail 50 {container}",
+                    host=host,
+                    doing=doing,
+                    exit_code=answer.exit_code,
+                    error_text=(answer.error_text or answer.text.strip())[-300:],
+                    container=route.container,
+                )
             )
 
 
@@ -141,7 +166,11 @@ class DisableRestart(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: set the restart policy of {self.route.container} to no"
+        return say(
+            "{source}: set the restart policy of {container} to no",
+            source=self.route.source,
+            container=self.route.container,
+        )
 
     def observe(self, note: Note) -> None:
         """Note which container it is and the policy that save-source-spec saved."""
@@ -159,11 +188,23 @@ class DisableRestart(RouteAction):
         seen = policy_word(policy_of(need_source(route)))
         if seen != "no":
             return failed(
-                f"{route.source}: restart policy of {route.container} is {seen}. Expected: no. "
-                f"Try: ssh {route.source} docker update --restart no {route.container}"
+                say(
+                    "{source}: restart policy of {container} is {seen}. Expected: no. Try: ssh {source} docker update "
+                    "--restart no {container}",
+                    source=route.source,
+                    container=route.container,
+                    seen=seen,
+                )
             )
         before = policy_word(need_recorded(route).restart_policy)
-        return passed(f"{route.source}: {route.container} will not start by itself (was: {before})")
+        return passed(
+            say(
+                "{source}: {container} will not start by itself (was: {before})",
+                source=route.source,
+                container=route.container,
+                before=before,
+            )
+        )
 
     def undo(self, note: Note) -> None:
         """Give it the policy that was recorded on its host; the note counts only where the record is gone."""
@@ -171,20 +212,35 @@ class DisableRestart(RouteAction):
         inspect = find_source(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.source}: {route.container} is not there, so its restart policy could not be put back. "
-                "Expected: the container to move. "
-                f"Look: ssh {route.source} docker ps -a"
+                say(
+                    "{source}: {container} is not there, so its restart policy could not be put back. Expected: the "
+                    "container to move. Look: ssh {source} docker ps -a",
+                    source=route.source,
+                    container=route.container,
+                )
             )
         policy = _recorded_policy(route) or note.get("restart_policy")
         if policy is None:
             raise ManualInterventionError(
-                f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the "
-                "journal; it is "
-                f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update "
-                f"--restart POLICY {route.container}"
+                say(
+                    "{source}: the restart policy that {container} had is on record neither there nor in the journal; "
+                    "it is {policy_of} now. Give it the right one: ssh {source} docker update --restart POLICY "
+                    "{container}",
+                    source=route.source,
+                    container=route.container,
+                    policy_of=policy_word(policy_of(inspect)),
+                )
             )
         if not same_policy(policy_of(inspect), policy):
-            self._set(str(inspect["Id"]), policy, f"{route.source}: put back the restart policy of {route.container}")
+            self._set(
+                str(inspect["Id"]),
+                policy,
+                say(
+                    "{source}: put back the restart policy of {container}",
+                    source=route.source,
+                    container=route.container,
+                ),
+            )
         if policy_word(policy) != "no" and not is_running(inspect):
             start_again(
                 route, inspect, self.key
@@ -202,22 +258,31 @@ class StopSource(RouteAction):
     """Stop the service on its source with its own grace; a killed process is not a clean stop.
 
     `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is
-    how much it may write at its stop.
+    how much it may write at its stop. `unshared` is asked before it is started again: another container that runs over
+    its data would write to the same files.
     """
 
     grace_s: int
     clean_exit_codes: Collection[int] = frozenset({0, 143})
     before: tuple[ContainerCommand, ...] = ()
     held_bytes: float = 0.0
+    unshared: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     key = "stop-source"
     seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        saving = f"{'; '.join(command.text for command in self.before)} in it, then " if self.before else ""
-        return (
-            f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, "
-            "or its own stop timeout"
+        saving = (
+            say("{before} in it, then ", before=joined("; ", (command.text for command in self.before)))
+            if self.before
+            else ""
+        )
+        return say(
+            "{source}: {saving}stop {container}, with up to {grace} s to finish, or its own stop timeout",
+            source=self.route.source,
+            saving=saving,
+            container=self.route.container,
+            grace=self._grace({}),
         )
 
     def observe(self, note: Note) -> None:
@@ -258,9 +323,14 @@ class StopSource(RouteAction):
         again = ran_again(route, route.source, inspect, note)
         if again:
             return failed(
-                f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before "
-                "may lack newer writes. "
-                f"Find out who started it: ssh {route.source} docker events --since 24h --until 0s"
+                say(
+                    "{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven "
+                    "before may lack newer writes. Find out who started it: ssh {source} docker events --since 24h "
+                    "--until 0s",
+                    where=where,
+                    again=again,
+                    source=route.source,
+                )
             )
         return stopped
 
@@ -270,11 +340,25 @@ class StopSource(RouteAction):
         inspect = find_source(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: "
-                "stopped, as it was left. "
-                f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
+                say(
+                    "{source}: {container} is not there any more, so it could not be started. Expected: stopped, as "
+                    "it was left. Find out who removed it: ssh {source} docker events --since 24h --until 0s",
+                    source=route.source,
+                    container=route.container,
+                )
             )
         if not is_running(inspect):
+            seen = self.unshared() if self.unshared else None
+            if seen is not None and not seen.passed:
+                raise ManualInterventionError(
+                    say(
+                        "{seen}. It runs, so {container} was not started beside it: both would write to the same "
+                        "files. Once only one of them is to run: {command}",
+                        seen=seen.text,
+                        container=route.container,
+                        command=route.command("rollback"),
+                    )
+                )
             start_again(route, inspect, self.key)
 
 
@@ -287,7 +371,12 @@ class RenameSource(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: keep the stopped {self.route.container} as {kept_name(self.route.container)}"
+        return say(
+            "{source}: keep the stopped {container} as {kept_name}",
+            source=self.route.source,
+            container=self.route.container,
+            kept_name=kept_name(self.route.container),
+        )
 
     def observe(self, note: Note) -> None:
         """Note which container is kept, and under which name."""
@@ -306,14 +395,24 @@ class RenameSource(RouteAction):
             return
         if holder is not None:
             raise RefusedError(
-                f"{route.source}: {kept} is another container ({holder['Id'][:12]}). Expected: free. "
-                f"Rename it first: ssh {route.source} docker rename {kept} {kept}-older"
+                say(
+                    "{source}: {kept} is another container ({id}). Expected: free. Rename it first: ssh {source} "
+                    "docker rename {kept} {kept}-older",
+                    source=route.source,
+                    kept=kept,
+                    id=holder["Id"][:12],
+                )
             )
         source = need_source(route)
         if is_running(source):
             raise RefusedError(
-                f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. "
-                f"{which_serves(route, name_of(source))}"
+                say(
+                    "{route_source}: {source} is {status}. Expected: stopped. {which_serves}",
+                    route_source=route.source,
+                    source=name_of(source),
+                    status=source["State"].get("Status"),
+                    which_serves=which_serves(route, name_of(source)),
+                )
             )
         route.audit(route.source, self.key, self.describe())
         with docker_api(route.fleet, route.source, self.describe()) as api:
@@ -324,20 +423,38 @@ class RenameSource(RouteAction):
         route, kept = self.route, kept_name(self.route.container)
         inspect = find_source(route)
         if inspect is None or name_of(inspect) != kept:
-            seen = "gone" if inspect is None else f"named {name_of(inspect)}"
+            seen = say("gone") if inspect is None else say("named {inspect}", inspect=name_of(inspect))
             return failed(
-                f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh "
-                f"{route.source} docker ps -a"
+                say(
+                    "{source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {source} docker ps -a",
+                    source=route.source,
+                    seen=seen,
+                    kept=kept,
+                )
             )
         status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
         if is_running(inspect):
-            return failed(f"{route.source}: {kept} is {status}. Expected: stopped. {which_serves(route, kept)}")
+            return failed(
+                say(
+                    "{source}: {kept} is {status}. Expected: stopped. {which_serves}",
+                    source=route.source,
+                    kept=kept,
+                    status=status,
+                    which_serves=which_serves(route, kept),
+                )
+            )
         if policy != "no":
             return failed(
-                f"{route.source}: {kept} is {status} with restart policy {policy}. Expected: no. "
-                f"Try: ssh {route.source} docker update --restart no {kept}"
+                say(
+                    "{source}: {kept} is {status} with restart policy {policy}. Expected: no. Try: ssh {source} "
+                    "docker update --restart no {kept}",
+                    source=route.source,
+                    kept=kept,
+                    status=status,
+                    policy=policy,
+                )
             )
-        return passed(f"{route.source}: {kept} is kept, stopped, restart policy no")
+        return passed(say("{source}: {kept} is kept, stopped, restart policy no", source=route.source, kept=kept))
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Give it its name back; one that runs is left as it is, and so is somebody else's under the kept name."""
@@ -347,10 +464,17 @@ class RenameSource(RouteAction):
             return
         if is_running(inspect):
             raise ManualInterventionError(
-                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. "
-                f"Expected: stopped. {which_serves(route, kept)}"
+                say(
+                    "{source}: {kept} is {status}, so it was not renamed. Expected: stopped. {which_serves}",
+                    source=route.source,
+                    kept=kept,
+                    status=inspect["State"].get("Status"),
+                    which_serves=which_serves(route, kept),
+                )
             )
-        doing = f"{route.source}: rename {kept} back to {route.container}"
+        doing = say(
+            "{source}: rename {kept} back to {container}", source=route.source, kept=kept, container=route.container
+        )
         route.audit(route.source, self.key, doing)
         with docker_api(route.fleet, route.source, doing) as api:
             api.rename(str(inspect["Id"]), route.container)

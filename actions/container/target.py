@@ -32,6 +32,7 @@ from checks.containers.recreated import judge_fidelity
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.action import Note
 from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 
@@ -55,10 +56,15 @@ class CreateTarget(RouteAction):
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.route
-        remaps = "".join(f", {port} published as {number}" for port, number in self.ports.items())
-        return (
-            f"{route.target}: create {route.container} as it is on {route.source}, with its networks{remaps}, not "
-            "started"
+        remaps = joined(
+            "", (say(", {port} published as {number}", port=port, number=number) for port, number in self.ports.items())
+        )
+        return say(
+            "{target}: create {container} as it is on {source}, with its networks{remaps}, not started",
+            target=route.target,
+            container=route.container,
+            source=route.source,
+            remaps=remaps,
         )
 
     def observe(self, note: Note) -> None:
@@ -96,14 +102,26 @@ class CreateTarget(RouteAction):
         route = self.route
         target = inspect_container(route.fleet, route.target, route.container)
         if target is None:
-            return failed(f"{route.target}: no container {route.container}. Expected: created. Run the move again")
+            return failed(
+                say(
+                    "{target}: no container {container}. Expected: created. Run the move again",
+                    target=route.target,
+                    container=route.container,
+                )
+            )
         if label_of(target) != route.move_label:
             return failed(
-                f"{route.target}: {route.container} carries {label_of(target) or 'no label of ours'}. Expected: "
-                f"{LABEL_MOVE}={route.move_label}: "
-                f"somebody made it anew. Look: ssh {route.target} docker inspect {route.container}"
+                say(
+                    "{target}: {container} carries {label_of}. Expected: {label_move}={move_label}: somebody made it "
+                    "anew. Look: ssh {target} docker inspect {container}",
+                    target=route.target,
+                    container=route.container,
+                    label_of=label_of(target) or say("no label of ours"),
+                    label_move=LABEL_MOVE,
+                    move_label=route.move_label,
+                )
             )
-        where = f"{route.container} on {route.target}"
+        where = say("{container} on {target}", container=route.container, target=route.target)
         return judge_fidelity(where, need_recorded(route).inspect, target, dropped=self.dropped, ports=self.ports)
 
     def undo(self, note: Note) -> None:
@@ -114,7 +132,12 @@ class CreateTarget(RouteAction):
         mine = labelled_containers(route, route.target)
         for container in mine:
             self._need_removable(container)
-        doing = f"{route.target}: remove {route.container} and its networks, created by {route.move_label}"
+        doing = say(
+            "{target}: remove {container} and its networks, created by {move_label}",
+            target=route.target,
+            container=route.container,
+            move_label=route.move_label,
+        )
         route.audit(route.target, self.key, doing)
         with docker_api(route.fleet, route.target, doing) as api:
             for container in mine:
@@ -129,16 +152,21 @@ class CreateTarget(RouteAction):
         """Raise NeedsPersonError for a container that runs, or ran when this move did not start or stop it."""
         route, name = self.route, name_of(container)
         if is_running(container):
-            reason = f"it is {container['State'].get('Status')}"
+            reason: str = say("it is {status}", status=container["State"].get("Status"))
         elif started_at(container):
             reason = another_run(route, route.target, container)
         else:
             return
         if reason:
             raise ManualInterventionError(
-                f"{route.target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, "
-                "so that nothing newer is in "
-                f"its data. {_either_way(route, name)}"
+                say(
+                    "{target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, so "
+                    "that nothing newer is in its data. {either_way}",
+                    target=route.target,
+                    name=name,
+                    reason=reason,
+                    either_way=_either_way(route, name),
+                )
             )
 
     def _existing(self) -> dict[str, Any] | None:
@@ -147,16 +175,26 @@ class CreateTarget(RouteAction):
         existing = inspect_container(route.fleet, route.target, route.container)
         if existing is not None and label_of(existing) != route.move_label:
             raise RefusedError(
-                f"{route.target}: container {route.container} exists already ({label_of(existing) or 'not ours'}). "
-                "Expected: "
-                f"none, or labelled {LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker inspect "
-                f"{route.container}"
+                say(
+                    "{target}: container {container} exists already ({label_of}). Expected: none, or labelled "
+                    "{label_move}={move_label}. Look: ssh {target} docker inspect {container}",
+                    target=route.target,
+                    container=route.container,
+                    label_of=label_of(existing) or say("not ours"),
+                    label_move=LABEL_MOVE,
+                    move_label=route.move_label,
+                )
             )
         if existing is not None and is_running(existing):
             raise RefusedError(
-                f"{route.target}: {route.container} is {existing['State'].get('Status')}. Expected: created, not "
-                "started. Somebody started it. "
-                f"{_either_way(route, route.container)}"
+                say(
+                    "{target}: {container} is {status}. Expected: created, not started. Somebody started it. "
+                    "{either_way}",
+                    target=route.target,
+                    container=route.container,
+                    status=existing["State"].get("Status"),
+                    either_way=_either_way(route, route.container),
+                )
             )
         return existing
 
@@ -167,12 +205,15 @@ class StartTarget(RouteAction):
     as soon as it runs.
 
     `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by
-    name.
+    name. `mounts_filled` is asked first: a share may have gone since the container was made. `unwritten` is asked
+    before its first run: nobody else may write to the source's data since it was proven.
     """
 
     grace_s: int
     acts: bool = False
     reached_by: tuple[str, ...] = ()
+    mounts_filled: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
+    unwritten: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     key = "start-target"
     seconds = 2.0
 
@@ -184,11 +225,16 @@ class StartTarget(RouteAction):
     def describe(self) -> str:
         """Return the dry run's line."""
         early = (
-            f"; {', '.join(self.reached_by)} on this host can reach it from then on, so this is the commit"
+            say(
+                "; {reached_by} on this host can reach it from then on, so this is the commit",
+                reached_by=", ".join(self.reached_by),
+            )
             if self.reached_by
             else ""
         )
-        return f"{self.route.target}: start {self.route.container}{early}"
+        return say(
+            "{target}: start {container}{early}", target=self.route.target, container=self.route.container, early=early
+        )
 
     def observe(self, note: Note) -> None:
         """Note which container is to be started, and in which run it was last."""
@@ -200,6 +246,10 @@ class StartTarget(RouteAction):
         route = self.route
         need_source_at_rest(route)
         self.observe(note)
+        questions = (self.mounts_filled, self.unwritten if not started_at(need_moved(route)) else None)
+        for ask in questions:
+            if ask is not None and not (seen := ask()).passed:
+                raise ActionError(seen.text)
         route.audit(route.target, self.key, self.describe())
         with docker_api(route.fleet, route.target, self.describe()) as api:
             api.start(str(note["container_id"]))
@@ -213,11 +263,24 @@ class StartTarget(RouteAction):
         state = need_moved(route)["State"]
         if state.get("Status") != "running":
             return failed(
-                f"{route.target}: {route.container} is {state.get('Status')} with exit code {state.get('ExitCode')} "
-                f"{state.get('Error') or ''}. Expected: running. Read: ssh {route.target} docker logs --tail 50 "
-                f"{route.container}"
+                say(
+                    "{target}: {container} is {status} with exit code {exitcode} {error}. Expected: running. Read: "
+                    "ssh {target} docker logs --tail 50 {container}",
+                    target=route.target,
+                    container=route.container,
+                    status=state.get("Status"),
+                    exitcode=state.get("ExitCode"),
+                    error=state.get("Error") or "",
+                )
             )
-        return passed(f"{route.target}: {route.container} runs since {str(state.get('StartedAt'))[:19]}Z")
+        return passed(
+            say(
+                "{target}: {container} runs since {startedat}Z",
+                target=route.target,
+                container=route.container,
+                startedat=str(state.get("StartedAt"))[:19],
+            )
+        )
 
     def why_not_undone(self, inspect: Mapping[str, Any] | None = None) -> str:
         """Return why the target may hold what its source does not, as its host tells; empty when it does not."""
@@ -227,15 +290,23 @@ class StartTarget(RouteAction):
             return ""
         where = f"{route.target}: {name_of(inspect)}"
         if label_of(inspect) != route.move_label:
-            return f"{where} was made anew by somebody and has run since {started_at(inspect)}"
+            return say(
+                "{where} was made anew by somebody and has run since {started_at}",
+                where=where,
+                started_at=started_at(inspect),
+            )
         if self.acts:
-            return (
-                f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
+            return say(
+                "{where} has run since {started_at}, and its product acts on the world as soon as it starts",
+                where=where,
+                started_at=started_at(inspect),
             )
         if self.reached_by:
-            return (
-                f"{where} has run since {started_at(inspect)}, and {', '.join(self.reached_by)} on the same host "
-                "could reach it by name"
+            return say(
+                "{where} has run since {started_at}, and {reached_by} on the same host could reach it by name",
+                where=where,
+                started_at=started_at(inspect),
+                reached_by=", ".join(self.reached_by),
             )
         again = another_run(route, route.target, inspect)
         return f"{where}: {again}" if again else ""
@@ -244,13 +315,20 @@ class StartTarget(RouteAction):
         reason = self.why_not_undone(inspect)
         if reason:
             raise ManualInterventionError(
-                f"{reason}; nothing was stopped or removed. {_either_way(self.route, name_of(inspect))}"
+                say(
+                    "{reason}; nothing was stopped or removed. {either_way}",
+                    reason=reason,
+                    either_way=_either_way(self.route, name_of(inspect)),
+                )
             )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
         """Stop it and see it stopped; one that may hold what its source does not is left to a person, as it is."""
         route = self.route
-        doing, ways = f"{route.target}: stop {route.container}", _either_way(route, route.container)
+        doing, ways = (
+            say("{target}: stop {container}", target=route.target, container=route.container),
+            _either_way(route, route.container),
+        )
         try:
             existing = find_moved(route)
             if existing is None or label_of(existing) != route.move_label:
@@ -266,19 +344,35 @@ class StartTarget(RouteAction):
             raise
         except (NotObservedError, ActionError) as error:
             raise ManualInterventionError(
-                f"{route.target}: {route.container} was not seen stopped: {error}. {ways}"
+                say(
+                    "{target}: {container} was not seen stopped: {error}. {ways}",
+                    target=route.target,
+                    container=route.container,
+                    error=error,
+                    ways=ways,
+                )
             ) from error
         if status not in STOPPED_STATES:
             raise ManualInterventionError(
-                f"{route.target}: {route.container} is {status} after stop. Expected: exited. {ways}"
+                say(
+                    "{target}: {container} is {status} after stop. Expected: exited. {ways}",
+                    target=route.target,
+                    container=route.container,
+                    status=status,
+                    ways=ways,
+                )
             )
 
 
 def _either_way(route: Route, container: str) -> str:
     """Return both ways that keep what was written on the target, and how to give it up."""
-    return (
-        f"Go on with it: {route.command('migrate')}, or bring its data back: {route.command('rollback')}. "
-        f"Look first: ssh {route.target} docker logs --tail 50 {container}"
+    return say(
+        "Go on with it: {migrate_command}, or bring its data back: {rollback_command}. Look first: ssh {target} "
+        "docker logs --tail 50 {container}",
+        migrate_command=route.command("migrate"),
+        rollback_command=route.command("rollback"),
+        target=route.target,
+        container=container,
     )
 
 
@@ -306,12 +400,16 @@ def _create_network(route: Route, name: str, api: Any, note: Note) -> None:
         label = (present[0].get("Labels") or {}).get(LABEL_MOVE, "")
         if not belongs_to_environment(label, route.move_label):
             raise RefusedError(
-                f"{route.target}: network {name} exists already ({label or 'not ours'}). Expected: none, or created "
-                "by a "
-                f"move of this environment. Look: ssh {route.target} docker network inspect {name}"
+                say(
+                    "{target}: network {name} exists already ({label}). Expected: none, or created by a move of this "
+                    "environment. Look: ssh {target} docker network inspect {name}",
+                    target=route.target,
+                    name=name,
+                    label=label or say("not ours"),
+                )
             )
         return
-    with docker_api(route.fleet, route.source, f"inspect network {name}") as source_api:
+    with docker_api(route.fleet, route.source, say("inspect network {name}", name=name)) as source_api:
         original = source_api.inspect_network(name)
     used = [
         config.get("Subnet") for network in api.networks() for config in (network.get("IPAM") or {}).get("Config") or []

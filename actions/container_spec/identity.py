@@ -9,8 +9,10 @@ in between and that it may hold newer writes.
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from actions.common.route import Route, docker_api, inspect_container, run_checked
@@ -18,10 +20,13 @@ from actions.container_spec.saved_spec import damaged, read_privately, read_reco
 from engine.constants import HOST_STATE_DIR, LABEL_MOVE, LABEL_ROLE
 from engine.container_names import kept_name
 from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
+from engine.finding import say
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/runs"
 STOPPED_STATES: Final = frozenset({"exited", "created", "dead"})
 SERVICE_ROLE: Final = "service"
+OWN_FOLDER: Final = 3
+"""A folder with so many parts (`/srv/shop`) belongs to somebody; above it is what agents of the host mount."""
 NEVER: Final = "0001-01-01T00:00:00Z"
 """Docker's time of what has not happened."""
 
@@ -43,7 +48,7 @@ def run_path(service: str) -> str:
 
 def read_run(route: Route, host: str) -> KnownRun | None:
     """Return the run that this move knows of the service's container on a host, None when it knows none."""
-    path, expected = run_path(route.service), "a run as it was saved before the stop"
+    path, expected = run_path(route.service), say("a run as it was saved before the stop")
     content = read_privately(route.fleet, host, path, expected=expected)
     if content is None:
         return None
@@ -76,7 +81,7 @@ def save_run(route: Route, host: str, inspect: Mapping[str, Any], policy: Mappin
         "started_at": seen.started_at,
         "restart_policy": dict(seen.restart_policy),
     }
-    doing = f"save which run of {route.container} is stopped"
+    doing = say("save which run of {container} is stopped", container=route.container)
     save_privately(route.fleet, host, run_path(route.service), json.dumps(content).encode(), doing=doing)
     return seen
 
@@ -85,7 +90,7 @@ def forget_run(route: Route, host: str) -> None:
     """Remove what this move saved of a container's run on a host."""
     if read_run(route, host) is not None:
         path = run_path(route.service)
-        run_checked(route.fleet, host, ["rm", "-f", "--", path], doing=f"remove {path}")
+        run_checked(route.fleet, host, ["rm", "-f", "--", path], doing=say("remove {path}", path=path))
 
 
 def started_at(inspect: Mapping[str, Any]) -> str:
@@ -130,7 +135,7 @@ def labelled_containers(route: Route, host: str) -> list[dict[str, Any]]:
     and state.
     """
     wanted = [f"{LABEL_MOVE}={route.move_label}", f"{LABEL_ROLE}={SERVICE_ROLE}"]
-    with docker_api(route.fleet, host, f"list containers of {route.move_label}") as api:
+    with docker_api(route.fleet, host, say("list containers of {move_label}", move_label=route.move_label)) as api:
         listed = [str(item["Id"]) for item in api.containers(all=True, filters={"label": wanted})]
     found = (inspect_container(route.fleet, host, container_id) for container_id in listed)
     return [inspect for inspect in found if inspect is not None]
@@ -146,9 +151,15 @@ def find_moved(route: Route) -> dict[str, Any] | None:
     if len(labelled) > 1:
         names = ", ".join(name_of(inspect) for inspect in labelled)
         raise ActionError(
-            f"{route.target}: {len(labelled)} containers carry {LABEL_MOVE}={route.move_label}: {names}. Expected: "
-            "one. "
-            f"Look: ssh {route.target} docker ps -a --filter label={LABEL_MOVE}={route.move_label}"
+            say(
+                "{target}: {count} containers carry {label_move}={move_label}: {names}. Expected: one. Look: ssh "
+                "{target} docker ps -a --filter label={label_move}={move_label}",
+                target=route.target,
+                count=len(labelled),
+                label_move=LABEL_MOVE,
+                move_label=route.move_label,
+                names=names,
+            )
         )
     if labelled:
         return labelled[0]
@@ -161,8 +172,13 @@ def need_moved(route: Route) -> dict[str, Any]:
     found = find_moved(route)
     if found is None:
         raise ActionError(
-            f"{route.target}: no container of {route.move_label}. Expected: the moved {route.container}. Try: "
-            f"ssh {route.target} docker ps -a"
+            say(
+                "{target}: no container of {move_label}. Expected: the moved {container}. Try: ssh {target} docker ps "
+                "-a",
+                target=route.target,
+                move_label=route.move_label,
+                container=route.container,
+            )
         )
     return found
 
@@ -184,9 +200,12 @@ def need_source(route: Route) -> dict[str, Any]:
     found = find_source(route)
     if found is None:
         raise ActionError(
-            f"{route.source}: the container that was recorded as {route.container} is not there. Expected: kept until "
-            "decommission. "
-            f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
+            say(
+                "{source}: the container that was recorded as {container} is not there. Expected: kept until "
+                "decommission. Find out who removed it: ssh {source} docker events --since 24h --until 0s",
+                source=route.source,
+                container=route.container,
+            )
         )
     return found
 
@@ -207,16 +226,24 @@ def another_run(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
         return (
             ""
             if not started_at(inspect)
-            else f"it ran since {started_at(inspect)}, and no stop of it by this move is on record"
+            else say(
+                "it ran since {started_at}, and no stop of it by this move is on record", started_at=started_at(inspect)
+            )
         )
     if str(inspect["Id"]) != known.container_id:
-        return f"it is another container ({str(inspect['Id'])[:12]}, stopped was {known.container_id[:12]})"
+        return say(
+            "it is another container ({id}, stopped was {container_id})",
+            id=str(inspect["Id"])[:12],
+            container_id=known.container_id[:12],
+        )
     if started_at(inspect) != known.started_at:
         ended = str(inspect["State"].get("FinishedAt") or "")
-        until = f", ended {ended}" if ended and ended != NEVER and not is_running(inspect) else ""
-        return (
-            f"it was started again at {started_at(inspect)}{until} (the run that was stopped began "
-            f"{known.started_at or 'at a time not noted'})"
+        until = say(", ended {ended}", ended=ended) if ended and ended != NEVER and not is_running(inspect) else ""
+        return say(
+            "it was started again at {started_at}{until} (the run that was stopped began {stopped_run})",
+            started_at=started_at(inspect),
+            until=until,
+            stopped_run=known.started_at or say("at a time not noted"),
         )
     return ""
 
@@ -227,7 +254,7 @@ def why_not_at_rest(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
     """
     where = f"{host}: {name_of(inspect) or route.container}"
     if is_running(inspect):
-        return f"{where} is {inspect['State'].get('Status')}"
+        return say("{where} is {status}", where=where, status=inspect["State"].get("Status"))
     again = another_run(route, host, inspect)
     return f"{where}: {again}" if again else ""
 
@@ -242,9 +269,13 @@ def need_source_at_rest(route: Route) -> None:
     )
     if reason:
         raise RefusedError(
-            f"{reason}. Expected: stopped since this move stopped it, so that nothing was written after the copy; two "
-            "at once would lose data. "
-            f"Find out who started it: ssh {route.source} docker events --since 24h --until 0s"
+            say(
+                "{reason}. Expected: stopped since this move stopped it, so that nothing was written after the copy; "
+                "two at once would lose data. Find out who started it: ssh {source} docker events --since 24h --until "
+                "0s",
+                reason=reason,
+                source=route.source,
+            )
         )
 
 
@@ -278,14 +309,28 @@ def _see_down(route: Route, host: str, ask: Any, other: str) -> None:
         return
     except (NotObservedError, ActionError) as error:
         raise ManualInterventionError(
-            f"{host}: {route.container} could not be seen stopped ({error}), so {other}'s was not started: "
-            f"two at once would lose data. {which_serves(route)}"
+            say(
+                "{host}: {container} could not be seen stopped ({error}), so {other}'s was not started: two at once "
+                "would lose data. {which_serves}",
+                host=host,
+                container=route.container,
+                error=error,
+                other=other,
+                which_serves=which_serves(route),
+            )
         ) from error
     for inspect in found:
         if is_running(inspect):
             raise ManualInterventionError(
-                f"{host}: {name_of(inspect)} is {inspect['State'].get('Status')}, so {other}'s was not started: "
-                f"two at once would lose data. {which_serves(route)}"
+                say(
+                    "{host}: {inspect} is {status}, so {other}'s was not started: two at once would lose data. "
+                    "{which_serves}",
+                    host=host,
+                    inspect=name_of(inspect),
+                    status=inspect["State"].get("Status"),
+                    other=other,
+                    which_serves=which_serves(route),
+                )
             )
 
 
@@ -299,9 +344,11 @@ def which_serves(route: Route, source_name: str = "") -> str:
         f"ssh {route.source} 'docker ps -a; docker logs --tail 20 {source_name or route.container}'; "
         f"ssh {route.target} 'docker ps -a; docker logs --tail 20 {route.container}'"
     )
-    return (
-        f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that "
-        f"one runs: {route.command('rollback')}"
+    return say(
+        "Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that one "
+        "runs: {command}",
+        looks=looks,
+        command=route.command("rollback"),
     )
 
 
@@ -310,8 +357,12 @@ def _named_beside(route: Route, host: str, names: tuple[str, ...], own: Mapping[
     for name in names:
         named = inspect_container(route.fleet, host, name)
         if named is not None and named["Id"] != own["Id"] and is_running(named):
-            return (
-                f"{host}: {name} is another container ({str(named['Id'])[:12]}) and is {named['State'].get('Status')}"
+            return say(
+                "{host}: {name} is another container ({id}) and is {status}",
+                host=host,
+                name=name,
+                id=str(named["Id"])[:12],
+                status=named["State"].get("Status"),
             )
     return ""
 
@@ -322,7 +373,7 @@ def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> N
     `sources` are their volume names and paths, each with its kind. Helpers of this move are no users, and who only
     reads is none.
     """
-    with docker_api(route.fleet, host, "look who uses the data") as api:
+    with docker_api(route.fleet, host, say("look who uses the data")) as api:
         listed = api.containers(all=True) if sources else []
     for item in listed:
         labels = item.get("Labels") or {}
@@ -338,16 +389,27 @@ def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> N
         if used:
             name = str((item.get("Names") or [str(item.get("Id", ""))[:12]])[0]).lstrip("/")
             raise ManualInterventionError(
-                f"{host}: {used[0]} is mounted by container {name} ({item.get('State', 'state not told')}). Expected: "
-                "by none, before it is "
-                f"removed. Look who needs it: ssh {host} docker inspect {name}. To go on once it is not needed: ssh "
-                f"{host} docker rm {name}"
+                say(
+                    "{host}: {first_used} is mounted by container {name} ({state}). Expected: by none, before it is "
+                    "removed. Look who needs it: ssh {host} docker inspect {name}. To go on once it is not needed: "
+                    "ssh {host} docker rm {name}",
+                    host=host,
+                    first_used=used[0],
+                    name=name,
+                    state=item.get("State", say("state not told")),
+                )
             )
 
 
 def _is_mounted(source: str, kind: str, mount: Mapping[str, Any]) -> bool:
-    """Return whether a mount is this place, or lies in it."""
-    if mount.get("Type") != kind:
-        return False
-    seen = str(mount.get("Name") if kind == "volume" else mount.get("Source") or "").rstrip("/")
-    return seen == source or (kind == "bind" and seen.startswith(f"{source.rstrip('/')}/"))
+    """Return whether a mount is this place, lies in it, or is a folder of its own above it; a volume may be mounted by
+    its path, too.
+    """
+    if kind == mount.get("Type") == "volume":
+        return bool(mount.get("Name") == source)
+    seen = posixpath.normpath(str(mount.get("Source") or ""))
+    if kind == "volume":
+        return mount.get("Type") == "bind" and f"/volumes/{source}/_data/" in f"{seen}/"
+    place = posixpath.normpath(source)
+    above = len(PurePosixPath(seen).parts) >= OWN_FOLDER and PurePosixPath(place).is_relative_to(seen)
+    return mount.get("Type") in {"bind", "volume"} and (PurePosixPath(seen).is_relative_to(place) or above)

@@ -17,6 +17,7 @@ from checks.containers.configuration import configuration_digest
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.parse import parse_container
 from hosts.fleet import Fleet
@@ -70,7 +71,14 @@ def read_privately(fleet: Fleet, host: str, path: str, *, expected: str) -> Any:
     if answer.exit_code != 0:
         if "No such file" in answer.error_text:
             return None
-        raise NotObservedError(f"{host}: could not read {path}: {answer.error_text}. Try: ssh {host} ls -l {path}")
+        raise NotObservedError(
+            say(
+                "{host}: could not read {path}: {error_text}. Try: ssh {host} ls -l {path}",
+                host=host,
+                path=path,
+                error_text=answer.error_text,
+            )
+        )
     try:
         return json.loads(answer.text)
     except ValueError as error:
@@ -80,13 +88,19 @@ def read_privately(fleet: Fleet, host: str, path: str, *, expected: str) -> Any:
 def damaged(host: str, path: str, error: Exception, expected: str) -> NotObservedError:
     """Return the error of a file of ours that does not hold what it should."""
     return NotObservedError(
-        f"{host}: {path} is damaged: {error}. Expected: {expected}. Try: ssh {host} head -c 200 {path}"
+        say(
+            "{host}: {path} is damaged: {error}. Expected: {expected}. Try: ssh {host} head -c 200 {path}",
+            host=host,
+            path=path,
+            error=error,
+            expected=expected,
+        )
     )
 
 
 def read_recorded(fleet: Fleet, host: str, service: str) -> Recorded | None:
     """Return what was recorded for a service on its source host, None when nothing was."""
-    path, expected = path_of(service), "what save-source-spec wrote"
+    path, expected = path_of(service), say("what save-source-spec wrote")
     content = read_privately(fleet, host, path, expected=expected)
     if content is None:
         return None
@@ -100,10 +114,17 @@ def need_recorded(route: Route) -> Recorded:
     """Return what was recorded for this very move; an ActionError says how to get it when it is missing."""
     recorded = read_recorded(route.fleet, route.source, route.service)
     if recorded is None or recorded.move_label != route.move_label:
-        seen = f"recorded for {recorded.move_label}" if recorded else "not there"
+        seen = say("recorded for {move_label}", move_label=recorded.move_label) if recorded else say("not there")
         raise ActionError(
-            f"{route.source}: {path_of(route.service)} is {seen}. Expected: recorded for {route.move_label}. "
-            f"Run the move from its start: {route.command('migrate')}"
+            say(
+                "{source}: {path_of} is {seen}. Expected: recorded for {move_label}. Run the move from its start: "
+                "{command}",
+                source=route.source,
+                path_of=path_of(route.service),
+                seen=seen,
+                move_label=route.move_label,
+                command=route.command("migrate"),
+            )
         )
     return recorded
 
@@ -116,9 +137,14 @@ def refuse_other_configuration(host: str, inspect: Mapping[str, Any], approved: 
     if digest != approved:
         name = str(inspect.get("Name") or "").lstrip("/")
         raise ActionError(
-            f"{host}: {name} is configured as {digest[:SHOWN]}. Expected: {approved[:SHOWN]}, as preflight saw it and "
-            "people approved it. "
-            f"Look: ssh {host} docker inspect {name}; then preflight and approve it as it is now"
+            say(
+                "{host}: {name} is configured as {digest}. Expected: {approved}, as preflight saw it and people "
+                "approved it. Look: ssh {host} docker inspect {name}; then preflight and approve it as it is now",
+                host=host,
+                name=name,
+                digest=digest[:SHOWN],
+                approved=approved[:SHOWN],
+            )
         )
 
 
@@ -135,7 +161,12 @@ class SaveSourceSpec(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: save the specification of {self.route.container} to {path_of(self.route.service)}"
+        return say(
+            "{source}: save the specification of {container} to {path_of}",
+            source=self.route.source,
+            container=self.route.container,
+            path_of=path_of(self.route.service),
+        )
 
     def do(self, note: Note) -> None:
         """Save it, unless this attempt did: a stopped source would be recorded wrongly."""
@@ -146,8 +177,11 @@ class SaveSourceSpec(RouteAction):
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
             raise ActionError(
-                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh "
-                f"{route.source} docker ps -a"
+                say(
+                    "{source}: no container {container}. Expected: the one to move. Try: ssh {source} docker ps -a",
+                    source=route.source,
+                    container=route.container,
+                )
             )
         refuse_other_configuration(route.source, inspect, self.approved)
         if before is not None:
@@ -175,11 +209,16 @@ class SaveSourceSpec(RouteAction):
         word = f"{name}:{retries}" if retries else name
         if before.inspect.get("Id") == inspect["Id"] and seen == "no" != name:
             raise ActionError(
-                f"{route.source}: restart policy of {route.container} is no. Expected: {word}, as {before.move_label} "
-                "recorded it; "
-                f"recorded as it is now, it would never start by itself again. Give it back: ssh {route.source} "
-                f"docker update --restart {word} "
-                f"{route.container} (or, if no is right: ssh {route.source} rm {path_of(route.service)})"
+                say(
+                    "{source}: restart policy of {container} is no. Expected: {word}, as {move_label} recorded it; "
+                    "recorded as it is now, it would never start by itself again. Give it back: ssh {source} docker "
+                    "update --restart {word} {container} (or, if no is right: ssh {source} rm {path_of})",
+                    source=route.source,
+                    container=route.container,
+                    word=word,
+                    move_label=before.move_label,
+                    path_of=path_of(route.service),
+                )
             )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the file itself is asked
@@ -187,17 +226,36 @@ class SaveSourceSpec(RouteAction):
         route, path = self.route, path_of(self.route.service)
         recorded = read_recorded(route.fleet, route.source, route.service)
         if recorded is None or recorded.move_label != route.move_label:
-            return failed(f"{route.source}: {path} does not hold {route.move_label}. Expected: saved. Run it again")
+            return failed(
+                say(
+                    "{source}: {path} does not hold {move_label}. Expected: saved. Run it again",
+                    source=route.source,
+                    path=path,
+                    move_label=route.move_label,
+                )
+            )
         listing = look(route.fleet, route.source, ["ls", "-ln", path], timeout_s=20.0).text.split()
         if not listing or not listing[0].startswith("-rw-------"):
-            mode = listing[0] if listing else "not seen"
+            mode = listing[0] if listing else say("not seen")
             return failed(
-                f"{route.source}: {path} has mode {mode}. Expected: -rw-------, it holds secrets. "
-                f"Try: ssh {route.source} chmod 0600 {shlex.quote(path)}"
+                say(
+                    "{source}: {path} has mode {mode}. Expected: -rw-------, it holds secrets. Try: ssh {source} "
+                    "chmod 0600 {quote}",
+                    source=route.source,
+                    path=path,
+                    mode=mode,
+                    quote=shlex.quote(path),
+                )
             )
         fields = len(recorded.inspect.get("HostConfig", {})) + len(recorded.inspect.get("Config", {}))
         return passed(
-            f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields
+            say(
+                "{source}: specification of {container} saved ({fields} fields, root only)",
+                source=route.source,
+                container=route.container,
+                fields=fields,
+            ),
+            fields=fields,
         )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
@@ -206,4 +264,4 @@ class SaveSourceSpec(RouteAction):
         recorded = read_recorded(route.fleet, route.source, route.service)
         if recorded is not None and recorded.move_label == route.move_label:
             argv = ["rm", "-f", "--", path_of(route.service)]
-            run_checked(route.fleet, route.source, argv, doing=f"remove {path_of(route.service)}")
+            run_checked(route.fleet, route.source, argv, doing=say("remove {path_of}", path_of=path_of(route.service)))

@@ -28,6 +28,7 @@ from checks.containers.name_conflicts import PathFacts, read_paths
 from engine.constants import LABEL_MOVE
 from engine.contracts.container import CommandResult, ContainerCommand
 from engine.errors import ActionError, NotObservedError
+from engine.finding import say
 from hosts.coordination.fencing import change, changing
 from hosts.docker.exec import begun, exec_in_container
 
@@ -301,7 +302,7 @@ class CopyEndpoints:
             network="host" if at_source else "none",
             flags=(*self._closed(), *(word for right in rights for word in ("--cap-add", right)), "--init", "--detach"),
         )
-        run_checked(self.route.fleet, host, argv, doing="start a toolbox for the copy", timeout_s=START_S)
+        run_checked(self.route.fleet, host, argv, doing=say("start a toolbox for the copy"), timeout_s=START_S)
 
     def _closed(self) -> tuple[str, ...]:
         """Return what closes an end: a root file system that nobody writes to, no rights but those given; what it
@@ -322,7 +323,9 @@ class CopyEndpoints:
 
     def _run(self, host: str, argv: list[str], timeout_s: float) -> CommandResult:
         """Ask an end by argv, which changes nothing: over the engine's socket, past the fence."""
-        with docker_api(self.route.fleet, host, f"run {argv[0]} in {self.name}") as api:
+        with docker_api(
+            self.route.fleet, host, say("run {first_argv} in {name}", first_argv=argv[0], name=self.name)
+        ) as api:
             return exec_in_container(api, host, self.name, ContainerCommand(tuple(argv), timeout_s))
 
     def runs(self, host: str) -> bool:
@@ -354,7 +357,7 @@ class CopyEndpoints:
         """Run argv in an end; a non-zero exit is an ActionError. What `changes` something there goes under the fence of
         the host's lock.
         """
-        doing = f"run {argv[0]} in {self.name}"
+        doing = say("run {first_argv} in {name}", first_argv=argv[0], name=self.name)
         run = partial(self._change, stdin) if stdin or changes else self._run
         with self._trusting():
             return checked(begun(lambda: run(host, argv, timeout_s)), host, doing)

@@ -14,6 +14,7 @@ from checks.containers.name_conflicts import PathFacts
 from engine.constants import LABEL_MOVE
 from engine.contracts.container import MountFacts
 from engine.errors import RefusedError
+from engine.finding import say
 
 SHALLOWEST: Final = 3
 """A path to remove has at least two parts below the root: never `/` or `/srv`."""
@@ -79,9 +80,15 @@ def refuse_occupied(route: Route, there: PathFacts) -> None:
     """Raise RefusedError when a path of the target holds what this move did not put there."""
     if not there.free:
         raise RefusedError(
-            f"{route.target}: {there.path} is a {there.kind} with content ({there.marker or 'no marker'}). Expected: "
-            "missing "
-            f"or empty, or marked by {route.move_label}. Look: ssh {route.target} ls -la {there.path}"
+            say(
+                "{target}: {path} is a {kind} with content ({marker}). Expected: missing or empty, or marked by "
+                "{move_label}. Look: ssh {target} ls -la {path}",
+                target=route.target,
+                path=there.path,
+                kind=there.kind,
+                marker=there.marker or say("no marker"),
+                move_label=route.move_label,
+            )
         )
 
 
@@ -90,14 +97,18 @@ def check_depth(host: str, path: str) -> None:
     parts = PurePosixPath(path).parts
     if len(parts) < SHALLOWEST or ".." in parts:
         raise RefusedError(
-            f"{host}: {path} is too near the root to be copied. Expected: at least two directories deep. State rule "
-            "same_on_target or drop for it in inventory.yaml"
+            say(
+                "{host}: {path} is too near the root to be copied. Expected: at least two directories deep. State "
+                "rule same_on_target or drop for it in inventory.yaml",
+                host=host,
+                path=path,
+            )
         )
 
 
 def volume_label(route: Route, host: str, name: str) -> str | None:
     """Return the move label of a volume, empty when it is not ours, None when there is no such volume."""
-    with docker_api(route.fleet, host, f"inspect volume {name}") as api:
+    with docker_api(route.fleet, host, say("inspect volume {name}", name=name)) as api:
         try:
             present = api.inspect_volume(name)
         except docker.errors.NotFound:
@@ -114,4 +125,6 @@ def remove_place(route: Route, host: str, place: DataPlace, step: str) -> None:
     elif volume_label(route, host, place.source) != route.move_label:
         return
     route.audit(host, step, f"remove {place.text()} if this attempt created it")
-    run_checked(route.fleet, host, argv, doing=f"remove {place.text()}", timeout_s=LONGEST_REMOVE_S)
+    run_checked(
+        route.fleet, host, argv, doing=say("remove {place}", place=place.text()), timeout_s=LONGEST_REMOVE_S, held=True
+    )

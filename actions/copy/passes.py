@@ -13,7 +13,10 @@ from actions.copy.endpoints import CopyEndpoints
 from actions.copy.rsync import PIPE_BYTES, RUN, CopyPass, RsyncOptions, RsyncResult, parse_rsync, progress_of, summed
 from actions.copy.ssh_channel import shell_line
 from actions.copy.survey import missing_room
+from engine.cancellation import pause
 from engine.errors import ActionError, NotObservedError, UnreachableError
+from engine.finding import say
+from engine.polling import Polling
 
 AT_ONCE: Final = 3
 MOST_CUTS: Final = 30
@@ -49,9 +52,13 @@ class Progress:
         """Return how much is done, how fast, and how long the rest will take."""
         done, seconds = sum(self.done.values()), max(time.monotonic() - self.started, 0.001)
         rate = done / seconds
-        left = f", {(self.total_bytes - done) / rate:.0f} s left" if rate and self.total_bytes > done else ""
-        of = f" of {self.total_bytes / 1e6:,.0f}" if self.total_bytes else ""
-        return f"{done / 1e6:,.0f}{of} MB, {rate / 1e6:,.0f} MB/s{left}"
+        left = (
+            say(", {total_bytes:.0f} s left", total_bytes=(self.total_bytes - done) / rate)
+            if rate and self.total_bytes > done
+            else ""
+        )
+        of = say(" of {total_bytes:,.0f}", total_bytes=self.total_bytes / 1e6) if self.total_bytes else ""
+        return say("{done:,.0f}{of} MB, {rate:,.0f} MB/s{left}", done=done / 1e6, of=of, rate=rate / 1e6, left=left)
 
 
 @dataclass(frozen=True)
@@ -126,14 +133,20 @@ class PassRunner:
             if cuts > MOST_CUTS or waited_s > patience_s:
                 place = self.ends.places[position].text()
                 raise UnreachableError(
-                    f"{self.ends.route.source}: the connection to {self.ends.route.target} broke {cuts} times during "
-                    f"the copy of {place}, "
-                    f"nothing got through for {waited_s:.0f} s (last: {' / '.join(said.complaints[-2:])}). Expected: "
-                    "it holds. "
-                    "Run the move again: it goes on"
+                    say(
+                        "{source}: the connection to {target} broke {cuts} times during the copy of {place}, nothing "
+                        "got through for {waited_s:.0f} s (last: {complaints}). Expected: it holds. Run the move "
+                        "again: it goes on",
+                        source=self.ends.route.source,
+                        target=self.ends.route.target,
+                        cuts=cuts,
+                        place=place,
+                        waited_s=waited_s,
+                        complaints=" / ".join(said.complaints[-2:]),
+                    )
                 )
             self.tell(f"the connection broke ({cuts} times); going on where it stopped")
-            time.sleep(min(0.5 * cuts, LONGEST_PAUSE_S))
+            pause(min(0.5 * cuts, LONGEST_PAUSE_S))
             self._look_who_holds(position)
 
     def _look_who_holds(self, position: int) -> None:
@@ -141,16 +154,9 @@ class PassRunner:
         it is written to.
         """
         doing = f"go on with the {self.doing} {self.ends.places[position].text()}"
-        deadline = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            try:
-                self.ends.check_lock(doing)
-            except NotObservedError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(LONGEST_PAUSE_S)
-            else:
-                return
+        Polling(
+            "both hosts say who holds them", LOCK_PATIENCE_S, first_s=LONGEST_PAUSE_S, longest_s=LONGEST_PAUSE_S
+        ).repeat(lambda: self.ends.check_lock(doing), lambda error: isinstance(error, NotObservedError))
 
     def _is_linked(self, position: int, *, again: bool) -> bool:
         """Return whether files there have further names, or may have: asked after the pass before, or now."""
@@ -193,11 +199,24 @@ class PassRunner:
         trouble = said.trouble(live=live)
         room = missing_room(self.ends) if said.no_space or said.is_file_trouble else ""
         if room or said.no_space:
-            raise ActionError(f"{self.ends.route.target}: {place}: {room or 'no space left'}. Expected: it fits")
+            raise ActionError(
+                say(
+                    "{target}: {place}: {room}. Expected: it fits",
+                    target=self.ends.route.target,
+                    place=place,
+                    room=room or say("no space left"),
+                )
+            )
         if trouble:
             raise ActionError(
-                f"{self.ends.route.source} to {self.ends.route.target}: {self.doing} {place}: {trouble}. "
-                "Expected: exit 0"
+                say(
+                    "{source} to {target}: {doing} {place}: {trouble}. Expected: exit 0",
+                    source=self.ends.route.source,
+                    target=self.ends.route.target,
+                    doing=self.doing,
+                    place=place,
+                    trouble=trouble,
+                )
             )
 
     def repair(self, position: int, paths: list[bytes]) -> None:

@@ -15,6 +15,7 @@ from actions.copy.verification import LITTLE_BYTES, SOON_READ_BYTES, choose_algo
 from actions.copy.volumes import CopyVolumes
 from actions.outage.probe import left_probe, probe_is_there, remove_probe
 from engine.contracts.action import Note
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 
@@ -32,9 +33,11 @@ class Precopy(BaseAction):
     def describe(self) -> str:
         """Return the dry run's line."""
         budget = self.last.limits.outage_budget_s
-        return (
-            f"{self.last.describe()}, while {self.last.route.service} runs, until the rest fits an outage of "
-            f"{budget:g} s or shrinks no more"
+        return say(
+            "{describe}, while {service} runs, until the rest fits an outage of {budget:g} s or shrinks no more",
+            describe=self.last.describe(),
+            service=self.last.route.service,
+            budget=budget,
         )
 
     def estimate_s(self) -> float | None:
@@ -84,22 +87,41 @@ class Precopy(BaseAction):
         last = self.last
         if "predicted_s" not in note:
             return failed(
-                f"{last.route.target}: the copy while {last.route.service} runs did not end. Run the move "
-                "again: it goes on where it stopped"
+                say(
+                    "{target}: the copy while {service} runs did not end. Run the move again: it goes on where it "
+                    "stopped",
+                    target=last.route.target,
+                    service=last.route.service,
+                )
             )
         passes = note["passes"]
         if passes and not all(last.ends.runs(host) for host in (last.route.source, last.route.target)):
             return failed(
-                f"{last.route.target}: the copy's containers are no longer running. Expected: running until "
-                "the last pass. Run the move again"
+                say(
+                    "{target}: the copy's containers are no longer running. Expected: running until the last pass. "
+                    "Run the move again",
+                    target=last.route.target,
+                )
             )
         sent = sum(one["sent_bytes"] for one in passes)
         return passed(
-            f"{last.route.service}: {len(passes)} passes while it ran, {sent:,} bytes sent; outage predicted: "
-            f"{note['predicted_s']:.1f} s "
-            f"(the plan allows {last.limits.outage_budget_s:g} s): {note['why']}",
+            say(
+                "{service}: {count} passes while it ran, {sent:,} bytes sent; outage predicted: {predicted_s:.1f} s "
+                "(the plan allows {outage_budget_s:g} s): {why}",
+                service=last.route.service,
+                count=len(passes),
+                sent=sent,
+                predicted_s=note["predicted_s"],
+                outage_budget_s=last.limits.outage_budget_s,
+                why=note["why"],
+            ),
             tuple(
-                f"pass {number}: {one['sent_bytes']:,} bytes in {one['with_reading_s']:.1f} s"
+                say(
+                    "pass {number}: {sent_bytes:,} bytes in {with_reading_s:.1f} s",
+                    number=number,
+                    sent_bytes=one["sent_bytes"],
+                    with_reading_s=one["with_reading_s"],
+                )
                 for number, one in enumerate(passes, start=1)
             ),
             passes=len(passes),
@@ -124,7 +146,11 @@ class RemoveCopyHelpers(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"remove the copy's containers from {self.route.source} and {self.route.target}, and its key"
+        return say(
+            "remove the copy's containers from {source} and {target}, and its key",
+            source=self.route.source,
+            target=self.route.target,
+        )
 
     def do(self, note: Note) -> None:  # noqa: ARG002
         """Remove them; the probe too, should its measurement have left it."""
@@ -139,13 +165,24 @@ class RemoveCopyHelpers(RouteAction):
         keys = [key for key in list_keys(route.fleet, route.target) if key == key_comment(route.move_label, PURPOSE)]
         if left or keys:
             return failed(
-                f"{', '.join(left) or route.target}: the copy's {'container' if left else 'key'} is still "
-                "there. Expected: removed. Run it again"
+                say(
+                    "{left}: the copy's {kind} is still there. Expected: removed. Run it again",
+                    left=joined(", ", left) or route.target,
+                    kind=say("container") if left else say("key"),
+                )
             )
         if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
-            return failed(f"{route.source}: the copy's key is still there. Expected: removed. Run it again")
+            return failed(
+                say("{source}: the copy's key is still there. Expected: removed. Run it again", source=route.source)
+            )
         if probe_is_there(route):
-            return failed(f"{route.source}: {left_probe(route)}")
+            return failed(say("{source}: {left_probe}", source=route.source, left_probe=left_probe(route)))
         if more := self.more_left():
-            return failed(f"{more}. Expected: removed. Run it again")
-        return passed(f"{route.source} and {route.target}: nothing of the copy but the data is left")
+            return failed(say("{more}. Expected: removed. Run it again", more=more))
+        return passed(
+            say(
+                "{source} and {target}: nothing of the copy but the data is left",
+                source=route.source,
+                target=route.target,
+            )
+        )

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.finding import say
+
 KEEP: Final = ("-aHAX", "--numeric-ids", "--partial")
 """Everything of an entry travels, and a cut pass goes on where it stopped. rsync(1)."""
 SPARSE: Final = "--sparse"
@@ -135,7 +137,7 @@ class RsyncResult:
             and all(NORMAL_WHILE_LIVE.search(line) for line in self.complaints)
         ):
             return ""
-        told = " / ".join(self.complaints[:3]) or "it said nothing"
+        told = " / ".join(self.complaints[:3]) or say("it said nothing")
         return f"rsync ended with {self.code}: {told}"
 
     @property

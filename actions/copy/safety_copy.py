@@ -13,7 +13,7 @@ from typing import Final
 
 from actions.common.base_action import RouteAction
 from actions.common.labels import labels
-from actions.common.route import Route, docker_api, run_checked
+from actions.common.route import Route, docker_api, remove_container, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.container_spec.identity import need_source_at_rest
 from actions.container_spec.saved_spec import read_privately, save_privately
@@ -23,6 +23,7 @@ from checks.containers.name_conflicts import read_paths
 from engine.constants import HOST_STATE_DIR, NAME
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 from hosts.manifest.manifest import compare_manifests
 from hosts.manifest.reader import read_manifest
@@ -53,10 +54,14 @@ class SafetyCopy(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        places = ", ".join(
-            f"{place.text()} as {aside_of(place, self.route.move_label).source}" for place in self.places
+        places = joined(
+            ", ",
+            (
+                say("{place} as {source}", place=place.text(), source=aside_of(place, self.route.move_label).source)
+                for place in self.places
+            ),
         )
-        return f"{self.host}: set aside {places or 'nothing'}, and prove the copy"
+        return say("{host}: set aside {places}, and prove the copy", host=self.host, places=places or say("nothing"))
 
     def estimate_s(self) -> float | None:
         """Return seconds at a disk's rate, None when the size is not known."""
@@ -80,7 +85,7 @@ class SafetyCopy(RouteAction):
         note["entries"] = prove_beside(self.route, self.host, self.places)
         note["proven"] = True
         content = {"move": self.route.move_label, "places": [place.text() for place in self.places]}
-        doing = "write down that what was set aside is whole"
+        doing = say("write down that what was set aside is whole")
         save_privately(
             self.route.fleet, self.host, proof_path(self.route.service), json.dumps(content).encode(), doing=doing
         )
@@ -90,13 +95,24 @@ class SafetyCopy(RouteAction):
         missing = self._missing()
         if missing:
             return failed(
-                f"{self.host}: {', '.join(missing)}: not set aside and proven. Expected: a whole copy, kept "
-                "until decommission. Run it again"
+                say(
+                    "{host}: {missing}: not set aside and proven. Expected: a whole copy, kept until decommission. "
+                    "Run it again",
+                    host=self.host,
+                    missing=joined(", ", missing),
+                )
             )
         entries = note.get("entries")
-        told = f", {entries:,} entries identical" if entries is not None else ", proven when they were"
+        told = (
+            say(", {entries:,} entries identical", entries=entries)
+            if entries is not None
+            else say(", proven when they were")
+        )
         measured = {"entries_compared": entries} if entries is not None else {}
-        return passed(f"{self.host}: {len(self.places)} places are set aside{told}", **measured)
+        return passed(
+            say("{host}: {count} places are set aside{told}", host=self.host, count=len(self.places), told=told),
+            **measured,
+        )
 
     def undo(self, note: Note) -> None:
         """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it
@@ -125,20 +141,30 @@ class SafetyCopy(RouteAction):
         if aside.kind == "volume":
             if volume_label(route, self.host, aside.source) is not None:
                 raise RefusedError(
-                    f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: "
-                    "none. Rename or remove it"
+                    say(
+                        "{host}: volume {source} exists and is not of {move_label}. Expected: none. Rename or remove "
+                        "it",
+                        host=self.host,
+                        source=aside.source,
+                        move_label=route.move_label,
+                    )
                 )
-            with docker_api(route.fleet, self.host, f"create volume {aside.source}") as api:
+            with docker_api(route.fleet, self.host, say("create volume {source}", source=aside.source)) as api:
                 api.create_volume(aside.source, labels=labels(route.move_label, ROLE))
             return
         paths = read_paths(route.fleet[self.host], [aside.source, place.source])
         check_depth(self.host, aside.source)
         if not paths[aside.source].free:
             raise RefusedError(
-                f"{self.host}: {aside.source} exists and is not of {route.move_label}. Expected: missing. Move it away"
+                say(
+                    "{host}: {source} exists and is not of {move_label}. Expected: missing. Move it away",
+                    host=self.host,
+                    source=aside.source,
+                    move_label=route.move_label,
+                )
             )
         argv = ["sh", "-c", MAKE_PATH, "make", aside.source, paths[place.source].kind, route.move_label]
-        run_checked(route.fleet, self.host, argv, doing=f"create {aside.source}")
+        run_checked(route.fleet, self.host, argv, doing=say("create {source}", source=aside.source))
 
 
 def proof_path(service: str) -> str:
@@ -156,7 +182,7 @@ def is_there(route: Route, host: str, place: DataPlace) -> bool:
 
 def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
     """Return whether this attempt's copy of a place is there and was proven whole."""
-    proof = read_privately(route.fleet, host, proof_path(route.service), expected="which places were set aside")
+    proof = read_privately(route.fleet, host, proof_path(route.service), expected=say("which places were set aside"))
     proven = (
         isinstance(proof, dict)
         and proof.get("move") == route.move_label
@@ -174,11 +200,18 @@ def prove_beside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
         drift = compare_manifests(here, there, ())
         compared += drift.compared
         if drift.count or not drift.compared:
-            first = drift.differences[0] if drift.differences else "nothing compared"
+            first = drift.differences[0] if drift.differences else say("nothing compared")
             raise ActionError(
-                f"{host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: "
-                f"{first}. Expected: identical. "
-                f"Find out who writes there: ssh {host} docker ps -a"
+                say(
+                    "{host}: {aside} is not {place}: {count:,} of {compared:,} differ: {first}. Expected: identical. "
+                    "Find out who writes there: ssh {host} docker ps -a",
+                    host=host,
+                    aside=aside.text(),
+                    place=place.text(),
+                    count=drift.count,
+                    compared=drift.compared,
+                    first=first,
+                )
             )
     return compared
 
@@ -189,8 +222,9 @@ def copy_beside(route: Route, host: str, step: str, *, place: DataPlace, to: Dat
     argv = ["sh", "-c", AND_FLUSH, argv[0], "/to" if place.kind == "volume" else "/at", *argv[1:]]
     name = route.slug(step)
     command = toolbox_argv(argv, name=name, move_label=route.move_label, role=ROLE, mounts=mounts)
-    doing = f"copy {place.source} to {to.source}"
+    doing = say("copy {place_source} to {to_source}", place_source=place.source, to_source=to.source)
     route.audit(host, step, doing)
+    remove_container(route.fleet, host, name)  # of a run that was killed: it may still write
     run_checked(route.fleet, host, command, doing=doing, timeout_s=LONGEST_COPY_S)
 
 

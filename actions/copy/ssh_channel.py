@@ -20,6 +20,7 @@ from actions.common.route import look, run_checked, write_audit
 from actions.common.toolbox import ToolboxMount
 from engine.constants import NAME, TOOLBOX_IMAGE
 from engine.errors import ActionError, NotObservedError
+from engine.finding import say
 from hosts.fleet import Fleet
 from hosts.ssh.atomic_write import taking
 
@@ -190,7 +191,10 @@ def extend_channel(
         fleet, peer.host, move_label, purpose, f'temporary key "{comment}" from {source} lives on: {forced_command}'
     )
     made = run_checked(
-        fleet, source, ["cat", "--", f"{key_directory(move_label, purpose)}/id.pub"], doing="read the temporary key"
+        fleet,
+        source,
+        ["cat", "--", f"{key_directory(move_label, purpose)}/id.pub"],
+        doing=say("read the temporary key"),
     )
     _authorize(
         fleet, peer.host, comment, _authorized_line(fleet, source, peer, made.text.strip(), forced_command, valid_s)
@@ -210,7 +214,7 @@ def close_channel(fleet: Fleet, source: str, target: str, *, move_label: str, pu
     try:
         remove_key(fleet, target, key_comment(move_label, purpose))
     finally:
-        run_checked(fleet, source, argv, doing="remove the temporary key")
+        run_checked(fleet, source, argv, doing=say("remove the temporary key"))
 
 
 def has_key(fleet: Fleet, source: str, *, move_label: str, purpose: str) -> bool:
@@ -219,8 +223,12 @@ def has_key(fleet: Fleet, source: str, *, move_label: str, purpose: str) -> bool
     answer = look(fleet, source, ["ls", "-d", "--", directory])
     if answer.exit_code and "No such file" not in answer.error_text:
         raise NotObservedError(
-            f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld "
-            f"{directory}"
+            say(
+                "{source}: could not look for {directory}: {error_text}. Try: ssh {source} ls -ld {directory}",
+                source=source,
+                directory=directory,
+                error_text=answer.error_text[-200:],
+            )
         )
     return answer.exit_code == 0
 
@@ -233,7 +241,7 @@ def remove_key(fleet: Fleet, host: str, comment: str) -> None:
 def list_keys(fleet: Fleet, host: str) -> tuple[str, ...]:
     """Return the comments of our temporary keys that are on a host: empty when nothing was left behind."""
     script = f'grep -oE "{NAME}:[^ ]*$" "$HOME/.ssh/authorized_keys" 2>/dev/null; [ $? -le 2 ]'
-    return tuple(run_checked(fleet, host, ["sh", "-c", script], doing="list temporary keys").text.split())
+    return tuple(run_checked(fleet, host, ["sh", "-c", script], doing=say("list temporary keys")).text.split())
 
 
 def key_comment(move_label: str, purpose: str) -> str:
@@ -249,11 +257,21 @@ def key_directory(move_label: str, purpose: str) -> str:
 def _make_key(fleet: Fleet, source: str, directory: str, comment: str, peer: Peer) -> str:
     known = peer.known_hosts().encode()
     result = run_checked(
-        fleet, source, taking(MAKE_KEY, "key", known, directory, comment), doing="make a temporary key", stdin=known
+        fleet,
+        source,
+        taking(MAKE_KEY, "key", known, directory, comment),
+        doing=say("make a temporary key"),
+        stdin=known,
     )
     key = result.text.strip()
     if not key.startswith("ssh-ed25519 "):
-        raise ActionError(f"{source}: ssh-keygen answered {key[:60]!r}. Expected: an ed25519 public key")
+        raise ActionError(
+            say(
+                "{source}: ssh-keygen answered {key}. Expected: an ed25519 public key",
+                source=source,
+                key=repr(key[:60]),
+            )
+        )
     return key
 
 
@@ -265,7 +283,13 @@ def _authorized_line(  # noqa: PLR0917
     result = look(fleet, peer.host, argv)
     lines = result.text.splitlines()
     if not lines:
-        raise NotObservedError(f"{peer.host}: date did not answer: {result.error_text}. Try: ssh {peer.host} date")
+        raise NotObservedError(
+            say(
+                "{host}: date did not answer: {error_text}. Try: ssh {host} date",
+                host=peer.host,
+                error_text=result.error_text,
+            )
+        )
     seen_as = address if _is_address(address) else (lines[1].split()[0] if len(lines) > 1 else address)
     return authorized_line(public_key, forced_command, seen_as, expiry_of(lines[0], valid_s))
 
@@ -278,8 +302,11 @@ def authorized_line(public_key: str, forced_command: str, source_address: str, e
     """
     if "\n" in forced_command:
         raise ActionError(
-            f"a temporary key's command has several lines: {forced_command[:60]!r}. Expected: one. Report it: "
-            "the command is ours"
+            say(
+                "a temporary key's command has several lines: {forced_command}. Expected: one. Report it: the command "
+                "is ours",
+                forced_command=repr(forced_command[:60]),
+            )
         )
     command = forced_command.replace("\\", "\\\\").replace('"', '\\"')
     return f'restrict,from="{source_address}",expiry-time="{expiry}",command="{command}" {public_key}\n'
@@ -298,7 +325,7 @@ def expiry_of(date_answer: str, valid_s: float) -> str:
 
 
 def _authorize(fleet: Fleet, host: str, comment: str, line: str) -> None:
-    doing = "authorize a temporary key" if line else "remove a temporary key"
+    doing = say("authorize a temporary key") if line else say("remove a temporary key")
     line = line.replace(
         TOOLBOX_IMAGE, getattr(fleet[host], "toolbox", TOOLBOX_IMAGE)
     )  # standard input is not the host's to rewrite

@@ -12,6 +12,7 @@ from typing import Final
 from actions.copy.endpoints import SINK, CopyEndpoints
 from actions.copy.rsync import worth_compressing
 from actions.copy.ssh_channel import shell_line
+from engine.finding import joined, say
 
 MEASURE_S: Final = 1800.0
 USED: Final = """\
@@ -118,7 +119,7 @@ def _numbers(text: str) -> list[tuple[int, int]]:
 def missing_room(ends: CopyEndpoints) -> str:
     """Return what the target's file systems lack for the rest of the copy, empty when it fits."""
     rooms, _ = read_room(ends)
-    return "; ".join(text for room in rooms if (text := room.missing()))
+    return joined("; ", (text for room in rooms if (text := room.missing())))
 
 
 @dataclass(frozen=True)
@@ -151,15 +152,18 @@ def measure_link(ends: CopyEndpoints, limit_mb_s: float | None) -> PathProbe:
     places = [ends.at(position) for position in range(len(ends.places))]
     plain, packed, seconds = ends.inside(route.source, ["python3", "-c", SAMPLE, *places]).text.split()
     if int(plain) < MIB:
-        return PathProbe(None, compress=False, text="too little data to compress")
+        return PathProbe(None, compress=False, text=say("too little data to compress"))
     way = shell_line([*ends.channel.ssh(), ends.channel.destination(), SINK])
     nothing, some = (_timed(ends, f"head -c {count} /dev/zero | {way}") for count in (0, SPEED_TEST_BYTES))
     link = min(SPEED_TEST_BYTES / 1e6 / max(some - nothing, 0.01), limit_mb_s or float("inf"))
     ratio, speed = int(packed) / int(plain), int(plain) / 1e6 / float(seconds)
     worth = worth_compressing(link_mb_s=link, ratio=ratio, compress_mb_s=speed)
-    told = (
-        f"{'compressed' if worth else 'not compressed'}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at "
-        f"{speed:,.0f} MB/s"
+    told = say(
+        "{worth}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at {speed:,.0f} MB/s",
+        worth="compressed" if worth else say("not compressed"),
+        link=link,
+        ratio=ratio,
+        speed=speed,
     )
     return PathProbe(link, worth, told)
 

@@ -14,8 +14,10 @@ from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import DataPlace
 from actions.copy.passes import PassRunner
 from actions.copy.ssh_channel import shell_line
+from engine.cancellation import pause
 from engine.contracts.action import Note
 from engine.errors import ActionError
+from engine.finding import say
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.manifest.manifest import KEPT, Drift, Manifest, compare_manifests, raw_path
 from hosts.manifest.reader import PROGRAM, manifest_words
@@ -42,12 +44,16 @@ CHOSEN: Final = f'--hash "$(cat /tmp/hash 2>/dev/null || echo {USUAL_HASH})"'
 """Both ends hold the name of the hash that was chosen for this copy; they are always started together."""
 
 ALIKE: Final = {
-    "metadata": "have the same names, kinds, sizes, owners, modes and times",
-    "sampled": "are the same as far as they were read",
-    "full": "are identical",
+    "metadata": say("have the same names, kinds, sizes, owners, modes and times"),
+    "sampled": say("are the same as far as they were read"),
+    "full": say("are identical"),
 }
 """What a comparison of each level may say: identical is only what was read whole."""
-READ: Final = {"metadata": "no content", "sampled": "three parts of each file's content", "full": "all content"}
+READ: Final = {
+    "metadata": say("no content"),
+    "sampled": say("three parts of each file's content"),
+    "full": say("all content"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Verifier:
         if self.level != "full" or not self.ends.places:
             return 0.0
         if rest:
-            time.sleep(REST_S)
+            pause(REST_S)
         started = time.monotonic()
         route, positions = self.ends.route, range(len(self.ends.places))
         work = [(host, position) for position in positions for host in (route.source, route.target)]
@@ -166,11 +172,15 @@ class VerifyVolumes(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        again = "; what differs is copied once more and compared again" if self.mending else ""
+        again = say("; what differs is copied once more and compared again") if self.mending else ""
         level = READ[self.proving.level]
-        return (
-            f"compare {len(self.places)} places entry by entry between {self.route.source} and "
-            f"{self.route.target}, {level}{again}"
+        return say(
+            "compare {count} places entry by entry between {source} and {target}, {level}{again}",
+            count=len(self.places),
+            source=self.route.source,
+            target=self.route.target,
+            level=level,
+            again=again,
         )
 
     def estimate_s(self) -> float | None:
@@ -200,9 +210,18 @@ class VerifyVolumes(RouteAction):
         Once the target's container exists its files may change: then the proof that was made before it holds.
         """
         if not self.places:
-            return passed(f"{self.route.service}: no mount is copied, so no file was compared", places=0)
+            return passed(
+                say("{service}: no mount is copied, so no file was compared", service=self.route.service), places=0
+            )
         if self.mending and note.get("proven") and self._container_there():
-            return passed(f"{note['proven']}, before {self.route.container} was created on {self.route.target}")
+            return passed(
+                say(
+                    "{proven}, before {container} was created on {target}",
+                    proven=note["proven"],
+                    container=self.route.container,
+                    target=self.route.target,
+                )
+            )
         started = time.monotonic()
         if not self._fresh:
             self.proving.ends.open()
@@ -213,8 +232,12 @@ class VerifyVolumes(RouteAction):
                 self.proving.flush()
             except ActionError as error:
                 return failed(
-                    f"{error}. Expected: all that was copied is on the disks of {self.route.target}. Look: "
-                    f"ssh {self.route.target} dmesg | tail"
+                    say(
+                        "{error}. Expected: all that was copied is on the disks of {target}. Look: ssh {target} dmesg "
+                        "| tail",
+                        error=error,
+                        target=self.route.target,
+                    )
                 )
             note["proven"] = judgement.text
             if self.tidy:
@@ -225,30 +248,45 @@ class VerifyVolumes(RouteAction):
         return inspect_container(self.route.fleet, self.route.target, self.route.container) is not None
 
     def _named(self, position: int, drift: Drift) -> list[str]:
-        return [f"{self.places[position].text()}: {line}" for line in drift.differences]
+        return [say("{place}: {line}", place=self.places[position].text(), line=line) for line in drift.differences]
 
     def _judge(self, drifts: dict[int, Drift], mended: Iterable[str], seconds: float) -> Judgement:
         different = [line for position, drift in drifts.items() for line in self._named(position, drift)]
         count = sum(drift.count for drift in drifts.values())
         compared = sum(drift.compared for drift in drifts.values())
-        where = f"{self.route.source} and {self.route.target}"
+        where = say("{source} and {target}", source=self.route.source, target=self.route.target)
         if count or not all(drift.compared for drift in drifts.values()):
             return failed(
-                f"{where}: {count:,} of {compared:,} entries differ, first "
-                f"{different[0] if different else '(nothing compared)'}. "
-                "Expected: none. Find out who writes to the target's volume, then run the move again",
+                say(
+                    "{where}: {count:,} of {compared:,} entries differ, first {first_different}. Expected: none. Find "
+                    "out who writes to the target's volume, then run the move again",
+                    where=where,
+                    count=count,
+                    compared=compared,
+                    first_different=different[0] if different else say("(nothing compared)"),
+                ),
                 tuple(different[:20]),
                 entries_different=count,
                 entries_compared=compared,
             )
         mended = tuple(mended)
-        again = f"; {len(mended)} were copied once more first" if mended else ""
+        again = say("; {count} were copied once more first", count=len(mended)) if mended else ""
         return passed(
-            f"{where}: {compared:,} entries in {len(self.places)} places {ALIKE[self.proving.level]} "
-            f"({_read(drifts.values(), self.proving.level)}) "
-            f"and on the disks of {self.route.target}{again}",
+            say(
+                "{where}: {compared:,} entries in {count} places {alike} ({read}) and on the disks of {target}{again}",
+                where=where,
+                compared=compared,
+                count=len(self.places),
+                alike=ALIKE[self.proving.level],
+                read=_read(drifts.values(), self.proving.level),
+                target=self.route.target,
+                again=again,
+            ),
             (
-                *(f"{self.places[position].text()}: {drift.compared:,} entries" for position, drift in drifts.items()),
+                *(
+                    say("{place}: {compared:,} entries", place=self.places[position].text(), compared=drift.compared)
+                    for position, drift in drifts.items()
+                ),
                 *mended,
             ),
             entries_compared=compared,
@@ -262,6 +300,10 @@ def _read(drifts: Iterable[Drift], level: Level) -> str:
     size, read = sum(drift.compared_bytes for drift in some), sum(drift.read_bytes for drift in some)
     files, reused = sum(drift.files for drift in some), sum(drift.reused for drift in some)
     if level != "full":
-        return f"{READ[level]}: {read:,} of {size:,} bytes were read"
-    earlier = f", {reused:,} of {files:,} files proven unchanged since they were read" if reused else ""
-    return f"{read:,} of {size:,} bytes read{earlier}"
+        return say("{level}: {read:,} of {size:,} bytes were read", level=READ[level], read=read, size=size)
+    earlier = (
+        say(", {reused:,} of {files:,} files proven unchanged since they were read", reused=reused, files=files)
+        if reused
+        else ""
+    )
+    return say("{read:,} of {size:,} bytes read{earlier}", read=read, size=size, earlier=earlier)

@@ -23,6 +23,7 @@ from checks.containers.name_conflicts import MARKER_SUFFIX, PathFacts, read_path
 from engine.constants import LABEL_MOVE
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 __all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "VerifyVolumes"]
@@ -89,9 +90,12 @@ class CopyVolumes(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        places = ", ".join(place.text() for place in self.places) or "nothing"
-        return (
-            f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
+        places = joined(", ", (place.text() for place in self.places)) or say("nothing")
+        return say(
+            "copy {places} from {source} to {target} (rsync over ssh, a key for this copy only)",
+            places=places,
+            source=self.route.source,
+            target=self.route.target,
         )
 
     def estimate_s(self) -> float | None:
@@ -125,10 +129,14 @@ class CopyVolumes(RouteAction):
     def begin(self, note: Note) -> None:
         """See that the data fits on the target, and find out what the link and the data are like."""
         rooms, note["total_bytes"] = read_room(self.ends)
-        missing = "; ".join(text for room in rooms if (text := room.missing()))
+        missing = joined("; ", (text for room in rooms if (text := room.missing())))
         if missing:
             raise ActionError(
-                f"{self.route.target}: {missing}. Expected: it fits. Make room: ssh {self.route.target} df -h"
+                say(
+                    "{target}: {missing}. Expected: it fits. Make room: ssh {target} df -h",
+                    target=self.route.target,
+                    missing=missing,
+                )
             )
         link, (sparse, largest) = measure_link(self.ends, self.limits.bandwidth_mb_s), look_at_files(self.ends)
         note["link"] = link.text
@@ -144,16 +152,26 @@ class CopyVolumes(RouteAction):
         copied = note.get("copied")
         if copied is None:
             return failed(
-                f"{self.route.target}: {', '.join(place.text() for place in self.places)} not copied to its end. "
-                "Expected: all "
-                f"{len(self.places)} places. Run the move again: it copies only the rest"
+                say(
+                    "{target}: {places} not copied to its end. Expected: all {count} places. Run the move again: it "
+                    "copies only the rest",
+                    target=self.route.target,
+                    places=joined(", ", (place.text() for place in self.places)),
+                    count=len(self.places),
+                )
             )
         size, sent, seconds = copied["size_bytes"], copied["sent_bytes"], copied["seconds"]
-        again = f", the connection broke {copied['retries']} times" if copied["retries"] else ""
+        again = say(", the connection broke {retries} times", retries=copied["retries"]) if copied["retries"] else ""
         return passed(
-            (
-                f"{self.route.source} to {self.route.target}: {len(self.places)} places, {size:,} bytes, {sent:,} "
-                f"of them sent in {seconds:.1f} s{again}"
+            say(
+                "{source} to {target}: {count} places, {size:,} bytes, {sent:,} of them sent in {seconds:.1f} s{again}",
+                source=self.route.source,
+                target=self.route.target,
+                count=len(self.places),
+                size=size,
+                sent=sent,
+                seconds=seconds,
+                again=again,
             ),
             (str(note["link"]),) if note.get("link") else (),
             size_bytes=size,
@@ -182,34 +200,46 @@ class CopyVolumes(RouteAction):
         here = kinds[place.source]
         if here.kind not in {"file", "directory"}:
             raise RefusedError(
-                f"{route.source}: {place.source} is a {here.kind}. Expected: a file or a directory. State rule "
-                "same_on_target or drop for it in inventory.yaml"
+                say(
+                    "{route_source}: {place_source} is a {kind}. Expected: a file or a directory. State rule "
+                    "same_on_target or drop for it in inventory.yaml",
+                    route_source=route.source,
+                    place_source=place.source,
+                    kind=here.kind,
+                )
             )
         check_depth(route.target, place.source)
         if there.marker != route.move_label:
             refuse_occupied(route, there)
             route.audit(route.target, self.key, f"create {place.source} with its marker {place.source}{MARKER_SUFFIX}")
             argv = ["sh", "-c", MAKE_PATH, "make", place.source, here.kind, route.move_label]
-            run_checked(route.fleet, route.target, argv, doing=f"create {place.source}")
+            run_checked(route.fleet, route.target, argv, doing=say("create {source}", source=place.source))
 
     def _make_volume(self, name: str) -> None:
         """Create the volume on the target like the source's; `docker volume create` would reuse a
         stranger's silently.
         """
         route = self.route
-        with docker_api(route.fleet, route.source, f"inspect volume {name}") as api:
+        with docker_api(route.fleet, route.source, say("inspect volume {name}", name=name)) as api:
             original = api.inspect_volume(name)
         label = volume_label(route, route.target, name)
         if label is None:
             route.audit(route.target, self.key, f"create volume {name}")
             theirs = {name: value for name, value in (original.get("Labels") or {}).items() if name != ANONYMOUS}
             mine = {**theirs, **labels(route.move_label, "data")}
-            with docker_api(route.fleet, route.target, f"create volume {name}") as api:
+            with docker_api(route.fleet, route.target, say("create volume {name}", name=name)) as api:
                 api.create_volume(
                     name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine
                 )
         elif label != route.move_label:
             raise RefusedError(
-                f"{route.target}: volume {name} exists already ({label or 'not ours'}). Expected: none, or labelled "
-                f"{LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker volume inspect {name}"
+                say(
+                    "{target}: volume {name} exists already ({label}). Expected: none, or labelled "
+                    "{label_move}={move_label}. Look: ssh {target} docker volume inspect {name}",
+                    target=route.target,
+                    name=name,
+                    label=label or say("not ours"),
+                    label_move=LABEL_MOVE,
+                    move_label=route.move_label,
+                )
             )

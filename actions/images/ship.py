@@ -23,6 +23,7 @@ from engine.command_line import ANY, typed_command
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError, UnreachableError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import ImageFacts
 from hosts.fleet import Fleet
@@ -45,9 +46,11 @@ class ShipImage(RouteAction):
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.route
-        return (
-            f"ship those layers of {route.container}'s image that {route.target} lacks from {route.source}, "
-            "unless it is there"
+        return say(
+            "ship those layers of {container}'s image that {target} lacks from {source}, unless it is there",
+            container=route.container,
+            target=route.target,
+            source=route.source,
         )
 
     def do(self, note: Note) -> None:
@@ -73,13 +76,23 @@ class ShipImage(RouteAction):
         target = read_image(route.fleet, route.target, source["Id"])
         if target is None:
             return failed(
-                f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. Try: "
-                f"{route.command('prepare')}"
+                say(
+                    "{target}: no image {id} for {container}. Expected: shipped. Try: {command}",
+                    target=route.target,
+                    id=source["Id"][:19],
+                    container=route.container,
+                    command=route.command("prepare"),
+                )
             )
         if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
             return failed(
-                f"{route.source}: the key for the image of {route.container} is still there. Expected: removed. "
-                f"Run it again: {route.command('prepare')}"
+                say(
+                    "{source}: the key for the image of {container} is still there. Expected: removed. Run it again: "
+                    "{command}",
+                    source=route.source,
+                    container=route.container,
+                    command=route.command("prepare"),
+                )
             )
         return compare_images(route.source, _facts(source), route.target, _facts(target))
 
@@ -103,8 +116,12 @@ class ShipImage(RouteAction):
         image = read_image(route.fleet, route.source, inspect["Image"]) if inspect else None
         if image is None:
             raise ActionError(
-                f"{route.source}: no image of container {route.container}. Expected: the one it runs. "
-                f"Try: ssh {route.source} docker inspect {route.container}"
+                say(
+                    "{source}: no image of container {container}. Expected: the one it runs. Try: ssh {source} docker "
+                    "inspect {container}",
+                    source=route.source,
+                    container=route.container,
+                )
             )
         return image
 
@@ -139,7 +156,7 @@ class ShipImage(RouteAction):
             self.peer,
             move_label=route.move_label,
             purpose=PURPOSE,
-            forced_command=f"{shell_line(unpack)} | docker load",
+            forced_command=say("{shell_line} | docker load", shell_line=shell_line(unpack)),
             valid_s=LONGEST_SHIPPING_S,
         ) as channel:
             send = toolbox_argv(
@@ -156,7 +173,7 @@ class ShipImage(RouteAction):
                 interactive=True,
             )
             pipe = f"docker save {shell_line([image_id])} | {shell_line(send)}"
-            doing = f"ship image {image_id[:19]} to {route.target}"
+            doing = say("ship image {image_id} to {target}", image_id=image_id[:19], target=route.target)
             route.audit(route.source, self.key, doing)
             told = run_checked(
                 route.fleet, route.source, ["sh", "-c", pipe], doing=doing, timeout_s=LONGEST_SHIPPING_S
@@ -166,7 +183,7 @@ class ShipImage(RouteAction):
     def _tag(self, image_id: str, reference: str, note: Note) -> None:
         route = self.route
         route.audit(route.target, self.key, f"tag {image_id[:19]} as {reference}")
-        with docker_api(route.fleet, route.target, f"tag {reference}") as api:
+        with docker_api(route.fleet, route.target, say("tag {reference}", reference=reference)) as api:
             apply_tag(api, reference, image_id, note)
 
 
@@ -194,7 +211,7 @@ def layers_there(layers: Sequence[str], others: Iterable[Sequence[str]]) -> froz
 
 def read_image(fleet: Fleet, host: str, reference: str) -> dict[str, Any] | None:
     """Return `docker image inspect`, None when there is no such image."""
-    with docker_api(fleet, host, f"inspect image {reference}") as api:
+    with docker_api(fleet, host, say("inspect image {reference}", reference=reference)) as api:
         try:
             image: dict[str, Any] = api.inspect_image(reference)
         except docker.errors.ImageNotFound:
@@ -235,7 +252,7 @@ def ship_toolbox(fleet: Fleet, host: str, move_label: str) -> Judgement:
         write_audit(fleet, host, move_label, "toolbox", f"load {TOOLBOX_IMAGE} {own['Id'][:19]}")
         stream = b"".join(compressed(_saved_toolbox()))
         run_checked(
-            fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S
+            fleet, host, ["docker", "load"], doing=say("load the toolbox"), stdin=stream, timeout_s=LONGEST_SHIPPING_S
         )
         present = read_image(fleet, host, TOOLBOX_IMAGE)
     return judge_toolbox(host, own, present, move_label.split("/", 1)[0])
@@ -246,10 +263,21 @@ def judge_toolbox(
 ) -> Judgement:
     """Judge whether a host has this machine's toolbox image."""
     if present is None or present["Id"] != own["Id"]:
-        seen = str(present["Id"])[:19] if present else "none"
+        seen = str(present["Id"])[:19] if present else say("none")
         again = typed_command("prepare", environment=environment, apply=True)
-        return failed(f"{host}: toolbox image {seen}. Expected: {own['Id'][:19]}. Try: {again}", image=seen)
-    return passed(f"{host}: toolbox image {str(present['Id'])[7:19]} is there", image=str(present["Id"]))
+        return failed(
+            say(
+                "{host}: toolbox image {seen}. Expected: {id}. Try: {again}",
+                host=host,
+                seen=seen,
+                id=own["Id"][:19],
+                again=again,
+            ),
+            image=seen,
+        )
+    return passed(
+        say("{host}: toolbox image {id} is there", host=host, id=str(present["Id"])[7:19]), image=str(present["Id"])
+    )
 
 
 def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -266,8 +294,12 @@ def _own_toolbox() -> dict[str, Any]:
         image: dict[str, Any] = api.inspect_image(TOOLBOX_IMAGE)
     except docker.errors.DockerException as error:
         raise UnreachableError(
-            f"this machine: no toolbox image: {error}. Expected: {TOOLBOX_IMAGE} in its own engine. "
-            f"Build it: docker build --tag {TOOLBOX_IMAGE} hosts/toolbox"
+            say(
+                "this machine: no toolbox image: {error}. Expected: {toolbox_image} in its own engine. Build it: "
+                "docker build --tag {toolbox_image} hosts/toolbox",
+                error=error,
+                toolbox_image=TOOLBOX_IMAGE,
+            )
         ) from error
     return image
 
@@ -282,7 +314,6 @@ def _facts(image: Mapping[str, Any]) -> ImageFacts:
     return ImageFacts(
         id=image["Id"],
         tags=tuple(image.get("RepoTags") or ()),
-        repo_digests=tuple(image.get("RepoDigests") or ()),
         architecture=image.get("Architecture", ""),
         layers=tuple((image.get("RootFS") or {}).get("Layers") or ()),
         size_bytes=int(image.get("Size") or 0),

@@ -7,8 +7,6 @@ It asks at the product's own level: a relay accepts TCP connections even while t
 from __future__ import annotations
 
 import json
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +20,8 @@ from actions.outage.vantage_point import ProbeTarget
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError
+from engine.finding import say
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed, unknown
 
 ROLE: Final = "probe"
@@ -40,9 +40,11 @@ class StartProbe(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return (
-            f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every "
-            f"{PERIOD_S * 1000:.0f} ms"
+        return say(
+            "{source}: start the outage probe: {viewpoint}, every {period_s:.0f} ms",
+            source=self.route.source,
+            viewpoint=self.aim.viewpoint(self.route.source),
+            period_s=PERIOD_S * 1000,
         )
 
     def do(self, note: Note) -> None:
@@ -58,9 +60,9 @@ class StartProbe(RouteAction):
             "docker", "run", "--detach", "--name", name, "--network", self.aim.network, "--restart", "unless-stopped",
             "--log-driver", "json-file", "--log-opt", "max-size=20m", "--env", "RES_OPTIONS=timeout:1 attempts:1",
             *label_flags(labels(route.move_label, ROLE)), TOOLBOX_IMAGE, "python3", "-u", "-c", PROBE_PROGRAM,
-            self.aim.question, self.aim.name, str(self.aim.port), str(PERIOD_S), self.aim.path,
+            self.aim.name, str(self.aim.port), str(PERIOD_S), *self.aim.words(),
         ]  # fmt: skip
-        run_checked(route.fleet, route.source, argv, doing="start the probe", timeout_s=60.0)
+        run_checked(route.fleet, route.source, argv, doing=say("start the probe"), timeout_s=60.0)
         wait_for_good(route, FIRST_ANSWER_S)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -68,21 +70,38 @@ class StartProbe(RouteAction):
         route, name = self.route, self.route.slug(ROLE)
         running = inspect_container(route.fleet, route.source, name)
         if running is None or not running["State"]["Running"]:
-            return failed(f"{route.source}: probe {name} does not run. Expected: running. Run the move again")
+            return failed(
+                say(
+                    "{source}: probe {name} does not run. Expected: running. Run the move again",
+                    source=route.source,
+                    name=name,
+                )
+            )
         lines = read_probe(route)
         if not any(json.loads(line).get("good") for line in lines):
             return failed(
-                f"{route.source}: {self.aim.viewpoint(route.source)}: no good answer in {len(lines)} lines"
-                f" (last: {lines[-1] if lines else 'none'}). Expected: the service answers before its move"
+                say(
+                    "{source}: {viewpoint}: no good answer in {count} lines (last: {line}). Expected: the service "
+                    "answers before its move",
+                    source=route.source,
+                    viewpoint=self.aim.viewpoint(route.source),
+                    count=len(lines),
+                    line=lines[-1] if lines else say("none"),
+                )
             )
-        return passed(f"{route.source}: probe runs: {self.aim.viewpoint(route.source)}", period_s=PERIOD_S)
+        return passed(
+            say("{source}: probe runs: {viewpoint}", source=route.source, viewpoint=self.aim.viewpoint(route.source)),
+            period_s=PERIOD_S,
+        )
 
     def undo(self, note: Note) -> None:
         """Note what it saw, once the source answers again or can't be waited for any longer, then remove it."""
         if inspect_container(self.route.fleet, self.route.source, self.route.slug(ROLE)) is not None:
-            with suppress(ActionError):
-                wait_for_good(self.route, FIRST_ANSWER_S)
-            seen = measure_outage(read_probe(self.route), self.aim.viewpoint(self.route.source), PERIOD_S)
+            try:
+                lines = wait_for_good(self.route, FIRST_ANSWER_S)
+            except ActionError:
+                lines = read_probe(self.route)
+            seen = measure_outage(lines, self.aim.viewpoint(self.route.source), PERIOD_S)
             note["outage"] = seen.record() if seen else None
         remove_helpers(self.route.fleet, self.route.source, self.route.move_label, ROLE)
 
@@ -97,7 +116,7 @@ class MeasureOutage(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: read the outage from the probe and remove it"
+        return say("{source}: read the outage from the probe and remove it", source=self.route.source)
 
     def do(self, note: Note) -> None:
         """Wait for the first good answer after the move, read the log into the note, remove the probe.
@@ -109,8 +128,8 @@ class MeasureOutage(RouteAction):
             note["outage"] = None  # none yet, or one that was not over when it was read
         probe = None if note["outage"] else inspect_container(route.fleet, route.source, route.slug(ROLE))
         if probe is not None and probe["State"]["Running"]:
-            wait_for_good(route, LAST_ANSWER_S)
-            seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)
+            lines = wait_for_good(route, LAST_ANSWER_S)
+            seen = measure_outage(lines, self.aim.viewpoint(route.source), PERIOD_S)
             note["outage"] = seen.record() if seen else None
         route.audit(route.source, self.key, self.describe())
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
@@ -118,21 +137,35 @@ class MeasureOutage(RouteAction):
     def verify(self, note: Note) -> Judgement:
         """Judge whether the probe is removed, and an outage was measured and is over."""
         if probe_is_there(self.route):
-            return unknown(f"{self.route.source}: {left_probe(self.route)}")
+            return unknown(say("{source}: {left_probe}", source=self.route.source, left_probe=left_probe(self.route)))
         if not note.get("outage"):
             return unknown(
-                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. "
-                "The service itself is not affected"
+                say(
+                    "{service}: outage not measured: the probe is gone, did not run, or saw nothing. The service "
+                    "itself is not affected",
+                    service=self.route.service,
+                )
             )
         outage = Outage.from_record(note["outage"])
         if outage.to_at is None:
             return failed(
-                f"{self.route.service}: outage since {outage.from_at}, not over: {outage.viewpoint}. Expected: "
-                "answers again. "
-                f"Look at the forwarder: ssh {self.route.source} docker ps --filter label=longshore.role=forwarder"
+                say(
+                    "{service}: outage since {from_at}, not over: {viewpoint}. Expected: answers again. Look at the "
+                    "forwarder: ssh {source} docker ps --filter label=longshore.role=forwarder",
+                    service=self.route.service,
+                    from_at=outage.from_at,
+                    viewpoint=outage.viewpoint,
+                    source=self.route.source,
+                )
             )
         return passed(
-            f"{self.route.service}: outage {outage.seconds:.1f} s (± {outage.error_bar_s:.1f} s), {outage.viewpoint}",
+            say(
+                "{service}: outage {seconds:.1f} s (± {error_bar_s:.1f} s), {viewpoint}",
+                service=self.route.service,
+                seconds=outage.seconds,
+                error_bar_s=outage.error_bar_s,
+                viewpoint=outage.viewpoint,
+            ),
             outage_s=outage.seconds,
             error_bar_s=outage.error_bar_s,
         )
@@ -145,9 +178,10 @@ def probe_is_there(route: Route) -> bool:
 
 def left_probe(route: Route) -> str:
     """Return what to say of a probe that is still there."""
-    return (
-        f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f "
-        f"{route.slug(ROLE)}"
+    return say(
+        "the probe {slug} is still there. Expected: removed. Try: ssh {source} docker rm -f {slug}",
+        slug=route.slug(ROLE),
+        source=route.source,
     )
 
 
@@ -164,18 +198,24 @@ def read_probe(route: Route) -> list[str]:
     return [line for line in result.text.splitlines() if line.startswith("{")]
 
 
-def wait_for_good(route: Route, deadline_s: float) -> None:
-    """Return when the probe's last line is good; ActionError with the last line after `deadline_s`."""
-    until, sleep_s = time.monotonic() + deadline_s, 0.2
-    while True:
-        lines = read_probe(route)
-        if lines and json.loads(lines[-1]).get("good"):
-            return
-        if time.monotonic() > until:
-            raise ActionError(
-                f"{route.source}: probe of {route.service} saw no good answer within {deadline_s:.0f} s (last: "
-                f"{lines[-1] if lines else 'no line'}). Expected: the service answers. "
-                f"Try: ssh {route.source} docker logs {route.slug(ROLE)}"
+def wait_for_good(route: Route, deadline_s: float) -> list[str]:
+    """Return the probe's lines as soon as the last of them is good; ActionError with the last line after `deadline_s`.
+
+    The outage is measured from these lines: on a busy host a later reading may end in the next bad answer.
+    """
+    seen = Polling(f"the probe sees {route.service} answer", deadline_s, first_s=0.2, longest_s=2.0).until(
+        lambda: read_probe(route), lambda lines: bool(lines) and bool(json.loads(lines[-1]).get("good"))
+    )
+    if not seen.good:
+        raise ActionError(
+            say(
+                "{source}: probe of {service} saw no good answer within {deadline_s:.0f} s (last: {answer}). "
+                "Expected: the service answers. Try: ssh {source} docker logs {slug}",
+                source=route.source,
+                service=route.service,
+                deadline_s=deadline_s,
+                answer=seen.answer[-1] if seen.answer else say("no line"),
+                slug=route.slug(ROLE),
             )
-        time.sleep(sleep_s)
-        sleep_s = min(sleep_s * 1.5, 2.0)
+        )
+    return seen.answer

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 PROBE_PROGRAM: Final = r"""
-import collections, json, socket, struct, sys, threading, time
+import collections, json, socket, sys, threading, time
 
-question, name, port, period_s, path = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
+name, port, period_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+question, path, sends, begins = sys.argv[4:8]  # "own": sends these bytes; a good answer begins with one of those
+sends, begins = bytes.fromhex(sends), tuple(bytes.fromhex(word) for word in begins.split(",") if word)
 ATTEMPT_S = 1.0
 wall, tick = time.time_ns(), time.monotonic_ns()
 
@@ -17,14 +19,10 @@ def now():
 
 
 def ask(sock):
-    if question == "postgres":  # SSLRequest is answered with one byte, before any login
-        sock.sendall(struct.pack("!ii", 8, 80877103))
-        answer = sock.recv(1)
-        return answer in (b"S", b"N"), repr(answer)
-    if question == "redis":
-        sock.sendall(b"PING\r\n")
+    if question == "own":
+        sock.sendall(sends)
         answer = sock.recv(64)
-        return answer.startswith((b"+PONG", b"-NOAUTH")), repr(answer[:40])
+        return answer.startswith(begins), repr(answer[:40])
     if question == "http":
         sock.sendall(("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: longshore-probe\r\n\r\n" % (path, name)).encode())
         answer = sock.recv(64)

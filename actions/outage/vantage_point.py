@@ -5,14 +5,15 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from actions.relays.planning import LOOPBACK
 from engine.config.inventory import ServiceEntry
 from engine.config.scope import Scope
+from engine.contracts.product import ProbeQuestion
+from services.registry import product_or_generic
 
-OWN_PROTOCOLS: Final = frozenset({"postgres", "redis"})
 HOST_NETWORK: Final = "host"
 
 
@@ -23,8 +24,17 @@ class ProbeTarget:
     network: str  # a dependant's network, or "host"
     name: str  # the link's name, or an address
     port: int
-    question: str  # postgres | redis | http | tcp
+    question: str  # http, tcp, or the name of the product's own question
     path: str = "/"
+    own: ProbeQuestion | None = field(default=None, compare=False)
+
+    def words(self) -> list[str]:
+        """Return the probe program's arguments that say what is asked: a kind, a path, and for a product's own question
+        what is sent and how good answers begin, in hex.
+        """
+        if self.own is None:
+            return [self.question, self.path, "", ""]
+        return ["own", self.path, self.own.sends.hex(), ",".join(start.hex() for start in self.own.good)]
 
     def viewpoint(self, host: str) -> str:
         """Return where the outage was seen from, for the evidence."""
@@ -51,13 +61,14 @@ def choose_probe_target(scope: Scope, service: str, where: Mapping[str, str]) ->
     return None
 
 
-def _question(entry: ServiceEntry, container_port: int) -> tuple[str, str]:
-    """Return the question at the product's own level and its path; a bare connect only where nothing better
-    is known.
+def _question(entry: ServiceEntry, container_port: int) -> tuple[str, str, ProbeQuestion | None]:
+    """Return the question at the product's own level, its path and what is sent; a bare connect only where nothing
+    better is known.
     """
-    if entry.product in OWN_PROTOCOLS:
-        return entry.product, "/"
+    own = product_or_generic(entry.product).probe_question
+    if own is not None:
+        return own.name, "/", own
     health = entry.health
     if health is not None and health.kind == "http" and health.port in {None, container_port}:
-        return "http", health.path or "/"
-    return "tcp", "/"
+        return "http", health.path or "/", None
+    return "tcp", "/", None

@@ -13,7 +13,8 @@ from actions.container_spec.saved_spec import damaged, read_privately, save_priv
 from actions.references.text_edit import ReferenceState
 from engine.contracts.product import Repointable, ServiceInstance
 from engine.errors import ActionError, ManualInterventionError
-from services.clients.json_api import JsonApi
+from engine.finding import say
+from services.clients.http import ServiceHttp
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class ApiReference:
     @property
     def name(self) -> str:
         """Return how messages call it."""
-        return f"{self.route.service} on {self.route.source}: {self.thing}"
+        return say(
+            "{service} on {source}: {thing}", service=self.route.service, source=self.route.source, thing=self.thing
+        )
 
     def describe(self) -> str:
         """Return the dry run's words."""
-        return f"{self.name}: give it the address {self.value}, through the API"
+        return say("{name}: give it the address {value}, through the API", name=self.name, value=self.value)
 
     def foresee(self) -> tuple[str, ...]:
         """Return what would change, as lines; raises ActionError when it can't be changed."""
@@ -64,11 +67,21 @@ class ApiReference:
         if seen != self.value:
             if kept is not None and seen != kept:
                 raise ActionError(
-                    f"{self.name}: says {seen}, neither the old {kept} nor the new {self.value}. Expected: one of them"
+                    say(
+                        "{name}: says {seen}, neither the old {kept} nor the new {value}. Expected: one of them",
+                        name=self.name,
+                        seen=seen,
+                        kept=kept,
+                        value=self.value,
+                    )
                 )
             text = json.dumps({"address": seen}).encode()
             save_privately(
-                self.route.fleet, self.route.source, self.kept, text, doing=f"keep the address of {self.thing}"
+                self.route.fleet,
+                self.route.source,
+                self.kept,
+                text,
+                doing=say("keep the address of {thing}", thing=self.thing),
             )
             self._send(self.value)
         return self._lines(seen if kept is None else kept)
@@ -81,14 +94,26 @@ class ApiReference:
         seen = self._address()
         if seen not in {kept, self.value}:
             raise ManualInterventionError(
-                f"{self.name}: says {seen}. Expected: {self.value}, as it was given. Somebody edited it; it "
-                f"was {kept} before"
+                say(
+                    "{name}: says {seen}. Expected: {value}, as it was given. Somebody edited it; it was {kept} before",
+                    name=self.name,
+                    seen=seen,
+                    value=self.value,
+                    kept=kept,
+                )
             )
         if seen != kept:
             self._send(kept)
         if self._address() != kept:
-            raise ManualInterventionError(f"{self.name}: does not say {kept} again. Give it that address by hand")
-        run_checked(self.route.fleet, self.route.source, ["rm", "-f", "--", self.kept], doing=f"remove {self.kept}")
+            raise ManualInterventionError(
+                say("{name}: does not say {kept} again. Give it that address by hand", name=self.name, kept=kept)
+            )
+        run_checked(
+            self.route.fleet,
+            self.route.source,
+            ["rm", "-f", "--", self.kept],
+            doing=say("remove {kept}", kept=self.kept),
+        )
 
     def _lines(self, before: str) -> tuple[str, ...]:
         return (f"address of {self.thing}", f"- {before}", f"+ {self.value}")
@@ -103,12 +128,12 @@ class ApiReference:
         at = self.at()
         try:
             request = self.product.address_request(at, self.thing, value)
-            JsonApi(at, at.endpoint, request.headers).ask(request.method, request.path, json=dict(request.body))
+            ServiceHttp(at, headers=request.headers).ask(request.method, request.path, json=dict(request.body))
         except AssertionError as error:
-            raise ActionError(f"{self.name}: {error}") from error
+            raise ActionError(say("{name}: {error}", name=self.name, error=error)) from error
 
     def _kept(self) -> str | None:
-        expected = f"the old address of {self.thing}"
+        expected = say("the old address of {thing}", thing=self.thing)
         found = read_privately(self.route.fleet, self.route.source, self.kept, expected=expected)
         if found is None:
             return None

@@ -11,11 +11,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from actions.common.route import Route, docker_api, look, run_checked
-from actions.container.source import need_container
+from actions.container.source import grace_of, need_container
 from actions.references.text_edit import ReferenceState, Replaced, put_back, replace_group, standing_of
 from engine.config.reference_rules import Rewrite
 from engine.constants import HOST_STATE_DIR
 from engine.errors import ActionError, ManualInterventionError, NotObservedError
+from engine.finding import say
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/references"
 LARGEST_BYTES: Final = 4_000_000
@@ -77,13 +78,28 @@ class FileReference:
     @property
     def name(self) -> str:
         """Return how messages call it."""
-        return f"{self.route.service} on {self.route.source}: {self.rewrite.text()}"
+        return say(
+            "{service} on {source}: {rewrite}",
+            service=self.route.service,
+            source=self.route.source,
+            rewrite=self.rewrite.text(),
+        )
+
+    @property
+    def restarts(self) -> bool:
+        """Return whether the container is stopped and started for the file to be read again."""
+        reload = self.rewrite.reload
+        return reload is not None and not reload.argv and not reload.signal
 
     def describe(self) -> str:
         """Return the dry run's words."""
         reload = self.rewrite.reload
-        return (
-            f"{self.name}: let {self.rewrite.pattern!r} say {self.value}, then {reload.text() if reload else 'nothing'}"
+        return say(
+            "{name}: let {pattern} say {value}, then {reload}",
+            name=self.name,
+            pattern=repr(self.rewrite.pattern),
+            value=self.value,
+            reload=reload.text() if reload else say("nothing"),
         )
 
     def foresee(self) -> tuple[str, ...]:
@@ -113,7 +129,11 @@ class FileReference:
         standing = self.standing()
         if standing is ReferenceState.OTHER:
             raise ActionError(
-                f"{self.name}: says neither the old nor the new. Expected: one of them. Compare: {self._compare()}"
+                say(
+                    "{name}: says neither the old nor the new. Expected: one of them. Compare: {compare}",
+                    name=self.name,
+                    compare=self._compare(),
+                )
             )
         if standing is not ReferenceState.NEW:
             base = kept if kept is not None and standing is ReferenceState.TORN else current
@@ -124,7 +144,7 @@ class FileReference:
                 self.route.fleet,
                 self.route.source,
                 ["touch", f"{self.kept}.loaded"],
-                doing=f"note that {self.rewrite.path} was read again",
+                doing=say("note that {path} was read again", path=self.rewrite.path),
             )
         return replaced.lines(self.rewrite.path)
 
@@ -140,15 +160,26 @@ class FileReference:
             )
         except ActionError as error:
             raise ManualInterventionError(
-                f"{self.name}: {error}. What it was: {self.kept}. Compare: {self._compare()}"
+                say(
+                    "{name}: {error}. What it was: {kept}. Compare: {compare}",
+                    name=self.name,
+                    error=error,
+                    kept=self.kept,
+                    compare=self._compare(),
+                )
             ) from error
         self._reload()
         if self.standing() is not ReferenceState.OLD:
             raise ManualInterventionError(
-                f"{self.name}: does not say again what it said. What it was: {self.kept}. Compare: {self._compare()}"
+                say(
+                    "{name}: does not say again what it said. What it was: {kept}. Compare: {compare}",
+                    name=self.name,
+                    kept=self.kept,
+                    compare=self._compare(),
+                )
             )
         argv = ["rm", "-f", "--", f"{self.kept}.loaded", f"{self.kept}.new", f"{self.kept}.part", self.kept]
-        run_checked(self.route.fleet, self.route.source, argv, doing=f"remove {self.kept}")
+        run_checked(self.route.fleet, self.route.source, argv, doing=say("remove {kept}", kept=self.kept))
 
     def _compare(self) -> str:
         return f"ssh {self.route.source} diff {shlex.quote(self.kept)} {shlex.quote(self.path())}"
@@ -168,9 +199,12 @@ class FileReference:
         holding = [mount for mount in mounts if mount.get("Source") and wanted.is_relative_to(mount["Destination"])]
         if not holding:
             raise NotObservedError(
-                f"{self.name}: lies on no mount of container {self.route.container}. Expected: on a volume or bind "
-                "mount: "
-                "what is in the container itself is lost with it"
+                say(
+                    "{name}: lies on no mount of container {container}. Expected: on a volume or bind mount: what is "
+                    "in the container itself is lost with it",
+                    name=self.name,
+                    container=self.route.container,
+                )
             )
         mount = max(holding, key=lambda one: len(one["Destination"]))
         return str(PurePosixPath(mount["Source"])), str(
@@ -181,13 +215,19 @@ class FileReference:
         try:
             return replace_group(text, self.rewrite.pattern, self.value)
         except ActionError as error:
-            raise ActionError(f"{self.name}: {error}") from error
+            raise ActionError(say("{name}: {error}", name=self.name, error=error)) from error
 
     def _text(self) -> str:
         root, path = self._located()
         text = self._read(path, root)
         if text is None:
-            raise NotObservedError(f"{self.name}: {path} is not there. Expected: the file that holds the reference")
+            raise NotObservedError(
+                say(
+                    "{name}: {path} is not there. Expected: the file that holds the reference",
+                    name=self.name,
+                    path=path,
+                )
+            )
         return text
 
     def _kept(self) -> str | None:
@@ -203,7 +243,12 @@ class FileReference:
             return None
         if answer.exit_code:
             raise NotObservedError(
-                f"{self.name}: {path} could not be read: {answer.error_text}. Expected: an ordinary file"
+                say(
+                    "{name}: {path} could not be read: {error_text}. Expected: an ordinary file",
+                    name=self.name,
+                    path=path,
+                    error_text=answer.error_text,
+                )
             )
         return answer.stdout.decode("utf-8", "surrogateescape")
 
@@ -221,13 +266,24 @@ class FileReference:
             hashlib.sha256(_bytes(text)).hexdigest(),
             *([root] if root else []),
         ]
-        run_checked(self.route.fleet, self.route.source, argv, doing=f"write {self.rewrite.path}", stdin=_bytes(text))
+        run_checked(
+            self.route.fleet,
+            self.route.source,
+            argv,
+            doing=say("write {path}", path=self.rewrite.path),
+            stdin=_bytes(text),
+        )
 
     def _reload(self) -> None:
         route, reload = self.route, self.rewrite.reload
         if reload is None:
             return
-        doing = f"let {route.container} read {self.rewrite.path} again ({reload.text()})"
+        doing = say(
+            "let {container} read {path} again ({reload})",
+            container=route.container,
+            path=self.rewrite.path,
+            reload=reload.text(),
+        )
         if reload.argv:
             run_checked(
                 route.fleet,
@@ -241,7 +297,8 @@ class FileReference:
             if reload.signal:
                 api.kill(route.container, f"SIG{reload.signal}")
             else:
-                api.restart(route.container, timeout=self.grace_s)
+                inspect = need_container(route, route.source, route.container)
+                api.restart(route.container, timeout=grace_of(self.grace_s, inspect))
 
 
 def _bytes(text: str) -> bytes:

@@ -16,6 +16,7 @@ from actions.relays.reconcile import apply_forwarders, judge_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Note
 from engine.errors import HostLostError, LongshoreError, NotObservedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 CONNECT_S: Final = 5.0
@@ -83,7 +84,12 @@ class RewriteReferences(RouteAction):
             note["out_s"][dependant.service] = max(took, note["out_s"].get(dependant.service, 0.0))
             if not answer.passed:
                 raise NotObservedError(
-                    f"{reference.name}: rewritten, but {dependant.service} did not become ready: {answer.text}"
+                    say(
+                        "{name}: rewritten, but {service} did not become ready: {text}",
+                        name=reference.name,
+                        service=dependant.service,
+                        text=answer.text,
+                    )
                 )
 
     def verify(self, note: Note) -> Judgement:
@@ -91,16 +97,26 @@ class RewriteReferences(RouteAction):
         wrong = [reference.name for reference in self.references if not reference.is_done()]
         if wrong:
             return failed(
-                f"{wrong[0]}: does not say the new address, or was not read again. Expected: all "
-                f"{len(self.references)} do"
+                say(
+                    "{first_wrong}: does not say the new address, or was not read again. Expected: all {count} do",
+                    first_wrong=wrong[0],
+                    count=len(self.references),
+                )
             )
         out = note.get("out_s") or {}
-        told = "; ".join(f"{name} was ready again within {seconds:.1f} s" for name, seconds in out.items())
+        told = joined(
+            "; ",
+            (
+                say("{name} was ready again within {seconds:.1f} s", name=name, seconds=seconds)
+                for name, seconds in out.items()
+            ),
+        )
         measured = {f"{name}_out_s": seconds for name, seconds in out.items()}
         return passed(
-            (
-                f"{len(self.references)} of {len(self.references)} references say the new "
-                f"address{f'; {told}' if told else ''}"
+            say(
+                "{count} of {count} references say the new address{told}",
+                count=len(self.references),
+                told=say("; {told}", told=told) if told else "",
             ),
             tuple(note.get("changed") or ()),
             **measured,
@@ -138,10 +154,14 @@ class ReleaseRelays(RouteAction):
         gone, new = (
             sorted(one.text() for one in some) for some in (self.before - self.wanted, self.wanted - self.before)
         )
-        changes = (
-            "; ".join([*(f"remove {text}" for text in gone), *(f"add {text}" for text in new)]) or "no relay changes"
+        changes = joined(
+            "; ", [*(say("remove {text}", text=text) for text in gone), *(say("add {text}", text=text) for text in new)]
+        ) or say("no relay changes")
+        return say(
+            "remove the relays that {service}'s dependants do not need any more: {changes}",
+            service=self.route.service,
+            changes=changes,
         )
-        return f"remove the relays that {self.route.service}'s dependants do not need any more: {changes}"
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -162,7 +182,13 @@ class ReleaseRelays(RouteAction):
         unknown_links = [link for link in sorted(self.links) if not self.is_recorded(link)]
         if unknown_links:
             first = unknown_links[0]
-            return failed(f"{first[0]} to {first[1]}: not yet written down as re-pointed. Expected: in the journal")
+            return failed(
+                say(
+                    "{link} to {address}: not yet written down as re-pointed. Expected: in the journal",
+                    link=first[0],
+                    address=first[1],
+                )
+            )
         return judge_forwarders(self.route.fleet, self.route.environment, self.hosts, self.wanted)
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
@@ -194,7 +220,7 @@ class UndoReferences(BaseAction):
     def describe(self) -> str:
         """Return the dry run's line."""
         names = "; ".join(reference.name for reference in self.references)
-        return f"put the relays back, then let say what it said before: {names}"
+        return say("put the relays back, then let say what it said before: {names}", names=names)
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -206,24 +232,31 @@ class UndoReferences(BaseAction):
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each reference is what it was, the relays are there, and the dependants work."""
-        told = str(note.get("ended") or "not undone yet")
+        told = str(note.get("ended") or say("not undone yet"))
         try:
             wrong = [reference.name for reference in self.references if not _is_undone(reference)]
         except LongshoreError as error:
-            return failed(f"{error} {told}")
+            return failed(say("{error} {told}", error=error, told=told))
         if wrong:
             return failed(
-                f"{wrong[0]}: is not what it was. Expected: all {len(self.references)} references put back. {told}"
+                say(
+                    "{first_wrong}: is not what it was. Expected: all {count} references put back. {told}",
+                    first_wrong=wrong[0],
+                    count=len(self.references),
+                    told=told,
+                )
             )
         recorded = [link for link in sorted(self.relays.links) if self.relays.is_recorded(link)]
         relays = judge_forwarders(
             self.relays.route.fleet, self.relays.route.environment, self.relays.hosts, self.relays.before
         )
         if recorded or not relays.passed:
-            return failed(f"{relays.text}. {told}", relays.details)
+            return failed(say("{text}. {told}", text=relays.text, told=told), relays.details)
         works = self.works()
-        text = (
-            f"{len(self.references)} of {len(self.references)} references are what they were; {relays.text}; "
-            f"{works.text}"
+        text = say(
+            "{count} of {count} references are what they were; {relays_text}; {works_text}",
+            count=len(self.references),
+            relays_text=relays.text,
+            works_text=works.text,
         )
         return Judgement(works.verdict, text, works.measured, works.details)

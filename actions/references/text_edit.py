@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from engine.errors import ActionError
+from engine.finding import say
 
 
 class ReferenceState(str, Enum):
@@ -44,8 +45,12 @@ def replace_group(text: str, pattern: str, value: str) -> Replaced:
     fits = list(re.finditer(pattern, text, re.MULTILINE))
     if len(fits) != 1 or fits[0][1] is None:
         raise ActionError(
-            f"the pattern {pattern!r} fits {len(fits)} times. Expected: exactly once, with its group. Make it "
-            "more precise"
+            say(
+                "the pattern {pattern} fits {count} times. Expected: exactly once, with its group. Make it more "
+                "precise",
+                pattern=repr(pattern),
+                count=len(fits),
+            )
         )
     fit = fits[0]
     whole, (start, end) = fit.group(), fit.span(1)
@@ -82,8 +87,11 @@ def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = Fal
         return kept
     if standing is ReferenceState.OTHER:
         raise ActionError(
-            f"{replaced.after!r} stands there {_count(current, replaced.after)} times. Expected: once; "
-            "somebody edited it since"
+            say(
+                "{after} stands there {count} times. Expected: once; somebody edited it since",
+                after=repr(replaced.after),
+                count=_count(current, replaced.after),
+            )
         )
     return current.replace(replaced.after, replaced.before, 1)
 

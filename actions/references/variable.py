@@ -12,7 +12,7 @@ from typing import Any, Final
 import docker.errors
 
 from actions.common.route import Route, docker_api, inspect_container, run_checked
-from actions.container.source import STOPPED_STATES
+from actions.container.source import STOPPED_STATES, grace_of
 from actions.container.target import first_network_only
 from actions.container_spec.create_body import Specification, specification_of
 from actions.container_spec.saved_spec import read_privately, save_privately
@@ -20,6 +20,7 @@ from actions.references.text_edit import ReferenceState, variables_of, with_vari
 from checks.containers.recreated import judge_fidelity
 from engine.constants import NAME
 from engine.errors import ActionError, ManualInterventionError
+from engine.finding import joined, say
 
 SPARE: Final = f"{NAME}-replaced"
 
@@ -41,15 +42,23 @@ class VariableReference:
     @property
     def name(self) -> str:
         """Return how messages call it."""
-        return f"{self.route.service} on {self.route.source}: {', '.join(f'variable {name}' for name in self.values)}"
+        return say(
+            "{service} on {source}: {values}",
+            service=self.route.service,
+            source=self.route.source,
+            values=joined(", ", (say("variable {name}", name=name) for name in self.values)),
+        )
 
     def describe(self) -> str:
         """Return the dry run's words."""
         values = ", ".join(f"{name}={value}" for name, value in self.values.items())
-        return (
-            f"{self.route.service} on {self.route.source}: stop container {self.route.container} and make it anew "
-            f"with {values}, "
-            "everything else as it is: an outage of it; its log until then goes with it"
+        return say(
+            "{service} on {source}: stop container {container} and make it anew with {values}, everything else as it "
+            "is: an outage of it; its log until then goes with it",
+            service=self.route.service,
+            source=self.route.source,
+            container=self.route.container,
+            values=values,
         )
 
     def foresee(self) -> tuple[str, ...]:
@@ -57,13 +66,20 @@ class VariableReference:
         container = self._need()
         if container["HostConfig"].get("Links") or container["HostConfig"].get("AutoRemove"):
             raise ActionError(
-                f"{self.name}: has legacy links or --rm. Expected: neither, or it can't be made anew as it "
-                "is. Rewrite by hand"
+                say(
+                    "{name}: has legacy links or --rm. Expected: neither, or it can't be made anew as it is. Rewrite "
+                    "by hand",
+                    name=self.name,
+                )
             )
         if not container["State"].get("Running"):
             raise ActionError(
-                f"{self.name}: container {self.route.container} is {container['State'].get('Status')}. "
-                "Expected: running"
+                say(
+                    "{name}: container {container} is {status}. Expected: running",
+                    name=self.name,
+                    container=self.route.container,
+                    status=container["State"].get("Status"),
+                )
             )
         return self._lines(self._before(container))
 
@@ -103,7 +119,7 @@ class VariableReference:
                 self.route.source,
                 self.kept,
                 text,
-                doing=f"keep the variables of {self.route.container}",
+                doing=say("keep the variables of {container}", container=self.route.container),
             )
         self._make_anew(dict(self.values), kept["restart_policy"])
         return self._lines(kept["variables"])
@@ -116,10 +132,20 @@ class VariableReference:
         self._make_anew(kept["variables"], kept["restart_policy"])
         if self.standing() is not ReferenceState.OLD or not self._is_settled():
             raise ManualInterventionError(
-                f"{self.name}: container {self.route.container} is not as it was. What it had: {self.kept} on "
-                f"{self.route.source}"
+                say(
+                    "{name}: container {container} is not as it was. What it had: {kept} on {source}",
+                    name=self.name,
+                    container=self.route.container,
+                    kept=self.kept,
+                    source=self.route.source,
+                )
             )
-        run_checked(self.route.fleet, self.route.source, ["rm", "-f", "--", self.kept], doing=f"remove {self.kept}")
+        run_checked(
+            self.route.fleet,
+            self.route.source,
+            ["rm", "-f", "--", self.kept],
+            doing=say("remove {kept}", kept=self.kept),
+        )
 
     def _lines(self, before: Mapping[str, str | None]) -> tuple[str, ...]:
         known = {name: value for name, value in before.items() if value is not None}
@@ -142,8 +168,11 @@ class VariableReference:
         found = self._inspect(self.route.container) or self._inspect(self._spare)
         if found is None:
             raise ActionError(
-                f"{self.route.source}: no container {self.route.container}. Expected: there. Try: ssh "
-                f"{self.route.source} docker ps -a"
+                say(
+                    "{source}: no container {container}. Expected: there. Try: ssh {source} docker ps -a",
+                    source=self.route.source,
+                    container=self.route.container,
+                )
             )
         return found
 
@@ -159,7 +188,7 @@ class VariableReference:
         return inspect_container(self.route.fleet, self.route.source, name)
 
     def _kept(self) -> dict[str, Any] | None:
-        expected = f"the old variables of {self.route.container}"
+        expected = say("the old variables of {container}", container=self.route.container)
         found: dict[str, Any] | None = read_privately(self.route.fleet, self.route.source, self.kept, expected=expected)
         return found
 
@@ -168,7 +197,7 @@ class VariableReference:
         one equals it and runs.
         """
         name, spare = self.route.container, self._spare
-        with docker_api(self.route.fleet, self.route.source, f"make {name} anew") as api:
+        with docker_api(self.route.fleet, self.route.source, say("make {name} anew", name=name)) as api:
             current, old = self._inspect(name), self._inspect(spare)
             if current is not None and not _has(current, wanted):
                 if (
@@ -208,18 +237,28 @@ class VariableReference:
 
     def _stop(self, api: Any, name: str) -> None:
         api.update_container(name, restart_policy={"Name": "no"})
-        api.stop(name, timeout=self.grace_s)
+        api.stop(name, timeout=grace_of(self.grace_s, self._inspect(name) or {}))
         state = (self._inspect(name) or {"State": {}})["State"].get("Status")
         if state not in STOPPED_STATES:
             raise ActionError(
-                f"{self.route.source}: {name} is {state} after stop. Expected: exited. Read: ssh "
-                f"{self.route.source} docker logs --tail 50 {name}"
+                say(
+                    "{source}: {name} is {state} after stop. Expected: exited. Read: ssh {source} docker logs --tail "
+                    "50 {name}",
+                    source=self.route.source,
+                    name=name,
+                    state=state,
+                )
             )
 
     def _create(self, api: Any, old: dict[str, Any] | None, wanted: Mapping[str, str | None]) -> None:
         if old is None:
             raise ActionError(
-                f"{self.route.source}: neither {self.route.container} nor {self._spare} is there. Expected: one of them"
+                say(
+                    "{source}: neither {container} nor {spare} is there. Expected: one of them",
+                    source=self.route.source,
+                    container=self.route.container,
+                    spare=self._spare,
+                )
             )
         body = body_with(old, wanted, _image_id(api, old))
         api.create_container_from_config(first_network_only(body), self.route.container)
@@ -244,9 +283,16 @@ class VariableReference:
             "Config": {**old["Config"], "Env": with_variables(old["Config"].get("Env") or [], wanted)},
             "HostConfig": {**old["HostConfig"], "RestartPolicy": dict(policy)},
         }
-        judged = judge_fidelity(f"{self.route.container} on {self.route.source}", expected, new or {}, committed=True)
+        judged = judge_fidelity(
+            say("{container} on {source}", container=self.route.container, source=self.route.source),
+            expected,
+            new or {},
+            committed=True,
+        )
         if not judged.passed:
-            raise ActionError(f"{judged.text} The one that was there is kept as {self._spare}")
+            raise ActionError(
+                say("{text} The one that was there is kept as {spare}", text=judged.text, spare=self._spare)
+            )
 
 
 def body_with(inspect: Mapping[str, Any], wanted: Mapping[str, str | None], image_id: str) -> Specification:

@@ -10,6 +10,7 @@ from actions.relays.planning import Relay, wanted_forwarders
 from actions.relays.reconcile import LOOK, apply_forwarders, faults_of, list_all
 from engine.config.scope import Scope
 from engine.contracts.action import Note
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 
@@ -35,8 +36,15 @@ class RelayDependencies(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        needed = "; ".join(sorted(relay.text() for relay in self.wanted)) or "nothing, all of it is on this host"
-        return f"{self.route.target}: relay what {self.route.service} needs: {needed}"
+        needed = joined("; ", sorted(relay.text() for relay in self.wanted)) or say(
+            "nothing, all of it is on this host"
+        )
+        return say(
+            "{target}: relay what {service} needs: {needed}",
+            target=self.route.target,
+            service=self.route.service,
+            needed=needed,
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -53,19 +61,36 @@ class RelayDependencies(RouteAction):
         route = self.route
         if not self.wanted:
             return passed(
-                f"{route.target}: what {route.service} needs by name is on this host: no relay needed", relays=0
+                say(
+                    "{target}: what {service} needs by name is on this host: no relay needed",
+                    target=route.target,
+                    service=route.service,
+                ),
+                relays=0,
             )
         missing = faults_of(self.wanted, list_all(route.fleet, self.hosts, route.environment))
         if missing:
             return failed(
-                f"{route.target}: {len(missing)} of {len(self.wanted)} relays that {route.service} needs do not run: "
-                f"{missing[0]}. "
-                f"Expected: all. Try: ssh {route.target} {LOOK}",
+                say(
+                    "{target}: {missing_count} of {wanted_count} relays that {service} needs do not run: "
+                    "{first_missing}. Expected: all. Try: ssh {target} {look}",
+                    target=route.target,
+                    missing_count=len(missing),
+                    wanted_count=len(self.wanted),
+                    service=route.service,
+                    first_missing=missing[0],
+                    look=LOOK,
+                ),
                 tuple(missing),
             )
         told = tuple(sorted(relay.text() for relay in self.wanted))
         return passed(
-            f"{route.target}: {len(self.wanted)} names that {route.service} uses lead to where they are served",
+            say(
+                "{target}: {count} names that {service} uses lead to where they are served",
+                target=route.target,
+                count=len(self.wanted),
+                service=route.service,
+            ),
             told,
             relays=len(told),
         )

@@ -15,6 +15,7 @@ from actions.common.route import helper_name, run_checked
 from actions.relays.planning import PUBLISHED_ONLY, ROLE, Relay, bracketed
 from engine.constants import LABEL_MOVE, LABEL_ROLE, NAME, TOOLBOX_IMAGE
 from engine.errors import ActionError
+from engine.finding import say
 from hosts.fleet import Fleet
 
 End = Literal["near", "far"]
@@ -242,7 +243,7 @@ def make_keys(
         marks = f"volume-label={LABEL_MOVE}={relay_label(environment)},volume-label={LABEL_ROLE}={KEYS_ROLE}"
         argv += ["--mount", f"type=volume,source={volume},target=/keys/{name},{marks}"]
     argv += [TOOLBOX_IMAGE, "sh", "-c", MAKE_KEYS, "keys", *names]
-    said = run_checked(fleet, host, argv, doing="make the keys of relays", timeout_s=KEYS_S).text
+    said = run_checked(fleet, host, argv, doing=say("make the keys of relays"), timeout_s=KEYS_S).text
     found = dict(
         re.findall(
             r"^(\S+)\n(-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----)$", said, re.MULTILINE | re.DOTALL
@@ -250,8 +251,14 @@ def make_keys(
     )
     if set(found) != set(names):
         raise ActionError(
-            f"{host}: {len(found)} of {len(names)} certificates of relays were made. Expected: all. "
-            f"Look: ssh {host} docker run --rm {TOOLBOX_IMAGE} openssl version"
+            say(
+                "{host}: {found_count} of {names_count} certificates of relays were made. Expected: all. Look: ssh "
+                "{host} docker run --rm {toolbox_image} openssl version",
+                host=host,
+                found_count=len(found),
+                names_count=len(names),
+                toolbox_image=TOOLBOX_IMAGE,
+            )
         )
     return {names[name]: Certificate(pem, volumes[name]) for name, pem in found.items()}
 
@@ -267,6 +274,6 @@ def remove_unused_keys(fleet: Fleet, environment: str, host: str) -> None:
     """Remove the private keys on a host that no container has any more."""
     marks = [f"label={LABEL_MOVE}={relay_label(environment)}", f"label={LABEL_ROLE}={KEYS_ROLE}", "dangling=true"]
     argv = ["docker", "volume", "ls", "--quiet", *(word for mark in marks for word in ("--filter", mark))]
-    volumes = run_checked(fleet, host, argv, doing="list keys of relays").text.split()
+    volumes = run_checked(fleet, host, argv, doing=say("list keys of relays")).text.split()
     if volumes:
-        run_checked(fleet, host, ["docker", "volume", "rm", *volumes], doing="remove keys of relays that are gone")
+        run_checked(fleet, host, ["docker", "volume", "rm", *volumes], doing=say("remove keys of relays that are gone"))

@@ -19,6 +19,7 @@ from engine.config.plan import landed_port
 from engine.config.scope import Scope
 from engine.constants import LABEL_ROLE
 from engine.errors import InputError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import HostFacts
 
@@ -66,18 +67,32 @@ class Relay:
 
     def text(self) -> str:
         """Return it as one line; it tells all that the two containers are made from."""
-        shown = f"{self.host}: {self.alias}:{self.port} on {self.network}"
-        if self.network == PUBLISHED_ONLY:
-            shown = f"{self.host}: published {self.publish} as {self.port}"
-        elif self.publish:
-            shown += f" and published {self.publish}"
-        way = (
-            f"{'TLS' if self.encrypted else 'NOT encrypted'} to {self.far.host} at "
-            f"{bracketed(self.to_address)}:{self.to_port}"
+        shown = say(
+            "{host}: {alias}:{port} on {network}",
+            host=self.host,
+            alias=self.alias,
+            port=self.port,
+            network=self.network,
         )
-        return (
-            f"{shown} -> {way}, from {self.from_address} only -> {bracketed(self.far.name)}:{self.far.port} on "
-            f"{self.far.network}"
+        if self.network == PUBLISHED_ONLY:
+            shown = say("{host}: published {publish} as {port}", host=self.host, publish=self.publish, port=self.port)
+        elif self.publish:
+            shown = say("{shown} and published {publish}", shown=shown, publish=self.publish)
+        way = say(
+            "{encrypted} to {host} at {bracketed}:{to_port}",
+            encrypted="TLS" if self.encrypted else say("NOT encrypted"),
+            host=self.far.host,
+            bracketed=bracketed(self.to_address),
+            to_port=self.to_port,
+        )
+        return say(
+            "{shown} -> {way}, from {from_address} only -> {bracketed}:{port} on {network}",
+            shown=shown,
+            way=way,
+            from_address=self.from_address,
+            bracketed=bracketed(self.far.name),
+            port=self.far.port,
+            network=self.far.network,
         )
 
 
@@ -159,19 +174,33 @@ def judge_links_relayable(
     for relay in sorted(wanted.forwarders):
         holder = holder_of(relay, facts.get(relay.host))
         if holder and relay.alias in names and holder != provider.container:
-            problems.append(f"{relay.text()}: container {holder} has this name on this network")
+            problems.append(
+                say("{relay}: container {holder} has this name on this network", relay=relay.text(), holder=holder)
+            )
         listener = listener_at(facts.get(relay.far.host), relay.to_port)
         if listener and (relay.alias in names or relay.host == after[service]):
             problems.append(
-                f"{relay.far.host}: port {relay.to_port} is {listener}'s, where the relay of "
-                f"{relay.alias}:{relay.port} is to come out. "
-                "Set other ports under relays: in the plan (first_port)"
+                say(
+                    "{host}: port {to_port} is {listener}'s, where the relay of {alias}:{port} is to come out. Set "
+                    "other ports under relays: in the plan (first_port)",
+                    host=relay.far.host,
+                    to_port=relay.to_port,
+                    listener=listener,
+                    alias=relay.alias,
+                    port=relay.port,
+                )
             )
     links = [link for link in scope.links if service in (link.from_, link.to)]
     if problems:
         return failed(
-            f"{service}: {len(problems)} links can't be kept: {problems[0]}. Expected: each of {len(links)} can. "
-            "Change what is in the way, or re-point that dependant by hand",
+            say(
+                "{service}: {problems_count} links can't be kept: {problem}. Expected: each of {links_count} can. "
+                "Change what is in the way, or re-point that dependant by hand",
+                service=service,
+                problems_count=len(problems),
+                problem=problems[0],
+                links_count=len(links),
+            ),
             tuple(problems),
         )
     kept = sorted(relay.text() for relay in wanted.forwarders if relay.alias in names)
@@ -180,9 +209,17 @@ def judge_links_relayable(
         for port in provider.ports
         if port.no_relay_because
     )
-    told = f"; {len(left)} ports are left without" if left else ""
+    told = say("; {count} ports are left without", count=len(left)) if left else ""
     return passed(
-        f"{service}: all {len(links)} links can be kept, by {len(kept)} relays{told}", (*kept, *left), relays=len(kept)
+        say(
+            "{service}: all {links_count} links can be kept, by {kept_count} relays{told}",
+            service=service,
+            links_count=len(links),
+            kept_count=len(kept),
+            told=told,
+        ),
+        (*kept, *left),
+        relays=len(kept),
     )
 
 
@@ -192,11 +229,20 @@ def judge_relays_encrypted(scope: Scope, service: str) -> Judgement:
     """
     relays = scope.plan.relays
     if relays.encrypt:
-        return passed(f"{service}: relays carry what they carry in mutual TLS, with keys that are made for each")
+        return passed(
+            say(
+                "{service}: relays carry what they carry in mutual TLS, with keys that are made for each",
+                service=service,
+            )
+        )
     return failed(
-        f"{service}: its relays are NOT encrypted between hosts: passwords and data cross in clear text. The plan's "
-        f"reason: {relays.reason}. "
-        "Expected: encrypted. Take relays: encrypt: false out of the plan, unless the approvers agree"
+        say(
+            "{service}: its relays are NOT encrypted between hosts: passwords and data cross in clear text. The "
+            "plan's reason: {reason}. Expected: encrypted. Take relays: encrypt: false out of the plan, unless the "
+            "approvers agree",
+            service=service,
+            reason=relays.reason,
+        )
     )
 
 
@@ -207,9 +253,9 @@ def listener_at(facts: HostFacts | None, port: int) -> str | None:
     for container in facts.containers if facts.docker_version else ():
         published = {number for _, number, _, protocol in container.published if protocol == "tcp"}
         if container.running and port in published:
-            return None if container.labels.get(LABEL_ROLE) == ROLE else f"container {container.name}"
+            return None if container.labels.get(LABEL_ROLE) == ROLE else say("container {name}", name=container.name)
     heard = next((one for one in facts.listening if (one.protocol, one.port) == ("tcp", port)), None)
-    return (heard.process or "a process") if heard else None
+    return (heard.process or say("a process")) if heard else None
 
 
 def holder_of(relay: Relay, facts: HostFacts | None) -> str | None:
@@ -231,7 +277,7 @@ def _subjects(scope: Scope, service: str) -> set[str]:
 
 def link_name(link: Link) -> str:
     """Return how messages call a link."""
-    return f"{link.from_} to {link.to}"
+    return say("{from_} to {to}", from_=link.from_, to=link.to)
 
 
 def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list[str]) -> Iterable[Relay]:
@@ -328,8 +374,12 @@ def far_ports(scope: Scope, *more: str) -> dict[str, int]:
     first, count = scope.plan.relays.first_port, scope.plan.relays.ports
     if len(keys) > count:
         raise InputError(
-            f"migration_plan.json: relays/ports: {count} for {len(keys)} relays that may be wanted; expected "
-            "at least as many. Raise ports"
+            say(
+                "migration_plan.json: relays/ports: {count} for {keys_count} relays that may be wanted; expected at "
+                "least as many. Raise ports",
+                count=count,
+                keys_count=len(keys),
+            )
         )
     taken: dict[int, str] = {}
     for key in sorted(

@@ -29,6 +29,7 @@ from actions.relays.planning import PUBLISHED_ONLY, ROLE, Relay, holder_of
 from engine.command_line import ANY, typed_command
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.errors import ActionError, RefusedError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.coordination.fencing import change
 from hosts.fleet import Fleet
@@ -153,9 +154,14 @@ def refuse_outside(hosts: Collection[str], wanted: Iterable[Relay], environment:
         outside = [host for host in forwarder.hosts if host not in hosts]
         if outside:
             raise RefusedError(
-                f"{outside[0]}: {forwarder.text()}: this run does not hold {outside[0]}, it holds {', '.join(hosts)}. "
-                "Expected: every host of every relay. Nothing was changed. Look: "
-                f"{typed_command('status', environment=environment)}"
+                say(
+                    "{first_outside}: {forwarder}: this run does not hold {first_outside}, it holds {hosts}. "
+                    "Expected: every host of every relay. Nothing was changed. Look: {command}",
+                    first_outside=outside[0],
+                    forwarder=forwarder.text(),
+                    hosts=", ".join(hosts),
+                    command=typed_command("status", environment=environment),
+                )
             )
 
 
@@ -187,7 +193,7 @@ def list_relays(fleet: Fleet, host: str, environment: str) -> list[RunningRelay]
     """Return the ends of our relays of this environment on a host, whatever their state."""
     argv = ["docker", "ps", "--all", "--filter", f"label={LABEL_ROLE}={ROLE}", "--format", LIST_FORMAT]
     relays = []
-    for line in run_checked(fleet, host, argv, doing="list relays").text.splitlines():
+    for line in run_checked(fleet, host, argv, doing=say("list relays")).text.splitlines():
         name, state, made_for, label, end, keys = (line.split("\t") + [""] * 6)[:6]
         if label.split("/", 1)[0] == environment:
             relays.append(RunningRelay(host, name, state == "running", made_for, end, keys))
@@ -200,13 +206,17 @@ def _fault_of(forwarder: Relay, there: Iterable[RunningRelay]) -> str:
     for end in (NEAR, FAR):
         host, relay = host_of(forwarder, end), mine.get(end)
         if relay is None or relay.host != host:
-            return f"missing: the {end} end on {host} of {forwarder.text()}"
+            return say(
+                "missing: the {end} end on {host} of {forwarder}", end=end, host=host, forwarder=forwarder.text()
+            )
         if not relay.running:
-            return f"does not run: the {end} end on {host} of {forwarder.text()}"
+            return say(
+                "does not run: the {end} end on {host} of {forwarder}", end=end, host=host, forwarder=forwarder.text()
+            )
     near, far = mine[NEAR].keys, mine[FAR].keys
     crosswise = ":".join(reversed(far.split(":")))
     if near != crosswise or bool(near) != forwarder.encrypted:
-        return f"has other keys than its two ends expect of each other: {forwarder.text()}"
+        return say("has other keys than its two ends expect of each other: {forwarder}", forwarder=forwarder.text())
     return ""
 
 
@@ -224,44 +234,73 @@ def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     missing = faults_of(wanted, there)
     asked = {forwarder.text() for forwarder in wanted}
     too_many = sorted(
-        {f"{relay.made_for} ({relay.name} on {relay.host})" for relay in there if relay.made_for not in asked}
+        {
+            say("{made_for} ({name} on {host})", made_for=relay.made_for, name=relay.name, host=relay.host)
+            for relay in there
+            if relay.made_for not in asked
+        }
     )
     if missing or too_many:
-        details = (*missing, *(f"not wanted: {text}" for text in too_many))
+        details = (*missing, *(say("not wanted: {text}", text=text) for text in too_many))
         return failed(
-            f"{', '.join(hosts)}: {len(missing)} of {len(asked)} relays missing, {len(too_many)} not wanted: "
-            f"{details[0]}. "
-            f"Expected: exactly the wanted ones. Try: {LOOK}",
+            say(
+                "{hosts}: {missing_count} of {asked_count} relays missing, {too_many_count} not wanted: {detail}. "
+                "Expected: exactly the wanted ones. Try: {look}",
+                hosts=", ".join(hosts),
+                missing_count=len(missing),
+                asked_count=len(asked),
+                too_many_count=len(too_many),
+                detail=details[0],
+                look=LOOK,
+            ),
             details,
         )
-    return passed(f"all {len(asked)} relays run on {len(hosts)} hosts", tuple(sorted(asked)), relays=len(asked))
+    return passed(
+        say("all {asked_count} relays run on {hosts_count} hosts", asked_count=len(asked), hosts_count=len(hosts)),
+        tuple(sorted(asked)),
+        relays=len(asked),
+    )
 
 
 def _refuse_beside_real_one(fleet: Fleet, forwarder: Relay) -> None:
     holder = holder_of(forwarder, fleet.facts(forwarder.host))
     if holder:
         raise RefusedError(
-            f"{forwarder.text()}: container {holder} runs there under this name. Expected: no other holder of the "
-            "name. "
-            f"Look: ssh {forwarder.host} docker inspect {holder}"
+            say(
+                "{forwarder}: container {holder} runs there under this name. Expected: no other holder of the name. "
+                "Look: ssh {host} docker inspect {holder}",
+                forwarder=forwarder.text(),
+                holder=holder,
+                host=forwarder.host,
+            )
         )
 
 
 def _create(fleet: Fleet, environment: str, forwarder: Relay, end: End, pair: Pair | None) -> None:
     host, network = host_of(forwarder, end), network_of(forwarder, end)
-    doing = f"create the {end} end of relay {forwarder.text()}"
+    doing = say("create the {end} end of relay {forwarder}", end=end, forwarder=forwarder.text())
     write_audit(fleet, host, relay_label(environment), "forward", doing)
     run_checked(fleet, host, end_argv(environment, forwarder, end, pair), doing=doing, timeout_s=DOCKER_S)
     networks = {network.name: network for network in fleet.facts(host).networks}
     if network in networks and networks[network].internal:
         out = ["docker", "network", "connect", PUBLISHED_ONLY, relay_name(forwarder, end)]
         run_checked(
-            fleet, host, out, doing=f"give the {end} end of relay {forwarder.text()} a way out of its internal network"
+            fleet,
+            host,
+            out,
+            doing=say(
+                "give the {end} end of relay {forwarder} a way out of its internal network",
+                end=end,
+                forwarder=forwarder.text(),
+            ),
         )
 
 
 def _start(fleet: Fleet, environment: str, forwarder: Relay, end: End) -> None:
-    host, doing = host_of(forwarder, end), f"start the {end} end of relay {forwarder.text()}"
+    host, doing = (
+        host_of(forwarder, end),
+        say("start the {end} end of relay {forwarder}", end=end, forwarder=forwarder.text()),
+    )
     write_audit(fleet, host, relay_label(environment), "forward", doing)
     run_checked(fleet, host, ["docker", "start", relay_name(forwarder, end)], doing=doing, timeout_s=DOCKER_S)
 
@@ -271,6 +310,11 @@ def _remove(fleet: Fleet, environment: str, relay: RunningRelay) -> None:
     result = change(fleet, relay.host, ["docker", "rm", "--force", relay.name], timeout_s=DOCKER_S)
     if result.exit_code != 0 and "No such container" not in result.error_text:
         raise ActionError(
-            f"{relay.host}: could not remove relay {relay.name}: {result.error_text}. Expected: gone. Try: "
-            f"ssh {relay.host} docker rm -f {relay.name}"
+            say(
+                "{host}: could not remove relay {name}: {error_text}. Expected: gone. Try: ssh {host} docker rm -f "
+                "{name}",
+                host=relay.host,
+                name=relay.name,
+                error_text=result.error_text,
+            )
         )

@@ -7,7 +7,6 @@ target it ends at the loopback address. Its key can open this one port there and
 from __future__ import annotations
 
 import shlex
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,15 +16,17 @@ from actions.common.labels import labels
 from actions.common.route import Route, docker_api, inspect_container, look, remove_container, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.container_spec.create_body import specification_of
-from actions.container_spec.saved_spec import need_recorded
+from actions.container_spec.saved_spec import need_recorded, refuse_other_configuration
 from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer, close_channel, has_key, key_comment, key_directory, list_keys, make_channel
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.container import CommandResult
+from engine.contracts.replication import Login, Replication
 from engine.errors import ActionError, NotObservedError
+from engine.finding import joined, say
+from engine.polling import Polling
 from hosts.coordination.fencing import change
 from hosts.ssh.atomic_write import taking
-from services.replication import Login, Replication
 
 ROLE: Final = "replica"
 PURPOSE: Final = "replica"
@@ -50,7 +51,11 @@ OWN: Final = 'chown "$1" /data && chmod "$2" /data'
 
 @dataclass(frozen=True)
 class Replica:
-    """One store's replica: how it is made, asked, promoted and removed."""
+    """One store's replica: how it is made, asked, promoted and removed.
+
+    `approved` is the digest of the container's configuration that people signed: the replica runs with it on the
+    target.
+    """
 
     route: Route
     peer: Peer
@@ -58,6 +63,7 @@ class Replica:
     login: Login
     place: DataPlace | None  # where its data lies, None when the container has no mount there
     make_place: Callable[[], None] = field(repr=False, compare=False)
+    approved: str = ""
 
     @property
     def name(self) -> str:
@@ -89,24 +95,27 @@ class Replica:
 
     def start(self) -> None:
         """Open the tunnel, make the first copy, start the replica and wait until it follows closely."""
+        inspect = need_recorded(self.route).inspect
+        refuse_other_configuration(self.route.source, inspect, self.approved)
         self.remove()
         self.make_place()
         self._open_tunnel()
-        inspect = need_recorded(self.route).inspect
         owner, mode = self._owner() if self.kind.wants_owner else ("0:0", "0755")
         secret = self.kind.password_file(self.login.user, self._password).encode()
         folder = taking(KEEP_PRIVATE, "save", secret, self._folder, owner)
         run_checked(
-            self.route.fleet, self.route.target, folder, doing="keep the replica's password on tmpfs", stdin=secret
+            self.route.fleet, self.route.target, folder, doing=say("keep the replica's password on tmpfs"), stdin=secret
         )
         if self.kind.wants_owner:
             own = ["sh", "-c", OWN, "own", owner, mode]
-            self._toolbox(self.route.target, own, (self._mount("/data"),), doing="prepare the replica's data directory")
+            self._toolbox(
+                self.route.target, own, (self._mount("/data"),), doing=say("prepare the replica's data directory")
+            )
         for program in (self.kind.base_copy(self.login.user, self.port), self.kind.before_standby()):
             if program:
                 self._once(self.route.target, inspect, program, owner)
         self._create(inspect, owner if self.kind.wants_owner else "")
-        self._wait("the replica to follow", self.kind.why_not_following, FOLLOW_S, connect=True)
+        self._wait(say("the replica to follow"), self.kind.why_not_following, FOLLOW_S, connect=True)
 
     def runs(self) -> bool:
         """Return whether the replica runs."""
@@ -128,7 +137,12 @@ class Replica:
             return f"it says {' '.join(self.status().split())[:200]}"
         except ActionError as error:
             raise NotObservedError(
-                f"{self.route.target}: the replica of {self.route.service} gives no answer: {error}"
+                say(
+                    "{target}: the replica of {service} gives no answer: {error}",
+                    target=self.route.target,
+                    service=self.route.service,
+                    error=error,
+                )
             ) from error
 
     def take_over(self) -> str:
@@ -137,26 +151,30 @@ class Replica:
         """
         end = self._end_of_source()
         self._wait(
-            f"the replica to hold everything up to {end}",
+            say("the replica to hold everything up to {end}", end=end),
             lambda seen: self.kind.why_not_complete(seen, end),
             COMPLETE_S,
         )
         argv, stdin = self.kind.promote(self.login.user)
         self._ask(self.route.target, self.name, argv, stdin)
-        self._wait("the replica to be a primary", self.kind.why_not_promoted, COMPLETE_S)
-        with docker_api(self.route.fleet, self.route.target, f"stop {self.name}") as api:
+        self._wait(say("the replica to be a primary"), self.kind.why_not_promoted, COMPLETE_S)
+        with docker_api(self.route.fleet, self.route.target, say("stop {name}", name=self.name)) as api:
             api.stop(self.name, timeout=STOP_S)
             code = int(api.inspect_container(self.name)["State"]["ExitCode"])
         if code not in {0, 143}:
             raise ActionError(
-                f"{self.route.target}: the promoted replica ended with {code}. Expected: 0, so that its files are whole"
+                say(
+                    "{target}: the promoted replica ended with {code}. Expected: 0, so that its files are whole",
+                    target=self.route.target,
+                    code=code,
+                )
             )
         remove_container(self.route.fleet, self.route.target, self.name)
         self._toolbox(
             self.route.target,
             ["sync", "--file-system", "--", "/data"],
             (self._mount("/data"),),
-            doing="flush the replica's data",
+            doing=say("flush the replica's data"),
         )
         return end
 
@@ -165,7 +183,9 @@ class Replica:
         route = self.route
         for host in (route.target, route.source):
             remove_helpers(route.fleet, host, route.move_label, ROLE)
-        run_checked(route.fleet, route.target, ["rm", "-rf", "--", self._folder], doing="remove the replica's password")
+        run_checked(
+            route.fleet, route.target, ["rm", "-rf", "--", self._folder], doing=say("remove the replica's password")
+        )
         close_channel(route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE)
 
     def left(self) -> str:
@@ -204,18 +224,24 @@ class Replica:
             network=f"container:{route.container}",
             flags=("--detach",),
         )
-        run_checked(route.fleet, route.source, words, doing="open a tunnel for the replica", timeout_s=60.0)
+        run_checked(route.fleet, route.source, words, doing=say("open a tunnel for the replica"), timeout_s=60.0)
         knock = toolbox_argv(
             ["socat", "-u", "OPEN:/dev/null", f"TCP:{there}"], move_label=route.move_label, role=ROLE, network="host"
         )
-        deadline = time.monotonic() + TUNNEL_S
-        while (answer := change(route.fleet, route.target, knock, timeout_s=30.0)).exit_code:
-            if time.monotonic() > deadline:
-                raise ActionError(
-                    f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: "
-                    f"{answer.error_text[-160:]}"
+        tunnel = Polling("the tunnel is open", TUNNEL_S, first_s=WAIT_S, longest_s=WAIT_S).until(
+            lambda: change(route.fleet, route.target, knock, timeout_s=30.0), lambda answer: not answer.exit_code
+        )
+        if not tunnel.good:
+            raise ActionError(
+                say(
+                    "{target}: no tunnel from {source} at {there} within {tunnel_s:.0f} s: {error_text}",
+                    target=route.target,
+                    source=route.source,
+                    there=there,
+                    tunnel_s=TUNNEL_S,
+                    error_text=tunnel.answer.error_text[-160:],
                 )
-            time.sleep(WAIT_S)
+            )
 
     def _owner(self) -> tuple[str, str]:
         said = self._ask(
@@ -256,7 +282,11 @@ class Replica:
         words += [word for mount in mounts for word in ("--mount", mount.flag())]
         words += [str(inspect["Image"]), *program[1:]]
         return run_checked(
-            self.route.fleet, host, words, doing=f"run {program[0]} for the replica", timeout_s=LONGEST_BASE_COPY_S
+            self.route.fleet,
+            host,
+            words,
+            doing=say("run {first_program} for the replica", first_program=program[0]),
+            timeout_s=LONGEST_BASE_COPY_S,
         ).text
 
     def _create(self, inspect: Mapping[str, Any], user: str) -> None:
@@ -287,7 +317,7 @@ class Replica:
         for name in ("NetworkingConfig", "Hostname", "Domainname", "ExposedPorts", "MacAddress"):
             body.pop(name, None)
         self.route.audit(self.route.target, ROLE, f"start a replica of {self.route.container} of {self.route.source}")
-        with docker_api(self.route.fleet, self.route.target, "start a replica") as api:
+        with docker_api(self.route.fleet, self.route.target, say("start a replica")) as api:
             api.create_container_from_config(body, self.name)
             api.start(self.name)
 
@@ -302,14 +332,21 @@ class Replica:
         if self.kind.end_in_data():
             words = ["python3", "-c", self.kind.end_in_data()]
             said += self._toolbox(
-                self.route.source, words, (self._mount("/data", read_only=True),), doing="read where the source ended"
+                self.route.source,
+                words,
+                (self._mount("/data", read_only=True),),
+                doing=say("read where the source ended"),
             ).text
         end = self.kind.end_position(said)
         if not end:
             raise ActionError(
-                f"{self.route.source}: {self.route.container} did not tell that its replica holds everything it held "
-                f"({said.strip()[-200:]!r}). "
-                "Expected: a clean end that says so. Run the move again with strategy precopy"
+                say(
+                    "{source}: {container} did not tell that its replica holds everything it held ({said}). Expected: "
+                    "a clean end that says so. Run the move again with strategy precopy",
+                    source=self.route.source,
+                    container=self.route.container,
+                    said=repr(said.strip()[-200:]),
+                )
             )
         return end
 
@@ -321,11 +358,16 @@ class Replica:
         inspect = inspect_container(route.fleet, route.source, need_recorded(route).inspect["Id"])
         if inspect is None:
             raise ActionError(
-                f"{route.source}: no container {route.container}. Expected: the stopped source. Look: ssh "
-                f"{route.source} docker ps -a"
+                say(
+                    "{source}: no container {container}. Expected: the stopped source. Look: ssh {source} docker ps -a",
+                    source=route.source,
+                    container=route.container,
+                )
             )
         words = ["docker", "logs", "--since", str(inspect["State"]["StartedAt"]), "--tail", "500", str(inspect["Id"])]
-        log = run_checked(route.fleet, route.source, words, doing=f"read the log of {route.container}")
+        log = run_checked(
+            route.fleet, route.source, words, doing=say("read the log of {container}", container=route.container)
+        )
         return f"{log.text}\n{log.error_text}\n"
 
     def _wait(self, what: str, why_not: Callable[[str], str], longest_s: float, *, connect: bool = False) -> None:
@@ -334,30 +376,41 @@ class Replica:
         Raises ActionError for an answer that is wrong until the deadline, CouldNotLookError when there is no answer
         then.
         """
-        deadline, connected, reason = time.monotonic() + longest_s, not connect, "no answer"
-        while True:
-            silent = False
+        connected = not connect
+
+        def look() -> tuple[str, bool]:
+            """Return why it is not so yet, "" when it is, and whether there was no answer."""
+            nonlocal connected
             try:
                 if not connected:
                     argv, stdin = self.kind.connect(self._password, self.port)
                     connected = not argv or bool(self._ask(self.route.target, self.name, argv, stdin))
-                reason = why_not(self.status())
+                return why_not(self.status()), False
             except (ActionError, NotObservedError) as error:
-                reason, silent = str(error), True
                 if self._has_ended():
                     raise ActionError(
-                        f"{self.route.target}: the replica ended while waiting for {what}: {self._last_words()}"
+                        say(
+                            "{target}: the replica ended while waiting for {what}: {last_words}",
+                            target=self.route.target,
+                            what=what,
+                            last_words=self._last_words(),
+                        )
                     ) from error
-            if not reason:
-                return
-            if time.monotonic() > deadline:
-                told = (
-                    f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within "
-                    "that time. "
-                )
-                told += f"Read: ssh {self.route.target} docker logs --tail 20 {self.name}"
-                raise NotObservedError(told) if silent else ActionError(told)
-            time.sleep(WAIT_S)
+                return str(error), True
+
+        seen = Polling(what, longest_s, first_s=WAIT_S, longest_s=WAIT_S).until(look, lambda one: not one[0])
+        reason, silent = seen.answer
+        if reason:
+            told = say(
+                "{target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within that time. Read: "
+                "ssh {target} docker logs --tail 20 {name}",
+                target=self.route.target,
+                longest_s=longest_s,
+                what=what,
+                reason=reason,
+                name=self.name,
+            )
+            raise NotObservedError(told) if silent else ActionError(told)
 
     def _has_ended(self) -> bool:
         """Return whether the replica was seen not to run; nobody who answers is no end of it."""
@@ -368,17 +421,27 @@ class Replica:
 
     def _last_words(self) -> str:
         log = look(self.route.fleet, self.route.target, ["docker", "logs", "--tail", "5", self.name])
-        return " / ".join(f"{log.text}\n{log.error_text}".strip().splitlines()[-3:])
+        return joined(" / ", f"{log.text}\n{log.error_text}".strip().splitlines()[-3:])
 
     def _ask(self, host: str, container: str, argv: list[str], stdin: bytes) -> str:
         words = ["docker", "exec", "-i", container, *argv]
         return run_checked(
-            self.route.fleet, host, words, doing=f"ask {container} with {shlex.join(argv[:1])}", stdin=stdin
+            self.route.fleet,
+            host,
+            words,
+            doing=say("ask {container} with {argv}", container=container, argv=shlex.join(argv[:1])),
+            stdin=stdin,
         ).text
 
     def _mount(self, at: str, *, read_only: bool = False) -> ToolboxMount:
         if self.place is None:
-            raise ActionError(f"{self.route.service}: no mount at {self.kind.data_at}. Expected: one that is copied")
+            raise ActionError(
+                say(
+                    "{service}: no mount at {data_at}. Expected: one that is copied",
+                    service=self.route.service,
+                    data_at=self.kind.data_at,
+                )
+            )
         return ToolboxMount(self.place.kind, self.place.source, at, read_only=read_only)
 
     def _toolbox(self, host: str, argv: list[str], mounts: tuple[ToolboxMount, ...], *, doing: str) -> CommandResult:

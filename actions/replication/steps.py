@@ -13,6 +13,7 @@ from actions.copy.volumes import CopyVolumes
 from actions.replication.replica import Replica
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 
 
@@ -30,9 +31,11 @@ class StartReplica(BaseAction):
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.replica.route
-        return (
-            f"replicate {route.service} from {route.source} to {route.target} while it runs; if that can't be "
-            "done, copy it while it runs"
+        return say(
+            "replicate {service} from {source} to {target} while it runs; if that can't be done, copy it while it runs",
+            service=route.service,
+            source=route.source,
+            target=route.target,
         )
 
     def estimate_s(self) -> float | None:
@@ -72,23 +75,41 @@ class StartReplica(BaseAction):
             judgement = self.instead.verify(note)
             return Judgement(
                 judgement.verdict,
-                f"replicate was not possible: {note['fallback']}. Instead: {judgement.text}",
+                say(
+                    "replicate was not possible: {fallback}. Instead: {text}",
+                    fallback=note["fallback"],
+                    text=judgement.text,
+                ),
                 judgement.measured,
                 judgement.details,
             )
         if not note.get("replica") or not self.replica.runs():
             return failed(
-                f"{route.target}: no replica of {route.service} runs. Expected: one that follows "
-                f"{route.source}. Run the move again"
+                say(
+                    "{target}: no replica of {service} runs. Expected: one that follows {source}. Run the move again",
+                    target=route.target,
+                    service=route.service,
+                    source=route.source,
+                )
             )
         reason = self.replica.kind.why_not_following(self.replica.status())
         if reason:
             return failed(
-                f"{route.target}: the replica of {route.service} does not follow closely: {reason}. Expected: "
-                "caught up. Run the move again"
+                say(
+                    "{target}: the replica of {service} does not follow closely: {reason}. Expected: caught up. Run "
+                    "the move again",
+                    target=route.target,
+                    service=route.service,
+                    reason=reason,
+                )
             )
         return passed(
-            f"{route.target}: a replica of {route.service} follows {route.source} closely",
+            say(
+                "{target}: a replica of {service} follows {source} closely",
+                target=route.target,
+                service=route.service,
+                source=route.source,
+            ),
             predicted_outage_s=note["predicted_s"],
         )
 
@@ -111,9 +132,11 @@ class FinishReplica(BaseAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return (
-            f"let the replica on {self.replica.route.target} take over all that {self.replica.route.service} "
-            f"held; else {self.instead.describe()}"
+        return say(
+            "let the replica on {target} take over all that {service} held; else {describe}",
+            target=self.replica.route.target,
+            service=self.replica.route.service,
+            describe=self.instead.describe(),
         )
 
     def do(self, note: Note) -> None:
@@ -133,14 +156,22 @@ class FinishReplica(BaseAction):
         route = self.replica.route
         if not note.get("end"):
             return failed(
-                f"{route.target}: the replica of {route.service} has not taken over; {self.replica.standing()}. "
-                "Expected: it holds everything. "
-                f"Run the move again: {route.command('migrate')}"
+                say(
+                    "{target}: the replica of {service} has not taken over; {standing}. Expected: it holds "
+                    "everything. Run the move again: {command}",
+                    target=route.target,
+                    service=route.service,
+                    standing=self.replica.standing(),
+                    command=route.command("migrate"),
+                )
             )
         return passed(
-            (
-                f"{route.target}: the replica held everything that {route.service} held when it stopped "
-                f"({note['end']}) and is a primary now"
+            say(
+                "{target}: the replica held everything that {service} held when it stopped ({end}) and is a primary "
+                "now",
+                target=route.target,
+                service=route.service,
+                end=note["end"],
             ),
             seconds=note.get("seconds", 0.0),
         )
@@ -179,12 +210,15 @@ class ProveReplica(BaseAction):
         judgement = self._chosen().verify(note)
         if not self.replicates() or not judgement.passed:
             return judgement
-        text = (
-            "replicated data: complete up to the position at which the source ended; none of its files was "
-            "compared, its fingerprint is read next"
+        text = say(
+            "replicated data: complete up to the position at which the source ended; none of its files was compared, "
+            "its fingerprint is read next"
         )
         return Judgement(
-            judgement.verdict, f"{text}. Other mounts: {judgement.text}", judgement.measured, judgement.details
+            judgement.verdict,
+            say("{text}. Other mounts: {judgement_text}", text=text, judgement_text=judgement.text),
+            judgement.measured,
+            judgement.details,
         )
 
     def _chosen(self) -> VerifyVolumes:

@@ -25,6 +25,7 @@ from checks.containers.name_conflicts import read_paths
 from engine.container_names import discarded_name
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 
 
@@ -48,13 +49,17 @@ class CleanTarget(RouteAction):
     def describe(self) -> str:
         """Return the dry run's line."""
         if self.keep:
-            return (
-                f"{self.route.target}: keep the stopped {self.route.container} as {self._kept()}, with what was "
-                "written there"
+            return say(
+                "{target}: keep the stopped {container} as {kept}, with what was written there",
+                target=self.route.target,
+                container=self.route.container,
+                kept=self._kept(),
             )
-        return (
-            f"{self.route.target}: remove {self.route.container} and its copied data, which {self.route.source} "
-            "holds now"
+        return say(
+            "{target}: remove {container} and its copied data, which {source} holds now",
+            target=self.route.target,
+            container=self.route.container,
+            source=self.route.source,
         )
 
     def observe(self, note: Note) -> None:
@@ -74,9 +79,14 @@ class CleanTarget(RouteAction):
         reason = why_not_at_rest(route, route.target, moved) if moved and not self.keep else ""
         if reason:
             raise RefusedError(
-                f"{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing "
-                "was removed. Look: "
-                f"ssh {route.target} docker logs --tail 50 {route.container}; {route.source} serves meanwhile"
+                say(
+                    "{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing "
+                    "was removed. Look: ssh {target} docker logs --tail 50 {container}; {source} serves meanwhile",
+                    reason=reason,
+                    target=route.target,
+                    container=route.container,
+                    source=route.source,
+                )
             )
         remove_probe(route)
         if self.clearing:
@@ -97,8 +107,9 @@ class CleanTarget(RouteAction):
         """
         route = self.route
         if moved["State"].get("Running"):
-            route.audit(route.target, self.key, f"stop {name_of(moved)}: {route.source} serves")
-            with docker_api(route.fleet, route.target, f"stop {name_of(moved)}") as api:
+            doing = say("stop {container}: {source} serves", container=name_of(moved), source=route.source)
+            route.audit(route.target, self.key, doing)
+            with docker_api(route.fleet, route.target, doing) as api:
                 api.update_container(str(moved["Id"]), restart_policy={"Name": "no"})
                 api.stop(str(moved["Id"]), timeout=self.stop_grace_s)
 
@@ -107,9 +118,14 @@ class CleanTarget(RouteAction):
         inspect = need_source(self.route)
         if inspect["State"].get("Status") != "running":
             raise RefusedError(
-                f"{self.route.source}: {name_of(inspect)} is {inspect['State'].get('Status')}. Expected: running, "
-                "before anything is removed from "
-                f"{self.route.target}. Read: ssh {self.route.source} docker logs --tail 50 {name_of(inspect)}"
+                say(
+                    "{source}: {inspect} is {status}. Expected: running, before anything is removed from {target}. "
+                    "Read: ssh {source} docker logs --tail 50 {inspect}",
+                    source=self.route.source,
+                    inspect=name_of(inspect),
+                    status=inspect["State"].get("Status"),
+                    target=self.route.target,
+                )
             )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -128,29 +144,55 @@ class CleanTarget(RouteAction):
             left = [place.text() for place in self.copying.places if self._is_left(place)]
         if left:
             return failed(
-                f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}"
+                say(
+                    "{target}: {first_left} is still there. Expected: {keep}",
+                    target=route.target,
+                    first_left=left[0],
+                    keep=say("renamed") if self.keep else say("removed"),
+                )
             )
         if probe_is_there(route):
-            return failed(f"{route.source}: {left_probe(route)}")
+            return failed(say("{source}: {left_probe}", source=route.source, left_probe=left_probe(route)))
         cleared = self.clearing().verify({}) if self.clearing else None
         if cleared is not None and not cleared.passed:
             return cleared
         if not self.keep:
-            return passed(f"{route.target}: {route.container} and what this move had copied are removed")
+            return passed(
+                say(
+                    "{target}: {container} and what this move had copied are removed",
+                    target=route.target,
+                    container=route.container,
+                )
+            )
         kept = inspect_container(route.fleet, route.target, self._kept())
         if kept is not None and kept["State"].get("Running"):
-            return failed(f"{route.target}: {self._kept()} is running. Expected: stopped: {route.source} serves")
+            return failed(
+                say(
+                    "{target}: {kept} is running. Expected: stopped: {source} serves",
+                    target=route.target,
+                    kept=self._kept(),
+                    source=route.source,
+                )
+            )
         if kept is None:
             raise ActionError(
-                f"{route.target}: neither {route.container} nor {self._kept()} is there. Expected: the "
-                "stopped container, kept"
+                say(
+                    "{target}: neither {container} nor {kept} is there. Expected: the stopped container, kept",
+                    target=route.target,
+                    container=route.container,
+                    kept=self._kept(),
+                )
             )
         places = " ".join(place.source for place in self.copying.places if place.kind == "volume")
         return passed(
-            f"{route.target}: {self._kept()} keeps what was written there and not brought back. Before "
-            f"{route.service} can move there "
-            f"again, remove it: ssh {route.target} 'docker rm {self._kept()}"
-            + (f" && docker volume rm {places}'" if places else "'")
+            say(
+                "{target}: {kept} keeps what was written there and not brought back. Before {service} can move there "
+                "again, remove it: ssh {target} 'docker rm {kept}{places}",
+                target=route.target,
+                kept=self._kept(),
+                service=route.service,
+                places=say(" && docker volume rm {places}'", places=places) if places else "'",
+            )
         )
 
     def _is_left(self, place: DataPlace) -> bool:

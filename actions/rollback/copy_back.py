@@ -17,6 +17,7 @@ from actions.copy.volumes import CopyVolumes
 from checks.containers.name_conflicts import PathFacts
 from engine.contracts.action import Note
 from engine.errors import ManualInterventionError, RefusedError
+from engine.finding import joined, say
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,13 @@ class CopyBack(CopyVolumes):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        places = ", ".join(place.text() for place in self.places) or "nothing"
-        return f"copy {places} back from {self.route.source} to {self.route.target}, over what was set aside there"
+        places = joined(", ", (place.text() for place in self.places)) or say("nothing")
+        return say(
+            "copy {places} back from {source} to {target}, over what was set aside there",
+            places=places,
+            source=self.route.source,
+            target=self.route.target,
+        )
 
     def do(self, note: Note) -> None:
         """See both containers at rest, then copy."""
@@ -40,7 +46,10 @@ class CopyBack(CopyVolumes):
         reason = why_not_at_rest(self.route, self.route.source, moved) if moved else ""
         if reason:
             raise RefusedError(
-                f"{reason}. Expected: stopped by this rollback, so that all that was written there is brought back"
+                say(
+                    "{reason}. Expected: stopped by this rollback, so that all that was written there is brought back",
+                    reason=reason,
+                )
             )
         super().do(note)
 
@@ -54,9 +63,14 @@ class CopyBack(CopyVolumes):
         begun = [place for place in self.places if place not in there and is_there(self.route, host, place)]
         if begun:
             raise ManualInterventionError(
-                f"{host}: {aside_of(begun[0], label).source} is there, but nothing says that it is a whole copy of "
-                f"{begun[0].text()}, so it was not "
-                f"put back. Expected: proven when it was made. Compare both by hand: ssh {host} docker volume ls"
+                say(
+                    "{host}: {source} is there, but nothing says that it is a whole copy of {first_begun}, so it was "
+                    "not put back. Expected: proven when it was made. Compare both by hand: ssh {host} docker volume "
+                    "ls",
+                    host=host,
+                    source=aside_of(begun[0], label).source,
+                    first_begun=begun[0].text(),
+                )
             )
         if not there:
             return  # nothing is written over what is not set aside
@@ -75,9 +89,13 @@ class CopyBack(CopyVolumes):
         reason = why_not_at_rest(back, back.source, inspect) if inspect else ""
         if reason:
             raise ManualInterventionError(
-                f"{reason}. Expected: stopped since the move: its data may hold newer writes, so nothing was written "
-                "over it. What it held before is "
-                f"kept beside it. Look: ssh {back.source} docker ps -a; docker volume ls"
+                say(
+                    "{reason}. Expected: stopped since the move: its data may hold newer writes, so nothing was "
+                    "written over it. What it held before is kept beside it. Look: ssh {source} docker ps -a; docker "
+                    "volume ls",
+                    reason=reason,
+                    source=back.source,
+                )
             )
 
     def _refuse_under_container(self) -> None:
@@ -88,15 +106,22 @@ class CopyBack(CopyVolumes):
         source, named = find_source(back), inspect_container(back.fleet, back.source, back.container)
         if named is not None and (source is None or named["Id"] != source["Id"]):
             raise RefusedError(
-                f"{back.source}: {back.container} is another container ({str(named['Id'])[:12]}). Expected: none, or "
-                "the one that was moved: it "
-                f"could run and write. Look: ssh {back.source} docker inspect {back.container}"
+                say(
+                    "{source}: {container} is another container ({id}). Expected: none, or the one that was moved: it "
+                    "could run and write. Look: ssh {source} docker inspect {container}",
+                    source=back.source,
+                    container=back.container,
+                    id=str(named["Id"])[:12],
+                )
             )
 
     def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it
         """Create nothing: the place is there, and is written to only when it has been set aside."""
         if not is_set_aside(self.route, self.route.target, place):
             raise RefusedError(
-                f"{self.route.target}: {place.text()} has not been set aside. Expected: a proven copy before "
-                "it is written over"
+                say(
+                    "{target}: {place} has not been set aside. Expected: a proven copy before it is written over",
+                    target=self.route.target,
+                    place=place.text(),
+                )
             )

@@ -24,6 +24,7 @@ from actions.relays.reconcile import apply_forwarders, judge_forwarders
 from engine.container_names import kept_name
 from engine.contracts.action import Note
 from engine.errors import HostLostError, ManualInterventionError, RefusedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 
@@ -41,10 +42,15 @@ class SwitchClientsBack(RouteAction):
         new, gone = (
             sorted(one.text() for one in some) for some in (self.wanted - self.before, self.before - self.wanted)
         )
-        switched = (
-            "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay changes"
+        switched = joined(
+            "; ", [*(say("add {text}", text=text) for text in new), *(say("remove {text}", text=text) for text in gone)]
+        ) or say("no relay changes")
+        return say(
+            "switch the clients of {service} back to {source}: {switched}",
+            service=self.route.service,
+            source=self.route.source,
+            switched=switched,
         )
-        return f"switch the clients of {self.route.service} back to {self.route.source}: {switched}"
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -79,7 +85,12 @@ class StartReturned(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: name {kept_name(self.route.container)} {self.route.container} again and start it"
+        return say(
+            "{source}: name {kept_name} {container} again and start it",
+            source=self.route.source,
+            kept_name=kept_name(self.route.container),
+            container=self.route.container,
+        )
 
     def observe(self, note: Note) -> None:
         """Note which container it is, under which name, and in which run it was last."""
@@ -129,12 +140,18 @@ class StartReturned(RouteAction):
         if newer:
             name = name_of(source)
             raise ManualInterventionError(
-                f"{newer}; {reason}. Expected: one of the two at rest. Each may hold writes that the other lacks, so "
-                "neither was stopped or written "
-                f"over. Look at both: ssh {route.source} docker logs --tail 50 {name}; ssh {route.target} docker logs "
-                f"--tail 50 {route.container}. "
-                f"Copy by hand what {route.source} lacks: {route.container} on {route.target} will be stopped, and "
-                "kept with what it holds."
+                say(
+                    "{newer}; {reason}. Expected: one of the two at rest. Each may hold writes that the other lacks, "
+                    "so neither was stopped or written over. Look at both: ssh {source} docker logs --tail 50 {name}; "
+                    "ssh {target} docker logs --tail 50 {container}. Copy by hand what {source} lacks: {container} on "
+                    "{target} will be stopped, and kept with what it holds.",
+                    newer=newer,
+                    reason=reason,
+                    source=route.source,
+                    name=name,
+                    target=route.target,
+                    container=route.container,
+                )
             )
         return reason
 
@@ -144,9 +161,14 @@ class StartReturned(RouteAction):
         reason = self._why_moved_is_newer()
         if reason:
             raise RefusedError(
-                f"{reason}. Expected: stopped since this rollback stopped it: it may hold writes that were not "
-                f"brought back, so {route.source}'s was "
-                f"not started. Find out who started it: ssh {route.target} docker events --since 24h --until 0s"
+                say(
+                    "{reason}. Expected: stopped since this rollback stopped it: it may hold writes that were not "
+                    "brought back, so {source}'s was not started. Find out who started it: ssh {target} docker events "
+                    "--since 24h --until 0s",
+                    reason=reason,
+                    source=route.source,
+                    target=route.target,
+                )
             )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -157,11 +179,25 @@ class StartReturned(RouteAction):
         wanted = policy_word(need_recorded(route).restart_policy)
         if status != "running" or policy != wanted or name_of(inspect) != route.container:
             return failed(
-                f"{route.source}: {name_of(inspect)} is {status} with restart policy {policy}. Expected: "
-                f"{route.container}, running, {wanted}. "
-                f"Read: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
+                say(
+                    "{source}: {inspect} is {status} with restart policy {policy}. Expected: {container}, running, "
+                    "{wanted}. Read: ssh {source} docker logs --tail 50 {inspect}",
+                    source=route.source,
+                    inspect=name_of(inspect),
+                    status=status,
+                    policy=policy,
+                    container=route.container,
+                    wanted=wanted,
+                )
             )
-        return passed(f"{route.source}: {route.container} runs again (restart policy {policy})")
+        return passed(
+            say(
+                "{source}: {container} runs again (restart policy {policy})",
+                source=route.source,
+                container=route.container,
+                policy=policy,
+            )
+        )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the host is asked
         """Give it its kept name again, unless it runs or ran: then clients may have written to it."""
@@ -169,20 +205,29 @@ class StartReturned(RouteAction):
         inspect = find_source(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.source}: {route.container} is not there any more. Expected: kept until decommission. "
-                f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
+                say(
+                    "{source}: {container} is not there any more. Expected: kept until decommission. Find out who "
+                    "removed it: ssh {source} docker events --since 24h --until 0s",
+                    source=route.source,
+                    container=route.container,
+                )
             )
         reason = why_not_at_rest(route, route.source, inspect)
         if reason:
             raise ManualInterventionError(
-                f"{route.service}: {reason}. It was started again, so clients may have written there; nothing was put "
-                "back. "
-                f"Finish: {route.command('rollback')}, or look first: ssh {route.source} docker logs --tail 50 "
-                f"{name_of(inspect)}"
+                say(
+                    "{service}: {reason}. It was started again, so clients may have written there; nothing was put "
+                    "back. Finish: {command}, or look first: ssh {source} docker logs --tail 50 {inspect}",
+                    service=route.service,
+                    reason=reason,
+                    command=route.command("rollback"),
+                    source=route.source,
+                    inspect=name_of(inspect),
+                )
             )
         kept = kept_name(route.container)
         if name_of(inspect) == route.container and policy_word(policy_of(inspect)) == "no":
-            doing = f"rename {route.container} to {kept}"
+            doing = say("rename {container} to {kept}", container=route.container, kept=kept)
             route.audit(route.source, self.key, doing)
             with docker_api(route.fleet, route.source, doing) as api:
                 api.rename(str(inspect["Id"]), kept)

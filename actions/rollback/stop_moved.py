@@ -27,6 +27,7 @@ from actions.container_spec.saved_spec import read_recorded
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
 from engine.errors import ManualInterventionError
+from engine.finding import say
 from engine.verdict import Judgement, failed
 
 
@@ -47,9 +48,11 @@ class StopMoved(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return (
-            f"{self.route.target}: set the restart policy of {self.route.container} to no and stop it, with up to "
-            f"{self._grace({})} s to finish"
+        return say(
+            "{target}: set the restart policy of {container} to no and stop it, with up to {grace} s to finish",
+            target=self.route.target,
+            container=self.route.container,
+            grace=self._grace({}),
         )
 
     def observe(self, note: Note) -> None:
@@ -85,7 +88,12 @@ class StopMoved(RouteAction):
         where, policy = f"{route.target}: {route.container}", policy_word(policy_of(inspect))
         if is_running(inspect) or policy != "no":
             return failed(
-                f"{where} is {inspect['State'].get('Status')} with restart policy {policy}. Expected: stopped, no"
+                say(
+                    "{where} is {status} with restart policy {policy}. Expected: stopped, no",
+                    where=where,
+                    status=inspect["State"].get("Status"),
+                    policy=policy,
+                )
             )
         read = f"ssh {route.target} docker logs --tail 50 {route.container}"
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
@@ -94,9 +102,13 @@ class StopMoved(RouteAction):
         again = ran_again(route, route.target, inspect, note)
         if again:
             return failed(
-                f"{where}: {again}. Expected: stopped since this rollback stopped it: what was brought back may lack "
-                "newer writes. "
-                f"Find out who started it: ssh {route.target} docker events --since 24h --until 0s"
+                say(
+                    "{where}: {again}. Expected: stopped since this rollback stopped it: what was brought back may "
+                    "lack newer writes. Find out who started it: ssh {target} docker events --since 24h --until 0s",
+                    where=where,
+                    again=again,
+                    target=route.target,
+                )
             )
         return stopped
 
@@ -108,18 +120,26 @@ class StopMoved(RouteAction):
         newer = why_not_at_rest(route, route.source, source) if source else ""
         if newer:
             raise ManualInterventionError(
-                f"{newer}. It may hold writes that {route.target} lacks, so nothing was started. Expected: stopped "
-                "since the move. "
-                f"Look at both before you start one: ssh {route.source} docker ps -a; ssh {route.target} docker ps -a"
+                say(
+                    "{newer}. It may hold writes that {target} lacks, so nothing was started. Expected: stopped since "
+                    "the move. Look at both before you start one: ssh {source} docker ps -a; ssh {target} docker ps -a",
+                    newer=newer,
+                    target=route.target,
+                    source=route.source,
+                )
             )
         inspect = find_moved(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.target}: the moved {route.container} is not there any more, so it could not be started. "
-                "Expected: stopped, as it was left. "
-                f"Find out who removed it: ssh {route.target} docker events --since 24h --until 0s"
+                say(
+                    "{target}: the moved {container} is not there any more, so it could not be started. Expected: "
+                    "stopped, as it was left. Find out who removed it: ssh {target} docker events --since 24h --until "
+                    "0s",
+                    target=route.target,
+                    container=route.container,
+                )
             )
-        doing = f"{route.target}: start {route.container} again"
+        doing = say("{target}: start {container} again", target=route.target, container=route.container)
         policy = self._policy(note)
         route.audit(route.target, self.key, doing)
         with docker_api(route.fleet, route.target, doing) as api:
@@ -129,9 +149,12 @@ class StopMoved(RouteAction):
                 api.start(str(inspect["Id"]))
         if policy is None:
             raise ManualInterventionError(
-                f"{route.target}: {route.container} runs again, but the restart policy that it had is on record "
-                "nowhere. "
-                f"Give it the right one: ssh {route.target} docker update --restart POLICY {route.container}"
+                say(
+                    "{target}: {container} runs again, but the restart policy that it had is on record nowhere. Give "
+                    "it the right one: ssh {target} docker update --restart POLICY {container}",
+                    target=route.target,
+                    container=route.container,
+                )
             )
 
     def _policy(self, note: Note) -> Mapping[str, Any] | None:

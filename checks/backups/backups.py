@@ -9,6 +9,7 @@ from typing import Any
 
 from checks.backups.restore_drills import Drill, drill_problems, drill_told
 from engine.command_line import ANY, typed_command
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed, unknown
 
 
@@ -67,31 +68,62 @@ def check_backup(
     for item in taken:
         if item.name not in newest or item.taken_at > newest[item.name].taken_at:
             newest[item.name] = item
-    again = f"Take it: {typed_command('prepare', environment=environment, service=service, apply=True)}"
+    again = say(
+        "Take it: {command}", command=typed_command("prepare", environment=environment, service=service, apply=True)
+    )
     if not wanted:
-        return unknown(f"{service}: nothing to look for in the backup. Expected: at least 1 object. {again}")
+        return unknown(
+            say(
+                "{service}: nothing to look for in the backup. Expected: at least 1 object. {again}",
+                service=service,
+                again=again,
+            )
+        )
     problems = [text for name in wanted if (text := _problem(name, newest.get(name), now, oldest_hours))]
     if repository_ok is not True:
         problems.append(
-            "restic check was never run" if repository_ok is None else "restic check found the repository damaged"
+            say("restic check was never run")
+            if repository_ok is None
+            else say("restic check found the repository damaged")
         )
     if not problems:
         problems = drill_problems(drill, {name: newest[name].snapshot for name in wanted}, target)
     if problems or drill is None:
         return failed(
-            f"{service}: {len(problems)} problems with the backup of {len(wanted)} objects: {problems[0]}. Expected: a "
-            f"non-empty snapshot of each, at most {oldest_hours:g} h old, in a sound repository, restored by a drill. "
-            f"{again}",
+            say(
+                "{service}: {problems_count} problems with the backup of {wanted_count} objects: {problem}. Expected: "
+                "a non-empty snapshot of each, at most {oldest_hours:g} h old, in a sound repository, restored by a "
+                "drill. {again}",
+                service=service,
+                problems_count=len(problems),
+                wanted_count=len(wanted),
+                problem=problems[0],
+                oldest_hours=oldest_hours,
+                again=again,
+            ),
             tuple(problems),
         )
     oldest = max((now - newest[name].taken_at).total_seconds() / 3600 for name in wanted)
     total = sum(newest[name].size_bytes for name in wanted)
     return passed(
-        (
-            f"{service}: all {len(wanted)} objects backed up ({total:,} bytes, oldest {oldest:.1f} h, restic "
-            f"check passed); {drill_told(drill)}"
+        say(
+            "{service}: all {count} objects backed up ({total:,} bytes, oldest {oldest:.1f} h, restic check passed); "
+            "{drill}",
+            service=service,
+            count=len(wanted),
+            total=total,
+            oldest=oldest,
+            drill=drill_told(drill),
         ),
-        tuple(f"{name}: snapshot {newest[name].snapshot[:8]}, {newest[name].size_bytes:,} bytes" for name in wanted),
+        tuple(
+            say(
+                "{name}: snapshot {snapshot}, {size_bytes:,} bytes",
+                name=name,
+                snapshot=newest[name].snapshot[:8],
+                size_bytes=newest[name].size_bytes,
+            )
+            for name in wanted
+        ),
         backup_bytes=total,
         oldest_hours=round(oldest, 2),
     )
@@ -99,10 +131,10 @@ def check_backup(
 
 def _problem(name: str, item: BackupObject | None, now: datetime, oldest_hours: float) -> str | None:
     if item is None:
-        return f"{name}: no snapshot"
+        return say("{name}: no snapshot", name=name)
     age_hours = (now - item.taken_at).total_seconds() / 3600
     if age_hours > oldest_hours:
-        return f"{name}: {age_hours:.1f} h old"
+        return say("{name}: {age_hours:.1f} h old", name=name, age_hours=age_hours)
     if item.lacks_content:
-        return f"{name}: snapshot {item.snapshot[:8]} is empty"
+        return say("{name}: snapshot {snapshot} is empty", name=name, snapshot=item.snapshot[:8])
     return None

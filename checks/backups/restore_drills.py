@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.finding import say
+
 
 @dataclass(frozen=True)
 class Drill:
@@ -56,15 +58,17 @@ def drill_problems(drill: Drill | None, wanted: Mapping[str, str], target: str) 
     when it does.
     """
     if drill is None:
-        return ["it was never restored"]
+        return [say("it was never restored")]
     if drill.problem:
-        return [f"the restore drill failed: {drill.problem}"]
+        return [say("the restore drill failed: {problem}", problem=drill.problem)]
     if drill.target != target:
-        return [f"it was restored on {drill.target}, not on {target}"]
+        return [say("it was restored on {drill_target}, not on {target}", drill_target=drill.target, target=target)]
     return [
-        (
-            f"{name}: snapshot {snapshot[:8]} was never restored (the drill was of "
-            f"{drill.snapshots.get(name, 'nothing')[:8]})"
+        say(
+            "{name}: snapshot {snapshot} was never restored (the drill was of {snapshots})",
+            name=name,
+            snapshot=snapshot[:8],
+            snapshots=drill.snapshots.get(name, "nothing")[:8],
         )
         for name, snapshot in wanted.items()
         if drill.snapshots.get(name) != snapshot
@@ -74,5 +78,11 @@ def drill_problems(drill: Drill | None, wanted: Mapping[str, str], target: str) 
 def drill_told(drill: Drill) -> str:
     """Return how the drill ended, in words."""
     if drill.not_drilled:
-        return f"NOT DRILLED: {drill.not_drilled}; each snapshot was read to its end in {drill.seconds:.0f} s"
-    return f"restored on {drill.target} in {drill.seconds:.0f} s, {drill.told}"
+        return say(
+            "NOT DRILLED: {not_drilled}; each snapshot was read to its end in {seconds:.0f} s",
+            not_drilled=drill.not_drilled,
+            seconds=drill.seconds,
+        )
+    return say(
+        "restored on {target} in {seconds:.0f} s, {told}", target=drill.target, seconds=drill.seconds, told=drill.told
+    )

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from checks.capacity.disk_utilisation import DiskLoad, container_disks, disk_intervals, host_disks
 from checks.capacity.percentiles import FEWEST, high, seen_hours, seen_pairs
+from engine.finding import say
 from engine.journal.samples import HOST, Sample
 from hosts.facts.model import HostFacts
 
@@ -32,8 +33,12 @@ class Load:
     @property
     def text(self) -> str:
         """Return what it is drawn from."""
-        gaps = f", none in {self.unseen_h:.0f} h between them" if self.unseen_h else ""
-        return f"{self.samples:,} samples over {self.hours:.0f} h{gaps}" if self.samples else "this moment only"
+        gaps = say(", none in {unseen_h:.0f} h between them", unseen_h=self.unseen_h) if self.unseen_h else ""
+        return (
+            say("{samples:,} samples over {hours:.0f} h{gaps}", samples=self.samples, hours=self.hours, gaps=gaps)
+            if self.samples
+            else say("this moment only")
+        )
 
 
 def load_of(samples: Iterable[Sample], host: str, container: str = HOST) -> Load:

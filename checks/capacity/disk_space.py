@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import FileSystem, HostFacts
 
@@ -46,14 +47,20 @@ def judge_space(target: HostFacts, needs: Iterable[SpaceNeed], factor: float = S
     total = sum(load.size_bytes for load in loads)
     if problems:
         return failed(
-            f"{problems[0]}. Make room or choose another target: ssh {target.host} df -h",
+            say(
+                "{problem}. Make room or choose another target: ssh {host} df -h", problem=problems[0], host=target.host
+            ),
             tuple(problems),
             needed_bytes=int(total * factor),
         )
     return passed(
-        (
-            f"{target.host}: {_size(total)} of data from {len(needs)} mounts fit {factor:g} times on {len(loads)} "
-            "file systems"
+        say(
+            "{host}: {total} of data from {needs_count} mounts fit {factor:g} times on {loads_count} file systems",
+            host=target.host,
+            total=_size(total),
+            needs_count=len(needs),
+            factor=factor,
+            loads_count=len(loads),
         ),
         needed_bytes=int(total * factor),
         free_bytes=min(load.file_system.free_bytes for load in loads) if loads else 0,
@@ -72,16 +79,26 @@ def judge_disk_after(target: HostFacts, needs: Iterable[SpaceNeed], threshold_pe
     if over:
         mount, share = max(over.items(), key=lambda item: item[1])
         return failed(
-            f"{target.host}: {mount} will be {share:.0f} % full after the move. Expected: at most "
-            f"{threshold_percent:g} %. Make room: ssh {target.host} df -h {mount}",
-            tuple(f"{name}: {percent:.1f} %" for name, percent in sorted(over.items())),
+            say(
+                "{host}: {mount} will be {share:.0f} % full after the move. Expected: at most {threshold_percent:g} "
+                "%. Make room: ssh {host} df -h {mount}",
+                host=target.host,
+                mount=mount,
+                share=share,
+                threshold_percent=threshold_percent,
+            ),
+            tuple(say("{name}: {percent:.1f} %", name=name, percent=percent) for name, percent in sorted(over.items())),
             used_percent=round(share, 1),
         )
     highest = max(shares.values(), default=0.0)
     return passed(
-        (
-            f"{target.host}: at most {highest:.0f} % of {len(shares)} file systems used after the move (threshold "
-            f"{threshold_percent:g} %)"
+        say(
+            "{host}: at most {highest:.0f} % of {count} file systems used after the move (threshold "
+            "{threshold_percent:g} %)",
+            host=target.host,
+            highest=highest,
+            count=len(shares),
+            threshold_percent=threshold_percent,
         ),
         used_percent=round(highest, 1),
     )
@@ -92,14 +109,23 @@ def _not_measured(target: HostFacts, needs: Sequence[SpaceNeed]) -> Judgement | 
     blind = [need.what for need in needs if need.size_bytes is None]
     if blind:
         return unknown(
-            f"{target.host}: size not known of {', '.join(blind)}. Expected: a size in bytes for each of {len(needs)} "
-            "mounts. Try: docker system df -v on the source"
+            say(
+                "{host}: size not known of {blind}. Expected: a size in bytes for each of {count} mounts. Try: docker "
+                "system df -v on the source",
+                host=target.host,
+                blind=", ".join(blind),
+                count=len(needs),
+            )
         )
     lost = [need.path for need in needs if target.file_system_of(need.path) is None]
     if lost:
         return unknown(
-            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh "
-            f"{target.host} df -P {lost[0]}"
+            say(
+                "{host}: no file system found for {lost}. Expected: one per path. Try: ssh {host} df -P {first_lost}",
+                host=target.host,
+                lost=joined(", ", lost),
+                first_lost=lost[0],
+            )
         )
     return None
 
@@ -127,17 +153,32 @@ def _disk_of(file_system: FileSystem) -> str:
 
 
 def _too_small(host: str, load: _Load, factor: float) -> list[str]:
-    found = []
+    found: list[str] = []
     file_system = load.file_system
     if file_system.free_bytes < load.size_bytes * factor:
         found.append(
-            f"{host}: {file_system.mount} has {_size(file_system.free_bytes)} free. Expected: "
-            f"{_size(load.size_bytes * factor)} ({factor:g} times {_size(load.size_bytes)})"
+            say(
+                "{host}: {mount} has {free_bytes} free. Expected: {needed} ({factor:g} times {data})",
+                host=host,
+                mount=file_system.mount,
+                free_bytes=_size(file_system.free_bytes),
+                needed=_size(load.size_bytes * factor),
+                factor=factor,
+                data=_size(load.size_bytes),
+            )
         )
     if file_system.inodes and file_system.inodes_free < load.entries * factor:
         found.append(
-            f"{host}: {file_system.mount} has {file_system.inodes_free:,} inodes free. Expected: "
-            f"{load.entries * factor:,.0f} ({factor:g} times {load.entries:,})"
+            say(
+                "{host}: {mount} has {inodes_free:,} inodes free. Expected: {entries:,.0f} ({factor:g} times "
+                "{load_entries:,})",
+                host=host,
+                mount=file_system.mount,
+                inodes_free=file_system.inodes_free,
+                entries=load.entries * factor,
+                factor=factor,
+                load_entries=load.entries,
+            )
         )
     return found
 
@@ -155,6 +196,10 @@ def _size(size_bytes: float) -> str:
     """Return a size with a unit, in powers of 1024."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size_bytes < KIBI:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+            return (
+                say("{size_bytes:.0f} {unit}", size_bytes=size_bytes, unit=unit)
+                if unit == "B"
+                else say("{size_bytes:.1f} {unit}", size_bytes=size_bytes, unit=unit)
+            )
         size_bytes /= KIBI
-    return f"{size_bytes:.1f} TiB"
+    return say("{size_bytes:.1f} TiB", size_bytes=size_bytes)

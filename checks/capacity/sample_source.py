@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.command_line import ANY, typed_command
+from engine.finding import joined, say
 
-SAMPLE: Final = (
-    f"Take samples for some days: {typed_command('sample', environment=ANY)} (docs/sampling.md has the timer)"
+SAMPLE: Final = say(
+    "Take samples for some days: {command} (docs/sampling.md has the timer)",
+    command=typed_command("sample", environment=ANY),
 )
 
 
@@ -23,11 +25,18 @@ class SampleSource:
 
     def told(self, text: str) -> str:
         """Return what something is drawn from, with where that is from."""
-        return "".join((text, f" of {self.name}" if self.name else "", f"; {self.trouble}" if self.trouble else ""))
+        return joined(
+            "",
+            (
+                text,
+                say(" of {name}", name=self.name) if self.name else "",
+                say("; {trouble}", trouble=self.trouble) if self.trouble else "",
+            ),
+        )
 
     def advice(self, look: str = "") -> str:
         """Return what to do when there is not enough; `look` is the query that gives too little."""
-        return f"Look what {self.name} has: {look or 'up'}" if self.name else SAMPLE
+        return say("Look what {name} has: {look}", name=self.name, look=look or "up") if self.name else SAMPLE
 
 
 OWN: Final = SampleSource()

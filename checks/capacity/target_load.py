@@ -11,6 +11,7 @@ from checks.capacity.baseline import Load
 from checks.capacity.disk_space import SpaceNeed, judge_disk_after
 from checks.capacity.disk_utilisation import DiskLoad
 from checks.capacity.sample_source import OWN, SampleSource
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 
@@ -76,14 +77,24 @@ def judge_baseline(
     """
     few = {name: load for name, load in loads.items() if not load.is_enough(at_least_h)}
     if few:
-        told = tuple(f"{name}: {load.text if load.samples else 'no samples'}" for name, load in few.items())
+        told = tuple(
+            say("{name}: {samples}", name=name, samples=load.text if load.samples else say("no samples"))
+            for name, load in few.items()
+        )
         first = (looks or {}).get(next(iter(few)), "")
         return unknown(
-            f"{host}: not enough data of {len(few)} of {len(loads)}: {origin.told(told[0])}. Expected: {at_least_h:g} "
-            "h of samples of each. Its load "
-            f"after the moves is judged from one measurement only. {origin.advice(first)}",
+            say(
+                "{host}: not enough data of {few_count} of {loads_count}: {origin}. Expected: {at_least_h:g} h of "
+                "samples of each. Its load after the moves is judged from one measurement only. {advice}",
+                host=host,
+                few_count=len(few),
+                loads_count=len(loads),
+                origin=origin.told(told[0]),
+                at_least_h=at_least_h,
+                advice=origin.advice(first),
+            ),
             tuple(
-                f"{line}; look: {looks[name]}" if looks and name in looks else line
+                say("{line}; look: {look}", line=line, look=looks[name]) if looks and name in looks else line
                 for name, line in zip(few, told, strict=True)
             ),
         )
@@ -100,14 +111,18 @@ def judge_memory_after(target: TargetUsage, threshold_percent: float) -> Judgeme
         target.host.memory_bytes if total else None,
     )
     if blind:
-        return _unknown(target, "memory", blind)
+        return _unknown(target, say("memory"), blind)
     needed = (target.host.memory_bytes or 0) + sum(one.load.memory_bytes or 0 for one in target.arriving)
     parts = (
-        f"now: {_mib(target.host.memory_bytes or 0)}",
+        say("now: {memory_bytes}", memory_bytes=_mib(target.host.memory_bytes or 0)),
         *(f"{one.service}: {_mib(one.load.memory_bytes or 0)}" for one in target.arriving),
     )
     return _judged(
-        target, "memory", 100.0 * needed / total, threshold_percent, told=(f"{_mib(needed)} of {_mib(total)}", parts)
+        target,
+        say("memory"),
+        100.0 * needed / total,
+        threshold_percent,
+        told=(say("{needed} of {total}", needed=_mib(needed), total=_mib(total)), parts),
     )
 
 
@@ -118,14 +133,21 @@ def judge_processors_after(target: TargetUsage, threshold_percent: float) -> Jud
         target, {one.service: one.load.processors for one in target.arriving}, target.host.processors if total else None
     )
     if blind:
-        return _unknown(target, "processors", blind)
+        return _unknown(target, say("processors"), blind)
     needed = (target.host.processors or 0.0) + sum(one.load.processors or 0.0 for one in target.arriving)
     parts = (
-        f"now: {target.host.processors or 0:.2f}",
-        *(f"{one.service}: {one.load.processors or 0:.2f}" for one in target.arriving),
+        say("now: {processors:.2f}", processors=target.host.processors or 0),
+        *(
+            say("{service}: {processors:.2f}", service=one.service, processors=one.load.processors or 0)
+            for one in target.arriving
+        ),
     )
     return _judged(
-        target, "processors", 100.0 * needed / total, threshold_percent, told=(f"{needed:.2f} of {total}", parts)
+        target,
+        say("processors"),
+        100.0 * needed / total,
+        threshold_percent,
+        told=(say("{needed:.2f} of {total}", needed=needed, total=total), parts),
     )
 
 
@@ -136,25 +158,29 @@ def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_lea
     arriving = {one.service: one.load.disk for one in target.arriving}
     parts = {target.facts.host: target.host.disk, **arriving}
     few = [name for name, load in parts.items() if not load.is_enough(at_least_h)]
-    told = tuple(f"{name}: {_busy(load)}" for name, load in parts.items())
+    told = tuple(say("{name}: {busy}", name=name, busy=_busy(load)) for name, load in parts.items())
     if few:
         return unknown(
-            f"{target.facts.host}: not enough data: how busy {', '.join(few)} keeps disks is not known. Expected: "
-            f"{at_least_h:g} h of samples that "
-            "tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat of the "
-            "container's control group. "
-            f"{target.origin.told('Seen: ' + few[0] + ': ' + _busy(parts[few[0]]))}. "
-            f"{target.origin.advice(target.disk_looks.get(few[0], ''))}",
+            say(
+                "{host}: not enough data: how busy {few} keeps disks is not known. Expected: {at_least_h:g} h of "
+                "samples that tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat "
+                "of the container's control group. {origin}. {advice}",
+                host=target.facts.host,
+                few=", ".join(few),
+                at_least_h=at_least_h,
+                origin=target.origin.told(say("Seen: {name}: {busy}", name=few[0], busy=_busy(parts[few[0]]))),
+                advice=target.origin.advice(target.disk_looks.get(few[0], "")),
+            ),
             told,
         )
     percent = sum(load.busy_percent or 0.0 for load in parts.values())
     moved = sum(load.bytes_s or 0.0 for load in parts.values())
     return _judged(
         target,
-        "time of the busiest disk",
+        say("time of the busiest disk"),
         percent,
         threshold_percent,
-        told=(f"{moved / 1e6:.1f} MB/s read and written", told),
+        told=(say("{moved:.1f} MB/s read and written", moved=moved / 1e6), told),
     )
 
 
@@ -164,16 +190,20 @@ def judge_disk_after_all(target: HostFacts, needs: Iterable[SpaceNeed], threshol
     """
     needs = tuple(needs)
     answer = judge_disk_after(target, needs, threshold_percent)
-    return replace(answer, text=f"{answer.text}; {len(needs)} mounts of all moves together")
+    return replace(answer, text=say("{text}; {count} mounts of all moves together", text=answer.text, count=len(needs)))
 
 
 def _busy(load: DiskLoad) -> str:
     share = (
-        "not known"
+        say("not known")
         if load.busy_percent is None
-        else f"{load.busy_percent:.1f} % of the time, {(load.bytes_s or 0.0) / 1e6:.1f} MB/s"
+        else say(
+            "{busy_percent:.1f} % of the time, {bytes_s:.1f} MB/s",
+            busy_percent=load.busy_percent,
+            bytes_s=(load.bytes_s or 0.0) / 1e6,
+        )
     )
-    return f"{share}; {load.samples:,} samples over {load.hours:.0f} h"
+    return say("{share}; {samples:,} samples over {hours:.0f} h", share=share, samples=load.samples, hours=load.hours)
 
 
 def _judged(
@@ -182,17 +212,31 @@ def _judged(
     host, head_room, (seen, parts) = target.facts.host, threshold - percent, told
     if percent > threshold:
         return failed(
-            f"{host}: {what} will be {percent:.0f} % used after all moves ({seen}; from {target.text}). Expected: at "
-            f"most {threshold:g} %. Move "
-            f"something elsewhere in migration_plan.json, or make {host} larger. Look: ssh {host} docker stats "
-            "--no-stream",
+            say(
+                "{host}: {what} will be {percent:.0f} % used after all moves ({seen}; from {text}). Expected: at most "
+                "{threshold:g} %. Move something elsewhere in migration_plan.json, or make {host} larger. Look: ssh "
+                "{host} docker stats --no-stream",
+                host=host,
+                what=what,
+                percent=percent,
+                seen=seen,
+                text=target.text,
+                threshold=threshold,
+            ),
             tuple(parts),
             used_percent=round(percent, 1),
         )
     return passed(
-        (
-            f"{host}: {what} {percent:.0f} % used after all moves ({seen}), {head_room:.0f} points below "
-            f"{threshold:g} %; from {target.text}"
+        say(
+            "{host}: {what} {percent:.0f} % used after all moves ({seen}), {head_room:.0f} points below {threshold:g} "
+            "%; from {text}",
+            host=host,
+            what=what,
+            percent=percent,
+            seen=seen,
+            head_room=head_room,
+            threshold=threshold,
+            text=target.text,
         ),
         tuple(parts),
         used_percent=round(percent, 1),
@@ -206,13 +250,17 @@ def _blind(target: TargetUsage, needs: Mapping[str, float | None], host: float |
 
 def _unknown(target: TargetUsage, what: str, blind: Sequence[str]) -> Judgement:
     return unknown(
-        f"{target.facts.host}: not enough data: the {what} that {', '.join(blind)} needs is not known. Expected: a "
-        "measurement of each. "
-        "Is it running? Look: docker stats --no-stream on its host. "
-        f"{target.origin.advice(target.looks.get(blind[0], ''))}",
+        say(
+            "{host}: not enough data: the {what} that {blind} needs is not known. Expected: a measurement of each. Is "
+            "it running? Look: docker stats --no-stream on its host. {advice}",
+            host=target.facts.host,
+            what=what,
+            blind=", ".join(blind),
+            advice=target.origin.advice(target.looks.get(blind[0], "")),
+        ),
         tuple(blind),
     )
 
 
 def _mib(size_bytes: float) -> str:
-    return f"{size_bytes / 1024**2:,.0f} MiB"
+    return say("{size_bytes:,.0f} MiB", size_bytes=size_bytes / 1024**2)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 
-GUESS: Final = " (its size is not known)"
+GUESS: Final = say(" (its size is not known)")
 
 
 @dataclass(frozen=True)
@@ -29,30 +30,48 @@ def judge_window_fits(
     doing_s = sum(move.doing_s for move in moves.values())
     undo_s = max((move.undoing_s for move in moves.values()), default=0.0)
     parts = tuple(
-        f"{service}: {_minutes(move.doing_s)}{GUESS if move.is_guess else ''}" for service, move in moves.items()
+        say(
+            "{service}: {doing_s}{guess}",
+            service=service,
+            doing_s=_minutes(move.doing_s),
+            guess=GUESS if move.is_guess else "",
+        )
+        for service, move in moves.items()
     )
-    seen = f"{len(moves)} moves need about {_minutes(doing_s)}, and {_minutes(undo_s)} to undo the longest"
+    seen = say(
+        "{count} moves need about {doing_s}, and {undo_s} to undo the longest",
+        count=len(moves),
+        doing_s=_minutes(doing_s),
+        undo_s=_minutes(undo_s),
+    )
     if free_s <= 0:
         return failed(
-            (
-                f"the window ended at {ends_at:%Y-%m-%d %H:%M %z}. Expected: one that is to come. Agree on "
-                "another one in migration_plan.json"
+            say(
+                "the window ended at {ends_at}. Expected: one that is to come. Agree on another one in "
+                "migration_plan.json",
+                ends_at=f"{ends_at:%Y-%m-%d %H:%M %z}",
             ),
             parts,
         )
     if doing_s + undo_s > free_s:
         return failed(
-            f"{seen}; the window has {_minutes(free_s)} free. Expected: time for all. Agree on a longer window, or "
-            "move fewer services in it "
-            "(--service, --wave)",
+            say(
+                "{seen}; the window has {free_s} free. Expected: time for all. Agree on a longer window, or move "
+                "fewer services in it (--service, --wave)",
+                seen=seen,
+                free_s=_minutes(free_s),
+            ),
             parts,
             needed_s=round(doing_s + undo_s),
             free_s=round(free_s),
         )
     return passed(
-        f"{seen}; the window has {_minutes(free_s)} free", parts, needed_s=round(doing_s + undo_s), free_s=round(free_s)
+        say("{seen}; the window has {free_s} free", seen=seen, free_s=_minutes(free_s)),
+        parts,
+        needed_s=round(doing_s + undo_s),
+        free_s=round(free_s),
     )
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"  # noqa: PLR2004 below two minutes seconds read better
+    return say("{seconds:.0f} s", seconds=seconds) if seconds < 120 else say("{seconds:,.0f} min", seconds=seconds / 60)  # noqa: PLR2004 below two minutes seconds read better

@@ -11,6 +11,7 @@ from typing import Final
 
 from checks.compose.interpolation import Interpolation, TemplateError
 from engine.errors import UnsupportedSyntaxError
+from engine.finding import say
 
 KEY: Final = re.compile(
     r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\[\]-]*)[ \t]*(?:(?P<sign>[=:])[ \t]*|(?=[#\n]|$))"
@@ -27,7 +28,7 @@ def parse_dotenv(content: bytes | str, file: str, outer: Mapping[str, str] | Non
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:
         raise UnsupportedSyntaxError(
-            file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file"
+            file, error.object.count(b"\n", 0, error.start) + 1, say("not UTF-8; expected a text file")
         ) from None
     text = text.replace("\r\n", "\n")
     found: dict[str, str] = {}
@@ -46,7 +47,7 @@ def _entry(text: str, position: int, file: str, found: dict[str, str], outer: Ma
         return end + 1
     key = KEY.match(text, position, end)
     if not key:
-        raise _wrong(text, position, file, "no variable; expected NAME=value")
+        raise _wrong(text, position, file, say("no variable; expected NAME=value"))
     if not key["sign"]:
         return end + 1  # a name alone takes its value from the shell that starts Compose: nobody can know it
     quote = text[key.end() : key.end() + 1]
@@ -80,7 +81,7 @@ def _quoted(text: str, opening: int, quote: str, file: str) -> tuple[str, int]:
             continue
         parts.append(sign)
         position += 1
-    raise _wrong(text, opening, file, "a quote that is not closed; expected the same quote at the value's end")
+    raise _wrong(text, opening, file, say("a quote that is not closed; expected the same quote at the value's end"))
 
 
 def _wrong(text: str, position: int, file: str, reason: str) -> UnsupportedSyntaxError:

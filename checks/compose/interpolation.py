@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from checks.compose.yaml_nodes import SourceLine, YamlMapping, YamlSequence
 from engine.errors import UnsupportedSyntaxError
+from engine.finding import say
 
 NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 OPERATOR: Final = re.compile(r":?[-?+]")
-WRONG: Final = "braces behind a $ without a variable's name in them; expected one, or for a dollar $$"
+WRONG: Final = say("braces behind a $ without a variable's name in them; expected one, or for a dollar $$")
 DEEPEST: Final = 20
 
 
@@ -33,7 +34,9 @@ class Interpolation:
     def text(self, text: str, depth: int = 0) -> str:
         """Return a text with its variables filled in; raises TemplateError."""
         if depth > DEEPEST:
-            raise TemplateError(f"defaults in defaults, more than {DEEPEST} levels deep; expected a few")
+            raise TemplateError(
+                say("defaults in defaults, more than {deepest} levels deep; expected a few", deepest=DEEPEST)
+            )
         parts, position = [], 0
         while (dollar := text.find("$", position)) >= 0:
             parts.append(text[position:dollar])
@@ -71,7 +74,7 @@ class Interpolation:
         if there:
             return value or ""
         if operator.endswith("?"):
-            raise TemplateError(f"the variable {name} is required and not set; set it in .env")
+            raise TemplateError(say("the variable {name} is required and not set; set it in .env", name=name))
         return self.text(word, depth + 1)
 
     def _plain(self, name: str) -> str:
@@ -93,7 +96,7 @@ def _closing(text: str, opening: int) -> int:
             if not depth:
                 return position
         position += 1
-    raise TemplateError("a ${ that is not closed; expected a }")
+    raise TemplateError(say("a ${{ that is not closed; expected a }}"))
 
 
 def interpolate(value: Any, filling: Interpolation, place: SourceLine) -> Any:

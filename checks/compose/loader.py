@@ -14,6 +14,7 @@ from checks.compose.merge import merge, settle
 from checks.compose.sources import Sources
 from checks.compose.yaml_nodes import SourceLine, YamlMapping, YamlSequence, parse_documents
 from engine.errors import UnsupportedSyntaxError
+from engine.finding import say
 
 ELSEWHERE: Final = re.compile(r"^(?:oci:|git@|git:|ssh:|https?:|github\.com/)")
 DEEPEST_INCLUDE: Final = 10
@@ -50,7 +51,7 @@ class Loading:
                 raise UnsupportedSyntaxError(
                     asked.file,
                     asked.line,
-                    "is not there" if asked.file == file else f"names {file}, which is not there",
+                    say("is not there") if asked.file == file else say("names {file}, which is not there", file=file),
                 )
             found = parse_documents(content, file)
             if b"$" in content:
@@ -86,7 +87,9 @@ class Loading:
         base, other = _extends(service["extends"], place)
         there = self._path(other, posixpath.dirname(file), place) if other else file
         if (there, base) in way or (there, base) == (file, name):
-            raise UnsupportedSyntaxError(place.file, place.line, f"extends {base}, which in the end extends itself")
+            raise UnsupportedSyntaxError(
+                place.file, place.line, say("extends {base}, which in the end extends itself", base=base)
+            )
         below = self._extended(
             self._services_with(base, there, services if there == file else None, place),
             there,
@@ -105,7 +108,9 @@ class Loading:
         for block in blocks:
             if block is not None and base in block:
                 return block
-        raise UnsupportedSyntaxError(place.file, place.line, f"extends {base}, which {file} does not have")
+        raise UnsupportedSyntaxError(
+            place.file, place.line, say("extends {base}, which {file} does not have", base=base, file=file)
+        )
 
     def _with_included(self, document: YamlMapping) -> YamlMapping:
         """Return a document with the services of the files that it includes; two of one name must be the same."""
@@ -119,7 +124,7 @@ class Loading:
                     raise UnsupportedSyntaxError(
                         place.file,
                         place.line,
-                        f"includes a service {name}, which is there already; expected another name",
+                        say("includes a service {name}, which is there already; expected another name", name=name),
                     )
                 together.put(name, service, included["services"].places[name])
         joined.put("services", together, services.place)
@@ -139,7 +144,12 @@ class Loading:
         )
         if below.depth > DEEPEST_INCLUDE:
             raise UnsupportedSyntaxError(
-                folder, 0, f"included more than {DEEPEST_INCLUDE} levels deep; expected no circle"
+                folder,
+                0,
+                say(
+                    "included more than {deepest_include} levels deep; expected no circle",
+                    deepest_include=DEEPEST_INCLUDE,
+                ),
             )
         return below
 
@@ -149,7 +159,7 @@ class Loading:
         if includes is None:
             return
         if not isinstance(includes, YamlSequence):
-            raise UnsupportedSyntaxError(whole.file, whole.line, "include is no list; expected a list of files")
+            raise UnsupportedSyntaxError(whole.file, whole.line, say("include is no list; expected a list of files"))
         for item, place in includes.placed():
             given = item if isinstance(item, YamlMapping) else YamlMapping(place)
             paths = [
@@ -158,7 +168,7 @@ class Loading:
             ]
             if not paths:
                 raise UnsupportedSyntaxError(
-                    place.file, place.line, "an include without path; expected the file to include"
+                    place.file, place.line, say("an include without path; expected the file to include")
                 )
             named = given.get("project_directory")
             folder = self._path(str(named), self.folder, place) if named else posixpath.dirname(paths[0])
@@ -173,7 +183,7 @@ class Loading:
     def _path(self, path: str, folder: str, place: SourceLine) -> str:
         if ELSEWHERE.match(path):
             raise UnsupportedSyntaxError(
-                place.file, place.line, "names a file on another machine, which is not fetched; expected a path"
+                place.file, place.line, say("names a file on another machine, which is not fetched; expected a path")
             )
         return posixpath.normpath(posixpath.join(folder, path))
 
@@ -186,14 +196,18 @@ def block_at(block: YamlMapping, key: str) -> YamlMapping | None:
     if value is None or isinstance(value, YamlMapping):
         return value
     place = block.places[key]
-    raise UnsupportedSyntaxError(place.file, place.line, f"{key} is no mapping; expected names and what they stand for")
+    raise UnsupportedSyntaxError(
+        place.file, place.line, say("{key} is no mapping; expected names and what they stand for", key=key)
+    )
 
 
 def texts(value: Any, what: str, place: SourceLine) -> list[str]:
     """Return one text or a list of them as a list; raises NotUnderstoodError."""
     found = [] if value is None else list(value) if isinstance(value, YamlSequence) else [value]
     if not all(isinstance(item, str) for item in found):
-        raise UnsupportedSyntaxError(place.file, place.line, f"{what} is no text; expected one, or a list of them")
+        raise UnsupportedSyntaxError(
+            place.file, place.line, say("{what} is no text; expected one, or a list of them", what=what)
+        )
     return found
 
 
@@ -208,5 +222,7 @@ def _extends(value: Any, place: SourceLine) -> tuple[str, str]:
     ):
         return value["service"], value.get("file", "")
     raise UnsupportedSyntaxError(
-        place.file, place.line, "extends names no service; expected a name, or a mapping with service and perhaps file"
+        place.file,
+        place.line,
+        say("extends names no service; expected a name, or a mapping with service and perhaps file"),
     )

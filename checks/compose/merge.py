@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from checks.compose.yaml_nodes import OVERRIDE, RESET, SourceLine, YamlMapping, YamlSequence
 from engine.errors import UnsupportedSyntaxError
+from engine.finding import say
 
 REPLACED: Final = frozenset({"command", "entrypoint", "test", "extends", "include"})
 LISTS: Final = frozenset({"ports", "expose", "profiles"})
@@ -47,7 +48,9 @@ def _merged(key: str, base: Any, over: Any, place: SourceLine) -> Any:
         return base
     if key in LISTS and base is not None and isinstance(base, YamlSequence) is not isinstance(over, YamlSequence):
         raise UnsupportedSyntaxError(
-            place.file, place.line, f"{key} overrides a value of another kind; expected a list on both sides"
+            place.file,
+            place.line,
+            say("{key} overrides a value of another kind; expected a list on both sides", key=key),
         )
     return _settled(over)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from checks.compose.ports import Published
 from checks.compose.yaml_nodes import SourceLine
+from engine.finding import say
 
 HOST_NETWORK = "host"
 
@@ -20,7 +21,11 @@ class ComposeProblem:
 
     def text(self) -> str:
         """Return it as one line."""
-        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
+        return (
+            say("{file}:{line}: {reason}", file=self.file, line=self.line, reason=self.reason)
+            if self.line
+            else say("{file}: {reason}", file=self.file, reason=self.reason)
+        )
 
 
 @dataclass(frozen=True)

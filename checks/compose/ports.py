@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
+from engine.finding import say
+
 PORT: Final = re.compile(r"[0-9]{1,5}")
 PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp"})
 HIGHEST: Final = 65_535
@@ -66,7 +68,9 @@ def parse_port(item: Any) -> Published:
         return _long(item)
     if isinstance(item, str) or (isinstance(item, int) and not isinstance(item, bool)):
         return parse_short(str(item))
-    raise PortError(f"a port that is {_kind(item)}; expected {SHORT}, or a mapping with target")
+    raise PortError(
+        say("a port that is {kind}; expected {short}, or a mapping with target", kind=_kind(item), short=SHORT)
+    )
 
 
 def parse_short(text: str) -> Published:
@@ -74,32 +78,38 @@ def parse_short(text: str) -> Published:
     rest, _, protocol = text.partition("/")
     protocol = protocol.partition("/")[0].lower() or "tcp"
     if protocol not in PROTOCOLS:
-        raise PortError(f"protocol {_told(protocol)}; expected tcp, udp or sctp")
+        raise PortError(say("protocol {protocol}; expected tcp, udp or sctp", protocol=_told(protocol)))
     head, _, container = rest.rpartition(":")
     address, _, host = head.rpartition(":")
-    inside = _span(container, "container port")
+    inside = _span(container, say("container port"))
     if inside[0] == 0:
-        raise PortError("container port 0; expected 1 to 65535")
+        raise PortError(say("container port 0; expected 1 to 65535"))
     return _matched(
-        _address(address) if address else "", _span(host, "host port") if host else (0, 0), inside, protocol
+        _address(address) if address else "", _span(host, say("host port")) if host else (0, 0), inside, protocol
     )
 
 
 def _long(item: Mapping[str, Any]) -> Published:
     unknown = sorted(key for key in item if key not in LONG_KEYS and not key.startswith("x-"))
     if unknown:
-        raise PortError(f"unknown key {_told(unknown[0])} in a port; known: {', '.join(sorted(LONG_KEYS))}")
+        raise PortError(
+            say(
+                "unknown key {first_unknown} in a port; known: {long_keys}",
+                first_unknown=_told(unknown[0]),
+                long_keys=", ".join(sorted(LONG_KEYS)),
+            )
+        )
     target = item.get("target")
     if target is None:
-        raise PortError("a port without target; expected the port in the container")
+        raise PortError(say("a port without target; expected the port in the container"))
     inside = _number(target, "target")
     if not inside:
-        raise PortError("target 0; expected 1 to 65535")
+        raise PortError(say("target 0; expected 1 to 65535"))
     published = item.get("published")
     host = _span(str(published), "published") if published not in {None, ""} else (0, 0)
     protocol = str(item.get("protocol") or "tcp").lower()
     if protocol not in PROTOCOLS:
-        raise PortError(f"protocol {_told(protocol)}; expected tcp, udp or sctp")
+        raise PortError(say("protocol {protocol}; expected tcp, udp or sctp", protocol=_told(protocol)))
     address = item.get("host_ip")
     return Published(_address(str(address)) if address else "", host, (inside, inside), protocol)
 
@@ -108,7 +118,12 @@ def _matched(address: str, host: Span, container: Span, protocol: str) -> Publis
     lengths = host[1] - host[0], container[1] - container[0]
     if host != (0, 0) and lengths[0] != lengths[1] and lengths[1]:
         raise PortError(
-            f"{lengths[0] + 1} host ports for {lengths[1] + 1} container ports; expected as many, or one container port"
+            say(
+                "{host_count} host ports for {container_count} container ports; expected as many, or one container "
+                "port",
+                host_count=lengths[0] + 1,
+                container_count=lengths[1] + 1,
+            )
         )
     return Published(address, host, container, protocol)
 
@@ -117,14 +132,16 @@ def _span(text: str, what: str) -> Span:
     first, dash, last = text.partition("-")
     numbers = _number(first, what), _number(last if dash else first, what)
     if numbers[1] < numbers[0]:
-        raise PortError(f"{what} {_told(text)} ends before it begins; expected FIRST-LAST")
+        raise PortError(say("{what} {text} ends before it begins; expected FIRST-LAST", what=what, text=_told(text)))
     return numbers
 
 
 def _number(value: Any, what: str) -> int:
     text = str(value)
     if isinstance(value, bool) or not PORT.fullmatch(text) or int(text) > HIGHEST:
-        raise PortError(f"{what} {_told(text)}; expected a number up to {HIGHEST}")
+        raise PortError(
+            say("{what} {text}; expected a number up to {highest}", what=what, text=_told(text), highest=HIGHEST)
+        )
     return int(text)
 
 
@@ -134,7 +151,7 @@ def _address(text: str) -> str:
     try:
         return str(ip_address(bare))
     except ValueError:
-        raise PortError(f"host address {_told(text)}; expected an IPv4 or IPv6 address") from None
+        raise PortError(say("host address {text}; expected an IPv4 or IPv6 address", text=_told(text))) from None
 
 
 def _span_text(span: Span) -> str:
@@ -147,5 +164,5 @@ def _told(text: str) -> str:
 
 
 def _kind(item: Any) -> str:
-    kinds = {bool: "true or false", type(None): "empty", float: "a fraction"}
-    return kinds.get(type(item), "a list")
+    kinds = {bool: say("true or false"), type(None): "empty", float: say("a fraction")}
+    return kinds.get(type(item), say("a list"))

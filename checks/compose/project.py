@@ -17,6 +17,7 @@ from checks.compose.ports import PortError, Published, parse_port, parse_short
 from checks.compose.sources import Sources
 from checks.compose.yaml_nodes import SourceLine, YamlMapping, YamlSequence
 from engine.errors import UnsupportedSyntaxError
+from engine.finding import say
 
 NOT_IN_NAME: Final = re.compile(r"[^a-z0-9_-]")
 ALL_PROFILES: Final = "*"
@@ -41,7 +42,9 @@ def read_project(
         troubles.append(_trouble(error))
         services = ()
     except RecursionError:
-        troubles.append(ComposeProblem(files[0] if files else folder, 0, "nested too deep; expected a compose file"))
+        troubles.append(
+            ComposeProblem(files[0] if files else folder, 0, say("nested too deep; expected a compose file"))
+        )
         services = ()
     called = (
         name
@@ -89,7 +92,7 @@ def _services(
         place = services.places[name] if services is not None else model.place
         if not isinstance(service, YamlMapping):
             troubles.append(
-                ComposeProblem(place.file, place.line, "a service that is no mapping; expected its settings")
+                ComposeProblem(place.file, place.line, say("a service that is no mapping; expected its settings"))
             )
             continue
         try:
@@ -122,7 +125,7 @@ def _declared(service: YamlMapping, key: str, parse: Any, troubles: list[Compose
         return
     if not isinstance(items, YamlSequence):
         place = service.places[key]
-        raise UnsupportedSyntaxError(place.file, place.line, f"{key} is no list; expected a list of ports")
+        raise UnsupportedSyntaxError(place.file, place.line, say("{key} is no list; expected a list of ports", key=key))
     seen: set[Published] = set()
     for item, place in items.placed():
         try:
@@ -138,7 +141,7 @@ def _declared(service: YamlMapping, key: str, parse: Any, troubles: list[Compose
 def _exposed(item: Any) -> Published:
     """Return an exposed port as the host port that it is for a service on the host's network."""
     if isinstance(item, bool) or not isinstance(item, str | int) or ":" in str(item):
-        raise PortError("an exposed port that is none; expected a number or FIRST-LAST")
+        raise PortError(say("an exposed port that is none; expected a number or FIRST-LAST"))
     port = parse_short(str(item))
     return Published("", port.container, port.container, port.protocol)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from engine.errors import UnsupportedSyntaxError
+from engine.finding import say
 
 LARGEST_BYTES: Final = 1024 * 1024
-TOO_LARGE: Final = f"larger than {LARGEST_BYTES // 1024} KiB; expected a compose file"
+TOO_LARGE: Final = say("larger than {largest_bytes} KiB; expected a compose file", largest_bytes=LARGEST_BYTES // 1024)
 
 
 class Sources(Protocol):
@@ -32,8 +33,10 @@ class LocalSources:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "no file's name"
-            raise UnsupportedSyntaxError(path, 0, f"can't be read: {reason}; expected a text file") from None
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else say("no file's name")
+            raise UnsupportedSyntaxError(
+                path, 0, say("can't be read: {reason}; expected a text file", reason=reason)
+            ) from None
         if len(content) > LARGEST_BYTES:
             raise UnsupportedSyntaxError(path, 0, TOO_LARGE)
         return content

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from engine.errors import UnsupportedSyntaxError
+from engine.finding import say
 
 MOST_VALUES: Final = 50_000
 """More, once its aliases are followed, is no compose file but an attack on who reads it."""
@@ -94,20 +95,24 @@ def parse_documents(content: bytes | str, file: str) -> list[YamlMapping]:
         return [_document(_NodeBuilder(file).value(node), file) for node in nodes if not _is_empty(node)]
     except UnicodeDecodeError as error:
         raise UnsupportedSyntaxError(
-            file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file"
+            file, error.object.count(b"\n", 0, error.start) + 1, say("not UTF-8; expected a text file")
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # No cause: its text quotes the file, where a password may stand.
         raise UnsupportedSyntaxError(
-            file, mark.line + 1 if mark else 0, f"not YAML: {error.problem or 'no reason given'}"
+            file,
+            mark.line + 1 if mark else 0,
+            say("not YAML: {problem}", problem=error.problem or say("no reason given")),
         ) from None
     except (yaml.YAMLError, ValueError):
         raise UnsupportedSyntaxError(
-            file, 0, "not YAML: a character that no text file has; show it with: cat -A"
+            file, 0, say("not YAML: a character that no text file has; show it with: cat -A")
         ) from None
     except RecursionError:
-        raise UnsupportedSyntaxError(file, 0, f"nested deeper than {DEEPEST} levels; expected a compose file") from None
+        raise UnsupportedSyntaxError(
+            file, 0, say("nested deeper than {deepest} levels; expected a compose file", deepest=DEEPEST)
+        ) from None
 
 
 def _is_empty(node: yaml.Node) -> bool:
@@ -116,7 +121,7 @@ def _is_empty(node: yaml.Node) -> bool:
 
 def _document(value: Any, file: str) -> YamlMapping:
     if not isinstance(value, YamlMapping):
-        raise UnsupportedSyntaxError(file, 1, "expected a mapping at the top, with services in it")
+        raise UnsupportedSyntaxError(file, 1, say("expected a mapping at the top, with services in it"))
     return value
 
 
@@ -149,14 +154,20 @@ class _NodeBuilder:
         self.made += 1
         if self.made > MOST_VALUES:
             raise self._wrong(
-                node, f"more than {MOST_VALUES:,} values once its aliases are followed; expected a compose file"
+                node,
+                say(
+                    "more than {most_values:,} values once its aliases are followed; expected a compose file",
+                    most_values=MOST_VALUES,
+                ),
             )
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if id(node) in self.open:
-            raise self._wrong(node, "an alias inside the very value that it stands for; expected no circle")
+            raise self._wrong(node, say("an alias inside the very value that it stands for; expected no circle"))
         if len(self.open) >= DEEPEST:
-            raise self._wrong(node, f"nested deeper than {DEEPEST} levels; expected a compose file")
+            raise self._wrong(
+                node, say("nested deeper than {deepest} levels; expected a compose file", deepest=DEEPEST)
+            )
         self.open.add(id(node))
         made = self._block(node) if isinstance(node, yaml.MappingNode) else self._series(node)
         self.open.discard(id(node))
@@ -177,12 +188,12 @@ class _NodeBuilder:
         made, inherited = YamlMapping(self._place(node)), []
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise self._wrong(key, "a list or mapping as a key; expected a name")
+                raise self._wrong(key, say("a list or mapping as a key; expected a name"))
             if key.value == MERGE and key.style in PLAIN:
                 inherited += self._merged(item)
                 continue
             if key.value in made:
-                raise self._wrong(key, "a key that stands twice in one mapping; expected once")
+                raise self._wrong(key, say("a key that stands twice in one mapping; expected once"))
             made.put(key.value, self.value(item), self._place(key))
             if item.tag in {RESET, OVERRIDE}:
                 made.tags[key.value] = item.tag
@@ -197,7 +208,9 @@ class _NodeBuilder:
         value = self.value(node)
         blocks = list(value) if isinstance(value, YamlSequence) else [value]
         if not all(isinstance(block, YamlMapping) for block in blocks):
-            raise self._wrong(node, "a merge key (<<) of something that is no mapping; expected an alias of a mapping")
+            raise self._wrong(
+                node, say("a merge key (<<) of something that is no mapping; expected an alias of a mapping")
+            )
         return blocks
 
     def _place(self, node: yaml.Node) -> SourceLine:

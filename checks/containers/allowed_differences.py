@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.constants import NAME
+from engine.finding import say
 
 
 @dataclass(frozen=True)
@@ -73,45 +74,48 @@ def _mark_of_volume(pair: Pair) -> bool:
     return {pair.source_value, pair.target_value} == {"", "z"}
 
 
-HOST_OWN: Final = "belongs to the engine it runs on, not to the container's configuration"
+HOST_OWN: Final = say("belongs to the engine it runs on, not to the container's configuration")
 
 ALLOWED_DIFFERENCES: Final[tuple[AllowedDifference, ...]] = (
     AllowedDifference("Id", HOST_OWN),
     AllowedDifference("Created", HOST_OWN),
-    AllowedDifference("State.*", "running or stopped is judged by its own steps"),
+    AllowedDifference("State.*", say("running or stopped is judged by its own steps")),
     AllowedDifference("RestartCount", HOST_OWN),
     AllowedDifference("ExecIDs*", HOST_OWN),
-    AllowedDifference("Driver", "storage driver of the host; the files on it are the image's"),
-    AllowedDifference("GraphDriver.*", "where the host keeps the writable layer"),
-    AllowedDifference("Storage.*", "where the host keeps the writable layer (newer engines)"),
+    AllowedDifference("Driver", say("storage driver of the host; the files on it are the image's")),
+    AllowedDifference("GraphDriver.*", say("where the host keeps the writable layer")),
+    AllowedDifference("Storage.*", say("where the host keeps the writable layer (newer engines)")),
     AllowedDifference(
-        "ImageManifestDescriptor*", "present only with the containerd image store; the image id is compared"
+        "ImageManifestDescriptor*", say("present only with the containerd image store; the image id is compared")
     ),
-    AllowedDifference("Size*", "size of the writable layer"),
-    AllowedDifference("ResolvConfPath", "a path inside the host's docker root"),
-    AllowedDifference("HostnamePath", "a path inside the host's docker root"),
-    AllowedDifference("HostsPath", "a path inside the host's docker root"),
-    AllowedDifference("LogPath", "a path inside the host's docker root"),
-    AllowedDifference("Name", "the stopped source is kept as <name>-moved", _kept_name),
-    AllowedDifference("AppArmorProfile", "chosen by the host's kernel; HostConfig.SecurityOpt is compared"),
-    AllowedDifference("ProcessLabel", "SELinux label given by the host; HostConfig.SecurityOpt is compared"),
-    AllowedDifference("MountLabel", "SELinux label given by the host; HostConfig.SecurityOpt is compared"),
-    AllowedDifference("Mounts.*.Source", "a volume's path inside the docker root; its name is compared", _in_volume),
+    AllowedDifference("Size*", say("size of the writable layer")),
+    AllowedDifference("ResolvConfPath", say("a path inside the host's docker root")),
+    AllowedDifference("HostnamePath", say("a path inside the host's docker root")),
+    AllowedDifference("HostsPath", say("a path inside the host's docker root")),
+    AllowedDifference("LogPath", say("a path inside the host's docker root")),
+    AllowedDifference("Name", say("the stopped source is kept as <name>-moved"), _kept_name),
+    AllowedDifference("AppArmorProfile", say("chosen by the host's kernel; HostConfig.SecurityOpt is compared")),
+    AllowedDifference("ProcessLabel", say("SELinux label given by the host; HostConfig.SecurityOpt is compared")),
+    AllowedDifference("MountLabel", say("SELinux label given by the host; HostConfig.SecurityOpt is compared")),
     AllowedDifference(
-        "Mounts.*.Mode", "a mark that the engine adds when a volume is named explicitly", _mark_of_volume
+        "Mounts.*.Source", say("a volume's path inside the docker root; its name is compared"), _in_volume
     ),
     AllowedDifference(
-        "NetworkSettings.Ports*", "ports that are bound while it runs; HostConfig.PortBindings is compared"
+        "Mounts.*.Mode", say("a mark that the engine adds when a volume is named explicitly"), _mark_of_volume
+    ),
+    AllowedDifference(
+        "NetworkSettings.Ports*", say("ports that are bound while it runs; HostConfig.PortBindings is compared")
     ),
     AllowedDifference(
         "NetworkSettings.Networks.*.IPAMConfig*",
-        "a fixed address belongs to the source's subnet; dropped, names are used",
+        say("a fixed address belongs to the source's subnet; dropped, names are used"),
     ),
     AllowedDifference(
-        "NetworkSettings.Networks.*.Links*", "legacy links name containers of the source host; aliases are compared"
+        "NetworkSettings.Networks.*.Links*",
+        say("legacy links name containers of the source host; aliases are compared"),
     ),
     *(
-        AllowedDifference(f"NetworkSettings.Networks.*.{name}", "given by the host's network")
+        AllowedDifference(f"NetworkSettings.Networks.*.{name}", say("given by the host's network"))
         for name in (
             "NetworkID",
             "EndpointID",
@@ -126,7 +130,7 @@ ALLOWED_DIFFERENCES: Final[tuple[AllowedDifference, ...]] = (
         )
     ),
     *(
-        AllowedDifference(f"NetworkSettings.{name}", "given by the host's default network")
+        AllowedDifference(f"NetworkSettings.{name}", say("given by the host's default network"))
         for name in (
             "Bridge",
             "SandboxID",
@@ -143,24 +147,30 @@ ALLOWED_DIFFERENCES: Final[tuple[AllowedDifference, ...]] = (
             "MacAddress",
         )
     ),
-    AllowedDifference("Config.Image", "created by image id, so that no tag can change it; the id is compared as Image"),
-    AllowedDifference(f"Config.Labels.{NAME}.*", "the label that says which move created it"),
-    AllowedDifference("HostConfig.RestartPolicy.Name", "stays `no` until commit sets the recorded one", _restart_held),
     AllowedDifference(
-        "HostConfig.RestartPolicy.MaximumRetryCount", "part of the restart policy, set at commit", _restart_held
+        "Config.Image", say("created by image id, so that no tag can change it; the id is compared as Image")
     ),
-    AllowedDifference("HostConfig.ContainerIDFile", "a file that `docker run` wrote once on the source"),
-    AllowedDifference("HostConfig.NetworkMode", "the same network, by name instead of its id", _same_network),
-    AllowedDifference("HostConfig.Links*", "legacy links name containers of the source host; forwarders replace them"),
-    AllowedDifference("HostConfig.VolumesFrom*", "the volumes themselves are named instead; see Mounts"),
+    AllowedDifference(f"Config.Labels.{NAME}.*", say("the label that says which move created it")),
+    AllowedDifference(
+        "HostConfig.RestartPolicy.Name", say("stays `no` until commit sets the recorded one"), _restart_held
+    ),
+    AllowedDifference(
+        "HostConfig.RestartPolicy.MaximumRetryCount", say("part of the restart policy, set at commit"), _restart_held
+    ),
+    AllowedDifference("HostConfig.ContainerIDFile", say("a file that `docker run` wrote once on the source")),
+    AllowedDifference("HostConfig.NetworkMode", say("the same network, by name instead of its id"), _same_network),
+    AllowedDifference(
+        "HostConfig.Links*", say("legacy links name containers of the source host; forwarders replace them")
+    ),
+    AllowedDifference("HostConfig.VolumesFrom*", say("the volumes themselves are named instead; see Mounts")),
     AllowedDifference(
         "HostConfig.Mounts.*",
-        "an anonymous or inherited volume is named explicitly; see Mounts",
+        say("an anonymous or inherited volume is named explicitly; see Mounts"),
         _names_what_is_mounted,
     ),
     AllowedDifference(
         "HostConfig.PortBindings.*.HostIp",
-        "an address of the source becomes the target's; checked by the port steps",
+        say("an address of the source becomes the target's; checked by the port steps"),
         _address_of_host,
     ),
 )

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from checks.containers.configuration import asked_mounts
 from engine.config.inventory import ServiceEntry
 from engine.contracts.container import ContainerFacts
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 
 EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 compared, never bound
@@ -16,30 +17,50 @@ def judge_container_as_declared(entry: ServiceEntry, container: ContainerFacts) 
     """Judge whether inventory and container agree; every difference is told."""
     differences = [
         *_image(entry, container),
-        *_sets("mounts", _declared_mounts(entry), _seen_mounts(container)),
-        *_sets("ports", _declared_ports(entry), _seen_ports(container)),
-        *_sets("networks", set(entry.networks), set(container.networks)),
+        *_sets(say("mounts"), _declared_mounts(entry), _seen_mounts(container)),
+        *_sets(say("ports"), _declared_ports(entry), _seen_ports(container)),
+        *_sets(say("networks"), set(entry.networks), set(container.networks)),
         *_asked(entry, container),
     ]
     where = f"{container.host}: {container.name}"
     if differences:
         return failed(
-            f"{where}: {len(differences)} differences to inventory.yaml: {differences[0]}. Expected: the inventory "
-            "tells the "
-            "truth. Correct inventory.yaml, have the plan approved again",
+            say(
+                "{where}: {count} differences to inventory.yaml: {difference}. Expected: the inventory tells the "
+                "truth. Correct inventory.yaml, have the plan approved again",
+                where=where,
+                count=len(differences),
+                difference=differences[0],
+            ),
             tuple(differences),
         )
     asked = len(entry.mounts) + len(entry.ports) + len(entry.networks) + 1
-    return passed(f"{where}: image, mounts, ports and networks are as declared ({asked} facts compared)", facts=asked)
+    return passed(
+        say(
+            "{where}: image, mounts, ports and networks are as declared ({asked} facts compared)",
+            where=where,
+            asked=asked,
+        ),
+        facts=asked,
+    )
 
 
 def _image(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
-    return [] if container.image_ref == entry.image else [f"image is {container.image_ref}, declared {entry.image}"]
+    return (
+        []
+        if container.image_ref == entry.image
+        else [say("image is {image_ref}, declared {image}", image_ref=container.image_ref, image=entry.image)]
+    )
 
 
 def _sets(what: str, declared: Collection[str], seen: Collection[str]) -> list[str]:
-    missing = [f"{what}: {name} is declared, the container has it not" for name in sorted(set(declared) - set(seen))]
-    return missing + [f"{what}: {name} is not declared" for name in sorted(set(seen) - set(declared))]
+    missing: list[str] = [
+        say("{what}: {name} is declared, the container has it not", what=what, name=name)
+        for name in sorted(set(declared) - set(seen))
+    ]
+    return missing + [
+        say("{what}: {name} is not declared", what=what, name=name) for name in sorted(set(seen) - set(declared))
+    ]
 
 
 def _declared_mounts(entry: ServiceEntry) -> set[str]:
@@ -59,7 +80,7 @@ def _asked(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
     declared = {(mount.path, mount.source if mount.kind != "tmpfs" else "") for mount in entry.mounts}
     asked = [one for one in asked_mounts(container.raw.get("HostConfig") or {}) if one[0] != "tmpfs"]
     return [
-        f"mounts: {kind} {source} → {at} is asked for, and not declared"
+        say("mounts: {kind} {source} → {at} is asked for, and not declared", kind=kind, source=source, at=at)
         for kind, source, at, _ in asked
         if not _is_declared(at, source, declared)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.command_line import ANY, typed_command
 from engine.contracts.container import ContainerFacts
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts, ImageFacts
 
@@ -19,17 +20,34 @@ def judge_image_on_target(
     here = _image(source, container.image_id)
     if here is None:
         return unknown(
-            f"{source.host}: image {_short(container.image_id)} of {container.name} is not among {len(source.images)} "
-            f"images. Expected: present. Try: ssh {source.host} docker image inspect {container.image_id}"
+            say(
+                "{host}: image {image_id} of {name} is not among {count} images. Expected: present. Try: ssh {host} "
+                "docker image inspect {container_image_id}",
+                host=source.host,
+                image_id=_short(container.image_id),
+                name=container.name,
+                count=len(source.images),
+                container_image_id=container.image_id,
+            )
         )
     there = _image(target, container.image_id)
     if there is None:
         tagged = target.image_for(container.image_ref)
-        seen = f"another image under this tag: {_short(tagged.id)}" if tagged else "no image with this id"
+        seen = (
+            say("another image under this tag: {tagged_id}", tagged_id=_short(tagged.id))
+            if tagged
+            else say("no image with this id")
+        )
         return failed(
-            f"{target.host}: {seen}. Expected: {container.image_ref} as {_short(container.image_id)} for "
-            f"{container.name}. Ship it: "
-            f"{typed_command('prepare', environment=environment, service=container.name, apply=True)}"
+            say(
+                "{host}: {seen}. Expected: {image_ref} as {image_id} for {name}. Ship it: {command}",
+                host=target.host,
+                seen=seen,
+                image_ref=container.image_ref,
+                image_id=_short(container.image_id),
+                name=container.name,
+                command=typed_command("prepare", environment=environment, service=container.name, apply=True),
+            )
         )
     return compare_images(source.host, here, target.host, there)
 
@@ -37,7 +55,13 @@ def judge_image_on_target(
 def compare_images(source_host: str, source: ImageFacts, target_host: str, target: ImageFacts) -> Judgement:
     """Judge whether two images are the same by id, layers and architecture."""
     if not source.layers:
-        return unknown(f"{source_host}: image {_short(source.id)} shows no layers. Expected: at least 1. Inspect it")
+        return unknown(
+            say(
+                "{source_host}: image {source_id} shows no layers. Expected: at least 1. Inspect it",
+                source_host=source_host,
+                source_id=_short(source.id),
+            )
+        )
     pairs = {
         "id": (_short(source.id), _short(target.id)),
         "layers": (len(source.layers), len(target.layers)),
@@ -45,19 +69,29 @@ def compare_images(source_host: str, source: ImageFacts, target_host: str, targe
         "architecture": (source.architecture, target.architecture),
     }
     wrong = [
-        name if name == "layer digests" else f"{name} {there}, not {here}"
+        name if name == "layer digests" else say("{name} {there}, not {here}", name=name, there=there, here=here)
         for name, (here, there) in pairs.items()
         if here != there
     ]
     if wrong:
         return failed(
-            f"{target_host}: image differs from {source_host}'s: {'; '.join(wrong)}. Expected: the same image. "
-            f"Remove it there and ship it again: ssh {target_host} docker image rm {target.id}"
+            say(
+                "{target_host}: image differs from {source_host}'s: {wrong}. Expected: the same image. Remove it "
+                "there and ship it again: ssh {target_host} docker image rm {target_id}",
+                target_host=target_host,
+                source_host=source_host,
+                wrong=joined("; ", wrong),
+                target_id=target.id,
+            )
         )
     return passed(
-        (
-            f"{target_host}: image {_short(target.id)} with {len(target.layers)} layers ({target.architecture}), "
-            f"same as on {source_host}"
+        say(
+            "{target_host}: image {target_id} with {count} layers ({architecture}), same as on {source_host}",
+            target_host=target_host,
+            target_id=_short(target.id),
+            count=len(target.layers),
+            architecture=target.architecture,
+            source_host=source_host,
         ),
         layers=len(target.layers),
     )

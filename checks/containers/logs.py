@@ -12,6 +12,7 @@ from engine.contracts.container import ContainerFacts
 from engine.contracts.host import Host
 from engine.contracts.product import LogPattern
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed, unknown
 
 LOG_S: Final = 60.0
@@ -43,7 +44,11 @@ def read_since_start(host: Host, container: ContainerFacts) -> LogLines:
     started = str((container.raw.get("State") or {}).get("StartedAt") or "")
     if not started or started.startswith("0001-"):
         raise NotObservedError(
-            f"{container.host}: {container.name} was never started. Try: ssh {container.host} docker ps -a"
+            say(
+                "{host}: {name} was never started. Try: ssh {host} docker ps -a",
+                host=container.host,
+                name=container.name,
+            )
         )
     newest = _lines(
         host, container.name, ["docker", "logs", "--tail", str(LINES_AT_MOST), "--since", started, container.name]
@@ -72,9 +77,13 @@ def _lines(host: Host, container: str, argv: list[str]) -> tuple[str, ...]:
     result = host.run(argv, timeout_s=LOG_S)
     if result.exit_code != 0:
         raise NotObservedError(
-            f"{host.name}: no log of {container}: {result.error_text}. Expected: docker logs answers (json-file, "
-            "local or "
-            f"journald). Try: ssh {host.name} docker logs --tail 5 {container}"
+            say(
+                "{name}: no log of {container}: {error_text}. Expected: docker logs answers (json-file, local or "
+                "journald). Try: ssh {name} docker logs --tail 5 {container}",
+                name=host.name,
+                container=container,
+                error_text=result.error_text,
+            )
         )
     return (*result.text.splitlines(), *result.stderr.decode("utf-8", "backslashreplace").splitlines())
 
@@ -99,23 +108,35 @@ def judge_logs(
     if hits:
         line, pattern = hits[0]
         return failed(
-            f"{where}: {len(hits)} of {seen:,} log lines mean trouble, first: {line} ({pattern.reason}). Expected: "
-            "none. "
-            "Read the lines below; add what is harmless to the product's noise with its reason",
-            tuple(f"{hit}  [{known.reason}]" for hit, known in hits[:SHOWN]),
+            say(
+                "{where}: {count} of {seen:,} log lines mean trouble, first: {line} ({reason}). Expected: none. Read "
+                "the lines below; add what is harmless to the product's noise with its reason",
+                where=where,
+                count=len(hits),
+                seen=seen,
+                line=line,
+                reason=pattern.reason,
+            ),
+            tuple(say("{hit}  [{reason}]", hit=hit, reason=known.reason) for hit, known in hits[:SHOWN]),
             lines=seen,
             trouble_lines=len(hits),
         )
     if not seen:
         return unknown(
-            f"{where}: 0 log lines since its start. Expected: at least one, to be judged: it may write to a file of "
-            "its own, or its driver keeps "
-            "nothing. Look: docker logs on the host, and the product's own log files"
+            say(
+                "{where}: 0 log lines since its start. Expected: at least one, to be judged: it may write to a file "
+                "of its own, or its driver keeps nothing. Look: docker logs on the host, and the product's own log "
+                "files",
+                where=where,
+            )
         )
     return passed(
-        (
-            f"{where}: none of {seen:,} log lines since its start matches {len(trouble)} trouble "
-            f"patterns{f'; {cut}' if cut else ''}"
+        say(
+            "{where}: none of {seen:,} log lines since its start matches {count} trouble patterns{cut}",
+            where=where,
+            seen=seen,
+            count=len(trouble),
+            cut=f"; {cut}" if cut else "",
         ),
         lines=seen,
         patterns=len(trouble),

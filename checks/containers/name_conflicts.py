@@ -9,6 +9,7 @@ from typing import Final
 from engine.constants import LABEL_MOVE
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import HostFacts
 
@@ -63,8 +64,13 @@ def read_paths(host: Host, paths: Iterable[str]) -> dict[str, PathFacts]:
     lines = result.text.splitlines()
     if result.exit_code != 0 or len(lines) != len(wanted):
         raise NotObservedError(
-            f"{host.name}: could not look at {len(wanted)} paths: {result.error_text or f'exit {result.exit_code}'}. "
-            f"Try: ssh {host.name} ls -ld {wanted[0]}"
+            say(
+                "{name}: could not look at {count} paths: {error_text}. Try: ssh {name} ls -ld {first_wanted}",
+                name=host.name,
+                count=len(wanted),
+                error_text=result.error_text or say("exit {exit_code}", exit_code=result.exit_code),
+                first_wanted=wanted[0],
+            )
         )
     facts = {}
     for path, line in zip(wanted, lines, strict=True):
@@ -86,12 +92,25 @@ def judge_names_free(
     asked = 1 + len(needed.volumes) + len(needed.networks) + len(needed.paths)
     if taken:
         return failed(
-            f"{target.host}: {len(taken)} of {asked} names taken by somebody else: {taken[0]}. Expected: free, or "
-            f'labelled {LABEL_MOVE}="{move_label}". Nothing of others is reused: rename or remove it there first',
+            say(
+                "{host}: {count} of {asked} names taken by somebody else: {first_taken}. Expected: free, or labelled "
+                '{label_move}="{move_label}". Nothing of others is reused: rename or remove it there first',
+                host=target.host,
+                count=len(taken),
+                asked=asked,
+                first_taken=taken[0],
+                label_move=LABEL_MOVE,
+                move_label=move_label,
+            ),
             tuple(taken),
             names_taken=len(taken),
         )
-    return passed(f"{target.host}: all {asked} names free for {needed.container}", names_asked=asked)
+    return passed(
+        say(
+            "{host}: all {asked} names free for {container}", host=target.host, asked=asked, container=needed.container
+        ),
+        names_asked=asked,
+    )
 
 
 def belongs_to_environment(label: str, move_label: str) -> bool:
@@ -103,37 +122,46 @@ def _container_taken(target: HostFacts, name: str, move_label: str) -> list[str]
     container = target.container(name)
     if container is None or container.labels.get(LABEL_MOVE) == move_label:
         return []
-    return [f"container {name} ({container.state}, {_owner(container.labels)})"]
+    return [
+        say("container {name} ({state}, {owner})", name=name, state=container.state, owner=_owner(container.labels))
+    ]
 
 
 def _volumes_taken(target: HostFacts, names: Iterable[str], move_label: str) -> list[str]:
-    found = []
+    found: list[str] = []
     for name in names:
         volume = target.volume(name)
         if volume is not None and volume.labels.get(LABEL_MOVE) != move_label:
-            found.append(f"volume {name} ({_owner(volume.labels)})")
+            found.append(say("volume {name} ({owner})", name=name, owner=_owner(volume.labels)))
     return found
 
 
 def _networks_taken(target: HostFacts, names: Iterable[str], move_label: str) -> list[str]:
     wanted = set(names)
     return [
-        f"network {network.name} ({_owner(network.labels)})"
+        say("network {name} ({owner})", name=network.name, owner=_owner(network.labels))
         for network in target.networks
         if network.name in wanted and not belongs_to_environment(network.labels.get(LABEL_MOVE, ""), move_label)
     ]
 
 
 def _paths_taken(wanted: Iterable[str], paths: Mapping[str, PathFacts], move_label: str) -> list[str]:
-    found = []
+    found: list[str] = []
     for path in wanted:
         fact = paths.get(path)
         if fact is None:
-            found.append(f"path {path} (not looked at)")
+            found.append(say("path {path} (not looked at)", path=path))
         elif not fact.free and fact.marker != move_label:
-            found.append(f"path {path} ({fact.kind} with content, {fact.marker or 'no marker'})")
+            found.append(
+                say(
+                    "path {path} ({kind} with content, {marker})",
+                    path=path,
+                    kind=fact.kind,
+                    marker=fact.marker or say("no marker"),
+                )
+            )
     return found
 
 
 def _owner(labels: Mapping[str, str]) -> str:
-    return f"label {labels[LABEL_MOVE]}" if LABEL_MOVE in labels else "not ours"
+    return say("label {label}", label=labels[LABEL_MOVE]) if LABEL_MOVE in labels else say("not ours")

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from checks.containers.allowed_differences import ALLOWED_DIFFERENCES, Pair
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 
 SHOWN_LENGTH: Final = 120
@@ -26,7 +27,12 @@ class Difference:
 
     def text(self) -> str:
         """Return the difference as one line."""
-        return f"{self.path}: {self.source} on the source, {self.target} on the target"
+        return say(
+            "{path}: {source} on the source, {target} on the target",
+            path=self.path,
+            source=self.source,
+            target=self.target,
+        )
 
 
 def compare_containers(
@@ -69,23 +75,40 @@ def judge_fidelity(
     """
     if not source.get("Config") or not target.get("Config"):
         return unknown(
-            f"{where}: no configuration to compare. Expected: docker inspect of both. Record the source again"
+            say(
+                "{where}: no configuration to compare. Expected: docker inspect of both. Record the source again",
+                where=where,
+            )
         )
     differences = compare_containers(source, target, committed=committed, dropped=dropped, ports=ports)
     compared = len(dict(_flatten(_normal(source, frozenset(dropped)))))
     if differences:
         return failed(
-            f"{where}: {len(differences)} of {compared} fields differ from its source: {differences[0].text()}. "
-            "Expected: only "
-            f"the {len(ALLOWED_DIFFERENCES)} written differences. Remove the container there and run the move again",
+            say(
+                "{where}: {differences_count} of {compared} fields differ from its source: {difference}. Expected: "
+                "only the {ALLOWED_DIFFERENCES_count} written differences. Remove the container there and run the "
+                "move again",
+                where=where,
+                differences_count=len(differences),
+                compared=compared,
+                difference=differences[0].text(),
+                ALLOWED_DIFFERENCES_count=len(ALLOWED_DIFFERENCES),
+            ),
             tuple(difference.text() for difference in differences[:20]),
             fields_different=len(differences),
             fields_compared=compared,
         )
-    remaps = "".join(
-        f"; {port} published as {number}, as the plan says" for port, number in sorted((ports or {}).items())
+    remaps = joined(
+        "",
+        (
+            say("; {port} published as {number}, as the plan says", port=port, number=number)
+            for port, number in sorted((ports or {}).items())
+        ),
     )
-    return passed(f"{where}: {compared} fields equal to its source's{remaps}", fields_compared=compared)
+    return passed(
+        say("{where}: {compared} fields equal to its source's{remaps}", where=where, compared=compared, remaps=remaps),
+        fields_compared=compared,
+    )
 
 
 def with_remaps(inspect: Mapping[str, Any], ports: Mapping[str, int]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.contracts.container import ContainerFacts
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import HostFacts
 
@@ -44,15 +45,24 @@ def judge_guards(
     where = f"{container.host}: {container.name}"
     if loose:
         return failed(
-            f"{where}: {len(loose)} of {len(guards)} could start it again after the move, or remove what is kept of "
-            f"it: {_text(loose[0])}. Expected: "
-            "each held, with how it is held written in the inventory (restart_guards:). A revived source is two "
-            "writers, a pruned one no way back",
+            say(
+                "{where}: {loose_count} of {guards_count} could start it again after the move, or remove what is kept "
+                "of it: {text}. Expected: each held, with how it is held written in the inventory (restart_guards:). "
+                "A revived source is two writers, a pruned one no way back",
+                where=where,
+                loose_count=len(loose),
+                guards_count=len(guards),
+                text=_text(loose[0]),
+            ),
             tuple(_text(guard) for guard in guards),
             guards_loose=len(loose),
         )
-    details = tuple(f"{_text(guard)}: {held[guard.kind]}" for guard in guards)
-    return passed(f"{where}: {len(guards)} could start it again or remove it, all held", details, guards=len(guards))
+    details = tuple(say("{text}: {held}", text=_text(guard), held=held[guard.kind]) for guard in guards)
+    return passed(
+        say("{where}: {count} could start it again or remove it, all held", where=where, count=len(guards)),
+        details,
+        guards=len(guards),
+    )
 
 
 def judge_movable(container: ContainerFacts) -> Judgement:
@@ -61,12 +71,19 @@ def judge_movable(container: ContainerFacts) -> Judgement:
     where = f"{container.host}: {container.name}"
     if reasons:
         return failed(
-            f"{where}: can't be moved by this tool: {'; '.join(reasons)}. Expected: a plain container of its own. "
-            "Recreate it without that on its host first, or move it by hand",
+            say(
+                "{where}: can't be moved by this tool: {reasons}. Expected: a plain container of its own. Recreate it "
+                "without that on its host first, or move it by hand",
+                where=where,
+                reasons=joined("; ", reasons),
+            ),
             tuple(reasons),
         )
     return passed(
-        f"{where}: nothing ties it to its host (removal at stop, shared namespaces, Swarm, devices asked for)"
+        say(
+            "{where}: nothing ties it to its host (removal at stop, shared namespaces, Swarm, devices asked for)",
+            where=where,
+        )
     )
 
 
@@ -74,19 +91,19 @@ def unmovable_reasons(raw: Mapping[str, Any]) -> tuple[str, ...]:
     """Return why an inspected container can't be moved: `--rm`, another container's namespaces, Swarm, GPU runtimes."""
     host_config: Mapping[str, Any] = raw.get("HostConfig") or {}
     labels: Mapping[str, str] = (raw.get("Config") or {}).get("Labels") or {}
-    reasons = ["started with --rm: its stop deletes it"] if host_config.get("AutoRemove") else []
+    reasons = [say("started with --rm: its stop deletes it")] if host_config.get("AutoRemove") else []
     reasons.extend(
-        f"shares {mode.removesuffix('Mode').lower()} with another container"
+        say("shares {mode} with another container", mode=mode.removesuffix("Mode").lower())
         for mode in ("NetworkMode", "IpcMode", "PidMode")
         if str(host_config.get(mode) or "").startswith("container:")
     )
     if any(name.startswith("com.docker.swarm.") for name in labels):
-        reasons.append("belongs to a Swarm service")
+        reasons.append(say("belongs to a Swarm service"))
     if host_config.get("DeviceRequests"):
-        reasons.append("asks for devices (GPU)")
+        reasons.append(say("asks for devices (GPU)"))
     runtime = host_config.get("Runtime") or "runc"
     if runtime != "runc":
-        reasons.append(f"runs under runtime {runtime}")
+        reasons.append(say("runs under runtime {runtime}", runtime=runtime))
     return tuple(reasons)
 
 

@@ -7,13 +7,14 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from engine.contracts.container import MountFacts
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 
 LOOK_S: Final = 60.0
@@ -102,9 +103,13 @@ def read_places(host: Host, mounts: Iterable[MountFacts]) -> tuple[Place, ...]:
     lines = answer.text.splitlines()
     if answer.exit_code or len(lines) != len(wanted) or any(line.count("\t") != 4 for line in lines):  # noqa: PLR2004 five fields
         raise NotObservedError(
-            f"{host.name}: could not look at {len(wanted)} mounts: "
-            f"{answer.error_text[-200:] or f'{len(lines)} answers'}. "
-            f"Try: ssh {host.name} ls -ld {wanted[0].partition(':')[2]}"
+            say(
+                "{name}: could not look at {count} mounts: {error_text}. Try: ssh {name} ls -ld {first_wanted}",
+                name=host.name,
+                count=len(wanted),
+                error_text=answer.error_text[-200:] or say("{count} answers", count=len(lines)),
+                first_wanted=wanted[0].partition(":")[2],
+            )
         )
     return tuple(_place(line) for line in lines)
 
@@ -122,12 +127,69 @@ def judge_there(host: str, mounts: Iterable[MountFacts], places: Iterable[Place]
     missing = [f"{mount.kind} {mount.source}" for mount, place in pairs if place.kind == "missing"]
     if missing:
         return failed(
-            f"{host}: {missing[0]} is not there ({len(missing)} of {len(pairs)} mounts). Expected: there, for the "
-            "engine would make an empty one. "
-            f"Mount or make it: ssh {host} ls -ld {missing[0].partition(' ')[2]}",
+            say(
+                "{host}: {first_missing} is not there ({missing_count} of {pairs_count} mounts). Expected: there, for "
+                "the engine would make an empty one. Mount or make it: ssh {host} ls -ld {path}",
+                host=host,
+                first_missing=missing[0],
+                missing_count=len(missing),
+                pairs_count=len(pairs),
+                path=missing[0].partition(" ")[2],
+            ),
             tuple(missing),
         )
-    return passed(f"{host}: all {len(pairs)} mounts are there")
+    return passed(say("{host}: all {count} mounts are there", host=host, count=len(pairs)))
+
+
+def judge_filled(
+    hosts: tuple[str, str],
+    mounts: Iterable[MountFacts],
+    places: tuple[Iterable[Place], Iterable[Place]],
+    shared: Collection[str],
+) -> Judgement:
+    """Judge, just before the target's container is started, whether no mount of it is missing or empty where the source
+    has something: a share, or a disk below copied data, may have gone since it was made.
+
+    `shared` are the paths in the container whose mount has rule same_on_target: of these an export is the source's.
+    """
+    source, target = hosts
+    wrong = []
+    for mount, here, there in zip(mounts, *places, strict=True):
+        exported = mount.destination in shared and (here.is_export or there.is_export)
+        if there.kind == "missing":
+            wrong.append(say("{kind} {source} is not there", kind=mount.kind, source=mount.source))
+        elif exported and here.identity != there.identity:
+            wrong.append(
+                say(
+                    "{kind} {mount_source} is {there_where}, {here_where} on {source}",
+                    kind=mount.kind,
+                    mount_source=mount.source,
+                    there_where=there.where,
+                    here_where=here.where,
+                    source=source,
+                )
+            )
+        elif here.names and there.kind == "directory" and not there.names and here.file_system not in OF_THE_HOST:
+            wrong.append(
+                say(
+                    "{kind} {mount_source} is empty, holds {counted} entries on {source}",
+                    kind=mount.kind,
+                    mount_source=mount.source,
+                    counted=_counted(here),
+                    source=source,
+                )
+            )
+    if wrong:
+        return failed(
+            say(
+                "{target}: {first_wrong}. Expected: what the service is to start with. Mount it, then run the move "
+                "again. Look: ssh {target} findmnt",
+                target=target,
+                first_wrong=wrong[0],
+            ),
+            tuple(wrong),
+        )
+    return passed(say("{target}: no mount is missing or empty", target=target))
 
 
 def judge_shared(
@@ -144,25 +206,43 @@ def judge_shared(
     """
     triples = list(zip(mounts, *places, strict=True))
     answers = [(mount, _wrong(hosts, mount, here, there, listings)) for mount, here, there in triples]
-    wrong = [f"{mount.kind} {mount.source}: {text}" for mount, text in answers if text]
+    wrong = [
+        say("{kind} {source}: {text}", kind=mount.kind, source=mount.source, text=text)
+        for mount, text in answers
+        if text
+    ]
     source, target = hosts
     if wrong:
         return failed(
-            f"{target}: {wrong[0]} ({len(wrong)} of {len(triples)} mounts with rule same_on_target). Expected: what "
-            f"{source} has there. "
-            f"Mount or copy it on {target} first, or state rule copy in inventory.yaml",
+            say(
+                "{target}: {first_wrong} ({wrong_count} of {triples_count} mounts with rule same_on_target). "
+                "Expected: what {source} has there. Mount or copy it on {target} first, or state rule copy in "
+                "inventory.yaml",
+                target=target,
+                first_wrong=wrong[0],
+                wrong_count=len(wrong),
+                triples_count=len(triples),
+                source=source,
+            ),
             tuple(wrong),
             mounts_wrong=len(wrong),
         )
     if not triples:
-        return passed(f"{source}: no mount has rule same_on_target")
+        return passed(say("{source}: no mount has rule same_on_target", source=source))
     return passed(
-        (
-            f"{target}: {len(triples)} mounts with rule same_on_target were looked at on both hosts, their "
-            "content was not compared"
+        say(
+            "{target}: {count} mounts with rule same_on_target were looked at on both hosts, their content was not "
+            "compared",
+            target=target,
+            count=len(triples),
         ),
         tuple(
-            f"{mount.kind} {mount.source}: {_seen(here, listed=listings is not None and _is_own(mount, here))}"
+            say(
+                "{kind} {source}: {seen}",
+                kind=mount.kind,
+                source=mount.source,
+                seen=_seen(here, listed=listings is not None and _is_own(mount, here)),
+            )
             for mount, here, _ in triples
         ),
         mounts_looked_at=len(triples),
@@ -188,17 +268,36 @@ def _wrong(
 ) -> str:
     source, target = hosts
     if here.kind == "missing":
-        return f"is not there on {source}"
+        return say("is not there on {source}", source=source)
     if there.kind != here.kind:
-        return (
-            f"is {'not there' if there.kind == 'missing' else f'a {there.kind}'} on {target}, a {here.kind} on {source}"
+        return say(
+            "is {kind} on {target}, a {here_kind} on {source}",
+            kind=say("not there") if there.kind == "missing" else say("a {kind}", kind=there.kind),
+            target=target,
+            here_kind=here.kind,
+            source=source,
         )
     if here.is_export or there.is_export:
-        return "" if here.identity == there.identity else f"is {there.where} on {target}, {here.where} on {source}"
+        return (
+            ""
+            if here.identity == there.identity
+            else say(
+                "is {there_where} on {target}, {here_where} on {source}",
+                there_where=there.where,
+                target=target,
+                here_where=here.where,
+                source=source,
+            )
+        )
     if here.file_system in OF_THE_HOST:
         return ""
     if here.names and not there.names:
-        return f"is empty on {target}, holds {_counted(here)} entries on {source}"
+        return say(
+            "is empty on {target}, holds {counted} entries on {source}",
+            target=target,
+            counted=_counted(here),
+            source=source,
+        )
     return _other_content(hosts, mount, here, there, listings) if _is_own(mount, here) else ""
 
 
@@ -212,18 +311,36 @@ def _other_content(
     source, target = hosts
     if listings is not None:
         seen = listings(mount)
-        return "" if seen[source] == seen[target] else f"holds other names or sizes on {target} than on {source}"
+        return (
+            ""
+            if seen[source] == seen[target]
+            else say("holds other names or sizes on {target} than on {source}", target=target, source=source)
+        )
     lost = sorted(here.names - there.names) if len(here.names) <= MOST_NAMES else []
-    return f"lacks {', '.join(lost[:3])} on {target} ({len(lost)} of {len(here.names)} names)" if lost else ""
+    return (
+        say(
+            "lacks {lost} on {target} ({lost_count} of {names_count} names)",
+            lost=joined(", ", lost[:3]),
+            target=target,
+            lost_count=len(lost),
+            names_count=len(here.names),
+        )
+        if lost
+        else ""
+    )
 
 
 def _counted(place: Place) -> str:
-    return str(len(place.names)) if len(place.names) <= MOST_NAMES else f"more than {MOST_NAMES}"
+    return (
+        str(len(place.names))
+        if len(place.names) <= MOST_NAMES
+        else say("more than {most_names}", most_names=MOST_NAMES)
+    )
 
 
 def _seen(here: Place, *, listed: bool) -> str:
     if here.is_export:
-        return f"the same export, {here.where}"
+        return say("the same export, {where}", where=here.where)
     if listed:
-        return "the same names and sizes"
-    return f"a {here.kind} on both hosts"
+        return say("the same names and sizes")
+    return say("a {kind} on both hosts", kind=here.kind)

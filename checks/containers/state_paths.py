@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from engine.contracts.container import ContainerFacts, MountFacts
 from engine.contracts.mount_kinds import kind_over, memory_below
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import HostFacts
 
@@ -72,9 +73,13 @@ def judge_writable_layer(
     lost = [change for change in leaves if change.kind != "D" and _is_noise(change.path, said.state)]
     if lost:
         return failed(
-            f"{where}: {lost[0].path} is state of its product and lies outside its mounts ({len(lost)} such paths): "
-            "it would be lost, "
-            "whatever ignore_writable_layer_because says. Expected: none. Put it on a mount",
+            say(
+                "{where}: {path} is state of its product and lies outside its mounts ({count} such paths): it would "
+                "be lost, whatever ignore_writable_layer_because says. Expected: none. Put it on a mount",
+                where=where,
+                path=lost[0].path,
+                count=len(lost),
+            ),
             tuple(f"{change.kind} {change.path}" for change in lost[:SHOWN]),
             paths_at_risk=len(lost),
         )
@@ -84,39 +89,65 @@ def judge_writable_layer(
     details = tuple(f"{change.kind} {change.path}" for change in left[:SHOWN])
     if left and ignored_because:
         return passed(
-            f"{where}: {len(left)} of {len(changes)} changed paths outside mounts are left behind: {ignored_because}",
+            say(
+                "{where}: {left_count} of {changes_count} changed paths outside mounts are left behind: "
+                "{ignored_because}",
+                where=where,
+                left_count=len(left),
+                changes_count=len(changes),
+                ignored_because=ignored_because,
+            ),
             details,
             paths_left_behind=len(left),
         )
     if left:
         return failed(
-            f"{where}: {len(left)} of {len(changes)} changed paths lie outside its mounts and would be lost, first "
-            f'{left[0].path}. Expected: none. Put them on a mount, or state ignore_writable_layer_because: "ignore: '
-            '<reason>" in '
-            "inventory.yaml",
+            say(
+                "{where}: {left_count} of {changes_count} changed paths lie outside its mounts and would be lost, "
+                'first {path}. Expected: none. Put them on a mount, or state ignore_writable_layer_because: "ignore: '
+                '<reason>" in inventory.yaml',
+                where=where,
+                left_count=len(left),
+                changes_count=len(changes),
+                path=left[0].path,
+            ),
             details,
             paths_at_risk=len(left),
         )
     return passed(
-        f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes)
+        say("{where}: {count} changed paths outside mounts, all known as noise", where=where, count=len(changes)),
+        paths_changed=len(changes),
     )
 
 
 def judge_mount_rules(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
     """Judge whether every mount of the container has a rule in the inventory; `rules` maps destinations to rules."""
     where = f"{container.host}: {container.name}"
-    without = [f"{mount.kind} at {mount.destination}" for mount in container.mounts if mount.destination not in rules]
+    without = [
+        say("{kind} at {destination}", kind=mount.kind, destination=mount.destination)
+        for mount in container.mounts
+        if mount.destination not in rules
+    ]
     unknown_rules = [f'{at}: "{rule}"' for at, rule in rules.items() if rule not in RULES]
     seen = {mount.destination for mount in container.mounts}
-    gone = [f"{at} (no such mount)" for at in rules if at not in seen]
+    gone = [say("{at} (no such mount)", at=at) for at in rules if at not in seen]
     wrong = [*without, *unknown_rules, *gone]
     if wrong:
         return failed(
-            f"{where}: {len(wrong)} problems with the rules of its {len(container.mounts)} mounts: {'; '.join(wrong)}. "
-            "Expected: one of copy, same_on_target, drop for each. Add them under mounts: in inventory.yaml",
+            say(
+                "{where}: {wrong_count} problems with the rules of its {mounts_count} mounts: {wrong}. Expected: one "
+                "of copy, same_on_target, drop for each. Add them under mounts: in inventory.yaml",
+                where=where,
+                wrong_count=len(wrong),
+                mounts_count=len(container.mounts),
+                wrong=joined("; ", wrong),
+            ),
             tuple(wrong),
         )
-    return passed(f"{where}: all {len(container.mounts)} mounts have a rule", mounts=len(container.mounts))
+    return passed(
+        say("{where}: all {count} mounts have a rule", where=where, count=len(container.mounts)),
+        mounts=len(container.mounts),
+    )
 
 
 def judge_state_paths(container: ContainerFacts, state_paths: Collection[str]) -> Judgement:
@@ -126,34 +157,48 @@ def judge_state_paths(container: ContainerFacts, state_paths: Collection[str]) -
     in_memory, bare = ([path for path, kind in kinds.items() if kind == wanted] for wanted in ("tmpfs", ""))
     if in_memory:
         return failed(
-            f"{where}: {', '.join(in_memory)} lies in memory (tmpfs). Expected: every state path on a volume or bind "
-            "mount. "
-            "The stop of a move empties it: put it on a volume first"
+            say(
+                "{where}: {in_memory} lies in memory (tmpfs). Expected: every state path on a volume or bind mount. "
+                "The stop of a move empties it: put it on a volume first",
+                where=where,
+                in_memory=", ".join(in_memory),
+            )
         )
     if bare:
         return failed(
-            f"{where}: {', '.join(bare)} lies on none of its {len(container.mounts)} mounts. Expected: every state "
-            "path "
-            "on a mount. What is there would be lost: put it on a volume first"
+            say(
+                "{where}: {bare} lies on none of its {count} mounts. Expected: every state path on a mount. What is "
+                "there would be lost: put it on a volume first",
+                where=where,
+                bare=", ".join(bare),
+                count=len(container.mounts),
+            )
         )
     others = [
         path
         for path in memory_below(container)
         if not any(path.startswith(f"{system}/") or path == system for system in IN_MEMORY_ANYWAY)
     ]
-    told = f"; emptied by its stop, as tmpfs: {', '.join(others)}" if others else ""
-    return passed(f"{where}: all {len(state_paths)} state paths lie on mounts{told}", state_paths=len(state_paths))
+    told = say("; emptied by its stop, as tmpfs: {others}", others=", ".join(others)) if others else ""
+    return passed(
+        say("{where}: all {count} state paths lie on mounts{told}", where=where, count=len(state_paths), told=told),
+        state_paths=len(state_paths),
+    )
 
 
 def judge_kept_by_stop(where: str, lost: Collection[str]) -> Judgement:
     """Judge whether a stop of the service loses nothing; `lost` is what its product says that it would."""
     if lost:
         return failed(
-            f"{where}: {'; '.join(lost)}. Expected: a store that still holds everything after it was stopped",
+            say(
+                "{where}: {lost}. Expected: a store that still holds everything after it was stopped",
+                where=where,
+                lost=joined("; ", lost),
+            ),
             tuple(lost),
             lost=len(lost),
         )
-    return passed(f"{where}: a stop loses nothing that its settings tell of")
+    return passed(say("{where}: a stop loses nothing that its settings tell of", where=where))
 
 
 def judge_anonymous_volumes(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
@@ -162,11 +207,22 @@ def judge_anonymous_volumes(container: ContainerFacts, rules: Mapping[str, str])
     bare = [mount.destination for mount in anonymous if mount.destination not in rules]
     if bare:
         return failed(
-            f"{container.host}: {container.name}: anonymous volume at {', '.join(bare)}. Expected: named, or with a "
-            "rule. "
-            "State a rule for it under mounts: in inventory.yaml"
+            say(
+                "{host}: {name}: anonymous volume at {bare}. Expected: named, or with a rule. State a rule for it "
+                "under mounts: in inventory.yaml",
+                host=container.host,
+                name=container.name,
+                bare=", ".join(bare),
+            )
         )
-    return passed(f"{container.host}: {container.name}: {len(anonymous)} anonymous volumes, each with a rule")
+    return passed(
+        say(
+            "{host}: {name}: {count} anonymous volumes, each with a rule",
+            host=container.host,
+            name=container.name,
+            count=len(anonymous),
+        )
+    )
 
 
 def judge_volume_drivers(facts: HostFacts, container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
@@ -177,16 +233,30 @@ def judge_volume_drivers(facts: HostFacts, container: ContainerFacts, rules: Map
         volume = facts.volume(mount.source)
         options = dict(volume.options or {}) if volume else {}
         if mount.driver not in {"", "local"} or (volume and volume.driver != "local"):
-            wrong.append(f"{mount.source}: driver {volume.driver if volume else mount.driver}")
+            wrong.append(
+                say("{source}: driver {driver}", source=mount.source, driver=volume.driver if volume else mount.driver)
+            )
         elif options:
-            wrong.append(f"{mount.source}: options {', '.join(sorted(options))}")
+            wrong.append(say("{source}: options {options}", source=mount.source, options=", ".join(sorted(options))))
     if wrong:
         return failed(
-            f"{container.host}: {container.name}: {'; '.join(wrong)}. Expected: plain local volumes. Not supported: "
-            'use rule "same_on_target" for storage that the target reaches itself',
+            say(
+                '{host}: {name}: {wrong}. Expected: plain local volumes. Not supported: use rule "same_on_target" for '
+                "storage that the target reaches itself",
+                host=container.host,
+                name=container.name,
+                wrong=joined("; ", wrong),
+            ),
             tuple(wrong),
         )
-    return passed(f"{container.host}: {container.name}: all {len(volumes)} volumes to copy are plain local ones")
+    return passed(
+        say(
+            "{host}: {name}: all {count} volumes to copy are plain local ones",
+            host=container.host,
+            name=container.name,
+            count=len(volumes),
+        )
+    )
 
 
 def judge_shared_volumes(
@@ -203,8 +273,13 @@ def judge_shared_volumes(
         if rules.get(mount.destination) == "copy" and (path := _place_of(facts, mount))
     }
     sharers = [
-        f"{source} also mounted by {other.name} ({other.state})"
-        + (f" as {mount.source}" if mount.source != source else "")
+        say(
+            "{source} also mounted by {name} ({state}){elsewhere}",
+            source=source,
+            name=other.name,
+            state=other.state,
+            elsewhere=say(" as {source}", source=mount.source) if mount.source != source else "",
+        )
         for other in facts.containers
         if other.name != container.name and not (held or {}).get(f"writer {other.name}")
         for mount in other.mounts
@@ -214,14 +289,23 @@ def judge_shared_volumes(
     ]
     if sharers:
         return failed(
-            f"{container.host}: {container.name}: {sharers[0]}. Expected: only its own container writes to its data. "
-            "Move both in one go by hand, or stop the other for good first; one that can, but does not, is told in "
-            "inventory.yaml: "
-            'restart_guards: {"writer NAME": "<why it does not write there>"}',
+            say(
+                "{host}: {name}: {sharer}. Expected: only its own container writes to its data. Move both in one go "
+                "by hand, or stop the other for good first; one that can, but does not, is told in inventory.yaml: "
+                'restart_guards: {{"writer NAME": "<why it does not write there>"}}',
+                host=container.host,
+                name=container.name,
+                sharer=sharers[0],
+            ),
             tuple(sharers),
         )
     return passed(
-        f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container"
+        say(
+            "{host}: {name}: none of its {count} sources is written by another container",
+            host=container.host,
+            name=container.name,
+            count=len(copied),
+        )
     )
 
 

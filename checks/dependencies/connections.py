@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from engine.constants import LABEL_ROLE
 from engine.contracts.container import ContainerFacts
+from engine.finding import say
 from hosts.facts.model import HostFacts
 from hosts.facts.system import Connection
 
@@ -43,7 +44,8 @@ def users_of(facts: HostFacts, relays: Collection[tuple[str, str, int]]) -> tupl
             if used:
                 users[container.name, used] = users.get((container.name, used), 0) + 1
     return tuple(
-        f"{name} on {facts.host}: {count} connections to {used}" for (name, used), count in sorted(users.items())
+        say("{name} on {host}: {count} connections to {used}", name=name, host=facts.host, count=count, used=used)
+        for (name, used), count in sorted(users.items())
     )
 
 

@@ -12,6 +12,7 @@ from checks.dependencies.environment_links import draft_links
 from engine.config.inventory import Link
 from engine.constants import LABEL_ROLE
 from engine.contracts.container import ContainerFacts
+from engine.finding import joined, say
 from engine.i18n.language import term
 from engine.report_sections import Graph, Kind, Line, Node, Table
 from engine.verdict import Judgement, failed, passed, unknown
@@ -79,20 +80,22 @@ class DependencyGraph:
 
     def table(self) -> Table:
         """Return one row for each edge, then what goes to addresses outside."""
-        rows = [
+        rows: list[tuple[str, str, str, str]] = [
             (
                 edge.from_,
                 f"{edge.to}:{edge.port}",
-                "yes" if edge in self.declared else "NO",
-                "; ".join(self.seen.get(edge, ())) or "not seen",
+                say("yes") if edge in self.declared else say("NO"),
+                "; ".join(self.seen.get(edge, ())) or say("not seen"),
             )
             for edge in self.edges
         ]
         rows += [
-            (name, f"{address}:{port}", "outside", f"{count} connections")
+            (name, f"{address}:{port}", say("outside"), say("{count} connections", count=count))
             for (name, address, port), count in sorted(self.outside.items())
         ]
-        rows += [(host, "–", "–", f"UNKNOWN: {reason}") for host, reason in sorted(self.blind.items())]
+        rows += [
+            (host, "–", "–", say("UNKNOWN: {reason}", reason=reason)) for host, reason in sorted(self.blind.items())
+        ]
         return Table(term("Who depends on whom"), ("from", "to", "declared", "seen"), tuple(rows))
 
 
@@ -155,29 +158,55 @@ def judge_links_declared(references: DependencyGraph, service: str, host: str) -
     mine = [edge for edge in references.edges if service in (edge.from_, edge.to)]
     undeclared = [edge for edge in references.undeclared if service in (edge.from_, edge.to)]
     if undeclared:
-        details = tuple(f"{edge.text()} ({'; '.join(references.seen[edge])})" for edge in undeclared)
+        details = tuple(
+            say("{edge} ({seen})", edge=edge.text(), seen="; ".join(references.seen[edge])) for edge in undeclared
+        )
         first = undeclared[0]
         return failed(
-            f"{service}: {len(undeclared)} of {len(mine)} connections are not declared: {details[0]}. Expected: a "
-            "link for each, or it breaks "
-            f"with the move. Add under links: in inventory.yaml: {{from: {first.from_}, to: {first.to}, name: "
-            f"{first.to}, port: {first.port}}}",
+            say(
+                "{service}: {undeclared_count} of {mine_count} connections are not declared: {detail}. Expected: a "
+                "link for each, or it breaks with the move. Add under links: in inventory.yaml: {{from: {from_}, to: "
+                "{to}, name: {to}, port: {port}}}",
+                service=service,
+                undeclared_count=len(undeclared),
+                mine_count=len(mine),
+                detail=details[0],
+                from_=first.from_,
+                to=first.to,
+                port=first.port,
+            ),
             details,
             undeclared=len(undeclared),
         )
     if host in references.blind:
         return unknown(
-            f"{service}: its connections on {host} are not known ({references.blind[host]}). Expected: an answer. "
-            f"Try: ssh {host} true, and "
-            "as root there: cat /proc/net/tcp"
+            say(
+                "{service}: its connections on {host} are not known ({blind}). Expected: an answer. Try: ssh {host} "
+                "true, and as root there: cat /proc/net/tcp",
+                service=service,
+                host=host,
+                blind=references.blind[host],
+            )
         )
-    silent = tuple(f"{edge.text()}: declared, not seen at this moment" for edge in mine if edge not in references.seen)
-    blind = "; ".join(f"connections on {host} are not known ({reason})" for host, reason in references.blind.items())
-    told = (
-        f"{service}: all {len(mine)} connections with other containers are declared, {len(mine) - len(silent)} of "
-        "them seen"
+    silent = tuple(
+        say("{edge}: declared, not seen at this moment", edge=edge.text())
+        for edge in mine
+        if edge not in references.seen
     )
-    return passed(f"{told}{f'; {blind}' if blind else ''}", silent, links=len(mine))
+    blind = joined(
+        "; ",
+        (
+            say("connections on {host} are not known ({reason})", host=host, reason=reason)
+            for host, reason in references.blind.items()
+        ),
+    )
+    told = say(
+        "{service}: all {mine_count} connections with other containers are declared, {count} of them seen",
+        service=service,
+        mine_count=len(mine),
+        count=len(mine) - len(silent),
+    )
+    return passed(say("{told}{blind}", told=told, blind=f"; {blind}" if blind else ""), silent, links=len(mine))
 
 
 class _Places:

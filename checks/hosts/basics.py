@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.errors import NotObservedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 
@@ -21,18 +22,36 @@ def judge_reached(facts: HostFacts | NotObservedError) -> Judgement:
     """Judge whether ssh reached a host and its facts could be read; being pinned is checked before any command."""
     if isinstance(facts, NotObservedError):
         return unknown(str(facts))
-    return passed(f"{facts.host}: ssh answers ({facts.os_name}, kernel {facts.kernel}, {facts.architecture})")
+    return passed(
+        say(
+            "{host}: ssh answers ({os_name}, kernel {kernel}, {architecture})",
+            host=facts.host,
+            os_name=facts.os_name,
+            kernel=facts.kernel,
+            architecture=facts.architecture,
+        )
+    )
 
 
 def judge_docker(facts: HostFacts) -> Judgement:
     """Judge whether the host's Docker Engine answered; without an answer nothing on it can be known."""
     if not facts.docker_version:
-        seen = facts.docker_error or "no answer"
+        seen = facts.docker_error or say("no answer")
         return unknown(
-            f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {facts.host} "
-            "docker version"
+            say(
+                "{host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {host} docker version",
+                host=facts.host,
+                seen=seen,
+            )
         )
-    return passed(f"{facts.host}: Docker {facts.docker_version} answers, {len(facts.containers)} containers")
+    return passed(
+        say(
+            "{host}: Docker {docker_version} answers, {count} containers",
+            host=facts.host,
+            docker_version=facts.docker_version,
+            count=len(facts.containers),
+        )
+    )
 
 
 def judge_versions(
@@ -46,37 +65,70 @@ def judge_versions(
         return engine
     others = {host: architecture for host, architecture in architectures.items() if architecture != facts.architecture}
     if not facts.architecture:
-        return unknown(f"{facts.host}: architecture not known. Expected: an answer. Try: ssh {facts.host} uname -m")
+        return unknown(
+            say("{host}: architecture not known. Expected: an answer. Try: ssh {host} uname -m", host=facts.host)
+        )
     if others:
-        seen = ", ".join(f"{host} {architecture or 'not known'}" for host, architecture in sorted(others.items()))
+        seen = joined(
+            ", ",
+            (
+                say("{host} {architecture}", host=host, architecture=architecture or say("not known"))
+                for host, architecture in sorted(others.items())
+            ),
+        )
         return failed(
-            f"{facts.host}: architecture {facts.architecture}, but {seen}. Expected: one on all {len(architectures)} "
-            "hosts, "
-            "images are moved unchanged. Choose another target in migration_plan.json"
+            say(
+                "{host}: architecture {architecture}, but {seen}. Expected: one on all {count} hosts, images are "
+                "moved unchanged. Choose another target in migration_plan.json",
+                host=facts.host,
+                architecture=facts.architecture,
+                seen=seen,
+                count=len(architectures),
+            )
         )
     return passed(
-        f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", docker_version=facts.docker_version
+        say(
+            "{text}, {architecture} like all {count} hosts",
+            text=engine.text,
+            architecture=facts.architecture,
+            count=len(architectures),
+        ),
+        docker_version=facts.docker_version,
     )
 
 
 def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
-    wanted = ".".join(str(number) for number in minimum)
+    wanted = joined(".", (str(number) for number in minimum))
     match = re.match(r"(\d+)\.(\d+)", facts.docker_version)
     if not match:
         return unknown(
-            f'{facts.host}: Docker version not understood: "{facts.docker_version}". Expected: {wanted} or newer. '
-            f"Try: ssh {facts.host} docker version"
+            say(
+                '{host}: Docker version not understood: "{docker_version}". Expected: {wanted} or newer. Try: ssh '
+                "{host} docker version",
+                host=facts.host,
+                docker_version=facts.docker_version,
+                wanted=wanted,
+            )
         )
     if (int(match[1]), int(match[2])) < minimum:
         return failed(
-            (
-                f"{facts.host}: Docker {facts.docker_version}. Expected: {wanted} or newer. Upgrade the engine on "
-                "this host before the window"
+            say(
+                "{host}: Docker {docker_version}. Expected: {wanted} or newer. Upgrade the engine on this host before "
+                "the window",
+                host=facts.host,
+                docker_version=facts.docker_version,
+                wanted=wanted,
             ),
             docker_version=facts.docker_version,
         )
     return passed(
-        f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version
+        say(
+            "{host}: Docker {docker_version} ({wanted} or newer)",
+            host=facts.host,
+            docker_version=facts.docker_version,
+            wanted=wanted,
+        ),
+        docker_version=facts.docker_version,
     )
 
 
@@ -88,8 +140,10 @@ def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
     look = f"Try: ssh {facts.host} timedatectl status"
     if offset_s is None:
         return unknown(
-            f"{facts.host}: its clock could not be read. Expected: a time from date +%s. Try: ssh "
-            f"{facts.host} date +%s.%N"
+            say(
+                "{host}: its clock could not be read. Expected: a time from date +%s. Try: ssh {host} date +%s.%N",
+                host=facts.host,
+            )
         )
     seen = f"{offset_s:+.2f} s ± {give_or_take_s:.2f} s"
     words, judge = f"{facts.host}: clock within {limit_s:g} s of this machine's ({seen})", passed

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.verdict import Judgement, passed, waiting
 
 LOOK_S: Final = 30.0
@@ -25,8 +26,14 @@ def read_addresses(host: Host, names: Iterable[str]) -> dict[str, tuple[str, ...
     lines = [line.partition("\t") for line in result.text.splitlines()]
     if result.exit_code or [name for name, _, _ in lines] != wanted:
         raise NotObservedError(
-            f"{host.name}: could not resolve {len(wanted)} names: exit {result.exit_code}. Try: ssh "
-            f"{host.name} getent ahosts {wanted[0]}"
+            say(
+                "{name}: could not resolve {count} names: exit {exit_code}. Try: ssh {name} getent ahosts "
+                "{first_wanted}",
+                name=host.name,
+                count=len(wanted),
+                exit_code=result.exit_code,
+                first_wanted=wanted[0],
+            )
         )
     return {name: tuple(addresses.split()) for name, _, addresses in lines}
 
@@ -41,7 +48,7 @@ def judge_public_names(
     """
     asked = sum(len(names) for names in seen.values())
     astray = [
-        f"{name} on {host}: {', '.join(addresses) or 'no address'}"
+        say("{name} on {host}: {addresses}", name=name, host=host, addresses=", ".join(addresses) or say("no address"))
         for host, names in seen.items()
         for name, addresses in names.items()
         if not addresses or not set(addresses) <= wanted
@@ -49,8 +56,18 @@ def judge_public_names(
     where = f"{target} ({', '.join(sorted(wanted))})"
     if astray or not asked:
         return waiting(
-            f"{len(astray)} of {asked} answers do not lead to {where}: {astray[0] if astray else 'nothing was asked'}. "
-            f"The relay on {source} answers until then. Change DNS, wait for its time to live, then run this again",
+            say(
+                "{count} of {asked} answers do not lead to {where}: {first_astray}. The relay on {source} answers "
+                "until then. Change DNS, wait for its time to live, then run this again",
+                count=len(astray),
+                asked=asked,
+                where=where,
+                first_astray=astray[0] if astray else say("nothing was asked"),
+                source=source,
+            ),
             tuple(astray),
         )
-    return passed(f"{asked} of {asked} answers on {', '.join(seen)} lead to {where}", answers=asked)
+    return passed(
+        say("{asked} of {asked} answers on {seen} lead to {where}", asked=asked, seen=", ".join(seen), where=where),
+        answers=asked,
+    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from engine.command_line import ANY, typed_command
+from engine.finding import joined, say
 from engine.i18n.language import term
 from engine.report_sections import Table
 from engine.verdict import Judgement, failed, passed, unknown
@@ -68,12 +69,18 @@ class Line:
         if tried.outcome is Outcome.OPEN or self.waits or self.undecided:
             return ""
         about = (
-            "although something listens there"
+            say("although something listens there")
             if tried.outcome is Outcome.REFUSED and self.listens
             else tried.words[:120]
         )
         told = f"{tried.outcome.value} ({about})" if about else tried.outcome.value
-        return f"{self.need.text()} {told}{rule}, needed for {self.need.why[0]}"
+        return say(
+            "{need} {told}{rule}, needed for {first_why}",
+            need=self.need.text(),
+            told=told,
+            rule=rule,
+            first_why=self.need.why[0],
+        )
 
     @property
     def undecided(self) -> str:
@@ -106,7 +113,11 @@ class Line:
         if self.tried.outcome is Outcome.OPEN:
             return "open"
         if self.waits:
-            return f"proven with a listener, {self.proven}" if self.proven else "passable, nothing listens yet"
+            return (
+                say("proven with a listener, {proven}", proven=self.proven)
+                if self.proven
+                else say("passable, nothing listens yet")
+            )
         return str(self.tried.outcome.value)
 
 
@@ -135,9 +146,11 @@ class Matrix:
                 line.need.host,
                 f"{line.need.to} ({line.need.address})",
                 f"{line.need.port}/tcp",
-                "; ".join(line.need.why),
+                joined("; ", line.need.why),
                 line.text,
-                "–" if line.tried.milliseconds is None else f"{line.tried.milliseconds:.1f} ms",
+                "–"
+                if line.tried.milliseconds is None
+                else say("{milliseconds:.1f} ms", milliseconds=line.tried.milliseconds),
                 line.rule or line.reason or "–",
             )
             for line in sorted(self.lines, key=lambda one: one.need)
@@ -194,7 +207,7 @@ def explaining_rule(need: Need, outcome: Outcome, facts: Mapping[str, HostFacts]
     for side, chains in ((there, INWARD), (here, OUTWARD)):
         found = _rule(side.around.firewall, chains, need.port, WHO_DOES[outcome]) if side else None
         if found and side:
-            return f"{side.host}: {found.text}"
+            return say("{host}: {text}", host=side.host, text=found.text)
     return ""
 
 
@@ -223,28 +236,47 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
         return unknown(matrix.blind[host])
     lines = matrix.of(host)
     if not lines:
-        return passed(f"{host}: needs no port of another host")
+        return passed(say("{host}: needs no port of another host", host=host))
     wrong = [*(line.problem for line in lines if line.problem), *_holes(matrix, host)]
     untried = [line for line in lines if line.undecided]
     if wrong:
         return failed(
-            f"{host}: {len(wrong)} of {len(lines)} ways are blocked: {wrong[0]}. Expected: each open. Let the network "
-            "team open it; the table "
-            f"Network requirements lists all. Look: ssh {host} nc -zv ADDRESS PORT",
+            say(
+                "{host}: {wrong_count} of {lines_count} ways are blocked: {first_wrong}. Expected: each open. Let the "
+                "network team open it; the table Network requirements lists all. Look: ssh {host} nc -zv ADDRESS PORT",
+                host=host,
+                wrong_count=len(wrong),
+                lines_count=len(lines),
+                first_wrong=wrong[0],
+            ),
             tuple(wrong),
             blocked=len(wrong),
         )
     if untried:
         return unknown(
-            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} "
-            f"({untried[0].undecided}). Expected: an answer of "
-            f"both hosts, and bash or nc on {host}. Mend that, then run this again",
-            tuple(f"{line.need.text()}: {line.undecided}" for line in untried),
+            say(
+                "{host}: {untried_count} of {lines_count} ways are not known: {need} ({undecided}). Expected: an "
+                "answer of both hosts, and bash or nc on {host}. Mend that, then run this again",
+                host=host,
+                untried_count=len(untried),
+                lines_count=len(lines),
+                need=untried[0].need.text(),
+                undecided=untried[0].undecided,
+            ),
+            tuple(say("{need}: {undecided}", need=line.need.text(), undecided=line.undecided) for line in untried),
         )
     is_open = sum(line.tried.outcome is Outcome.OPEN for line in lines)
-    told = f"{is_open} of {len(lines)} ways are open, {len(lines) - is_open} passable with nothing that listens yet"
+    told = say(
+        "{is_open} of {lines_count} ways are open, {count} passable with nothing that listens yet",
+        is_open=is_open,
+        lines_count=len(lines),
+        count=len(lines) - is_open,
+    )
     return passed(
-        f"{host}: {told}", tuple(f"{line.need.text()}: {line.text}" for line in lines), ways=len(lines), open=is_open
+        say("{host}: {told}", host=host, told=told),
+        tuple(say("{need}: {text}", need=line.need.text(), text=line.text) for line in lines),
+        ways=len(lines),
+        open=is_open,
     )
 
 
@@ -254,9 +286,13 @@ def _holes(matrix: Matrix, host: str) -> list[str]:
     """
     silent = {address: path for (here, address), path in matrix.paths.items() if here == host and path.is_silent}
     return [
-        f"{host} → {matrix.names.get(address, address)}: packets above {path.packet_bytes or SMALLEST_TRIED} bytes "
-        "vanish without a word (MTU black "
-        'hole); let ICMP "fragmentation needed" through, or lower the MTU of the interface'
+        say(
+            "{host} → {names}: packets above {packet_bytes} bytes vanish without a word (MTU black hole); let ICMP "
+            '"fragmentation needed" through, or lower the MTU of the interface',
+            host=host,
+            names=matrix.names.get(address, address),
+            packet_bytes=path.packet_bytes or SMALLEST_TRIED,
+        )
         for address, path in silent.items()
     ]
 
@@ -269,21 +305,36 @@ def judge_proven(matrix: Matrix, host: str, environment: str = ANY) -> Judgement
     untried = [line for line in lines if line.undecided]
     if untried:
         return unknown(
-            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} "
-            f"({untried[0].undecided})"
+            say(
+                "{host}: {untried_count} of {lines_count} ways are not known: {need} ({undecided})",
+                host=host,
+                untried_count=len(untried),
+                lines_count=len(lines),
+                need=untried[0].need.text(),
+                undecided=untried[0].undecided,
+            )
         )
     waiting = [line for line in lines if line.waits and not line.proven]
     if waiting:
         return unknown(
-            f"{host}: nothing listens yet at {len(waiting)} of {len(lines)} ports: {waiting[0].need.text()} "
-            f"({waiting[0].need.why[0]}). Expected: "
-            "each tried with something that listens there. Packets pass both ways, and no known firewall rule stops "
-            "them. "
-            f"Run: {typed_command('prepare', environment=environment, apply=True)}",
+            say(
+                "{host}: nothing listens yet at {waiting_count} of {lines_count} ports: {need} ({first_why}). "
+                "Expected: each tried with something that listens there. Packets pass both ways, and no known "
+                "firewall rule stops them. Run: {command}",
+                host=host,
+                waiting_count=len(waiting),
+                lines_count=len(lines),
+                need=waiting[0].need.text(),
+                first_why=waiting[0].need.why[0],
+                command=typed_command("prepare", environment=environment, apply=True),
+            ),
             tuple(line.need.text() for line in waiting),
             waiting=len(waiting),
         )
-    return passed(f"{host}: all {len(lines)} ways were tried to something that listens", ways=len(lines))
+    return passed(
+        say("{host}: all {count} ways were tried to something that listens", host=host, count=len(lines)),
+        ways=len(lines),
+    )
 
 
 def judge_paths(matrix: Matrix, host: str) -> Judgement:
@@ -294,28 +345,65 @@ def judge_paths(matrix: Matrix, host: str) -> Judgement:
         return unknown(matrix.blind[host])
     paths = {matrix.names.get(address, address): path for (here, address), path in matrix.paths.items() if here == host}
     times = [line.tried.milliseconds for line in matrix.of(host) if line.tried.milliseconds is not None]
-    slowest = f"slowest of {len(times)} connections {max(times):.1f} ms" if times else "no connection was timed"
+    slowest = (
+        say("slowest of {count} connections {times:.1f} ms", count=len(times), times=max(times))
+        if times
+        else say("no connection was timed")
+    )
     blind = {name: path.reason for name, path in paths.items() if path.packet_bytes is None}
     if blind:
         name, reason = next(iter(blind.items()))
         return unknown(
-            f"{host}: the largest packet to {len(blind)} of {len(paths)} hosts was not measured ({name}: {reason}); "
-            f"{slowest}. Expected: ping "
-            f"with -M do. Install iputils-ping on {host}, or let ICMP through"
+            say(
+                "{host}: the largest packet to {blind_count} of {paths_count} hosts was not measured ({name}: "
+                "{reason}); {slowest}. Expected: ping with -M do. Install iputils-ping on {host}, or let ICMP through",
+                host=host,
+                blind_count=len(blind),
+                paths_count=len(paths),
+                name=name,
+                reason=reason,
+                slowest=slowest,
+            )
         )
     small = {name: path.packet_bytes for name, path in paths.items() if (path.packet_bytes or 0) < SMALLEST_BYTES}
     if small:
         name, size = next(iter(small.items()))
         return failed(
-            f"{host}: packets to {name} may have {size} bytes at most. Expected: {SMALLEST_BYTES} or more. "
-            f"Look: ssh {host} ip link; tracepath {name}"
+            say(
+                "{host}: packets to {name} may have {size} bytes at most. Expected: {smallest_bytes} or more. Look: "
+                "ssh {host} ip link; tracepath {name}",
+                host=host,
+                name=name,
+                size=size,
+                smallest_bytes=SMALLEST_BYTES,
+            )
         )
     rates = {name: matrix.rates[host, name] for name in paths if (host, name) in matrix.rates}
     sizes = tuple(
-        f"{name}: {path.packet_bytes} bytes, "
-        + (f"{rates[name] / 1e6:,.0f} MB/s in a sample" if name in rates else "no sample of its throughput")
+        say(
+            "{name}: {packet_bytes} bytes, {rate}",
+            name=name,
+            packet_bytes=path.packet_bytes,
+            rate=say("{rate:,.0f} MB/s in a sample", rate=rates[name] / 1e6)
+            if name in rates
+            else say("no sample of its throughput"),
+        )
         for name, path in paths.items()
     )
-    carried = f"; {min(rates.values()) / 1e6:,.0f} MB/s in the slowest of {len(rates)} samples" if rates else ""
+    carried = (
+        say("; {rates:,.0f} MB/s in the slowest of {count} samples", rates=min(rates.values()) / 1e6, count=len(rates))
+        if rates
+        else ""
+    )
     smallest = min((path.packet_bytes or 0 for path in paths.values()), default=0)
-    return passed(f"{host}: {len(paths)} paths carry packets of {smallest} bytes; {slowest}{carried}", sizes)
+    return passed(
+        say(
+            "{host}: {count} paths carry packets of {smallest} bytes; {slowest}{carried}",
+            host=host,
+            count=len(paths),
+            smallest=smallest,
+            slowest=slowest,
+            carried=carried,
+        ),
+        sizes,
+    )

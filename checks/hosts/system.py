@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.contracts.container import ContainerFacts
 from engine.contracts.product import KernelNeed
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import FileSystem, HostFacts
 
@@ -25,18 +26,26 @@ def judge_synchronised(facts: HostFacts) -> Judgement:
     around = facts.around
     if "synchronised" in around.errors or around.is_synchronised is None:
         return unknown(
-            f"{facts.host}: nothing tells whether its clock is kept "
-            f"({around.errors.get('synchronised', 'no answer')}). Expected: timedatectl, "
-            f"chronyc or ntpq. Try: ssh {facts.host} timedatectl status; where the host of a virtual machine keeps "
-            "its clock, waive this step"
+            say(
+                "{host}: nothing tells whether its clock is kept ({synchronised}). Expected: timedatectl, chronyc or "
+                "ntpq. Try: ssh {host} timedatectl status; where the host of a virtual machine keeps its clock, waive "
+                "this step",
+                host=facts.host,
+                synchronised=around.errors.get("synchronised", say("no answer")),
+            )
         )
     if not around.is_synchronised:
         return failed(
-            f"{facts.host}: {around.time_source} says that its clock is not synchronised. Expected: kept by a time "
-            "server. "
-            f"Try: ssh {facts.host} sudo timedatectl set-ntp true"
+            say(
+                "{host}: {time_source} says that its clock is not synchronised. Expected: kept by a time server. Try: "
+                "ssh {host} sudo timedatectl set-ntp true",
+                host=facts.host,
+                time_source=around.time_source,
+            )
         )
-    return passed(f"{facts.host}: its clock is synchronised, says {around.time_source}")
+    return passed(
+        say("{host}: its clock is synchronised, says {time_source}", host=facts.host, time_source=around.time_source)
+    )
 
 
 def judge_engine(facts: HostFacts, others: Iterable[HostFacts]) -> Judgement:
@@ -47,23 +56,34 @@ def judge_engine(facts: HostFacts, others: Iterable[HostFacts]) -> Judgement:
     wrong = [kind for kind, is_so in kinds.items() if is_so]
     if wrong:
         return failed(
-            f"{facts.host}: its Docker Engine is {' and '.join(wrong)}. Expected: an ordinary one: owners of files "
-            "would not be what they are "
-            f"in the containers. Such an engine can't be moved to or from. Look: ssh {facts.host} docker info -f "
-            f"'{{{{.SecurityOptions}}}}'"
+            say(
+                "{host}: its Docker Engine is {wrong}. Expected: an ordinary one: owners of files would not be what "
+                "they are in the containers. Such an engine can't be moved to or from. Look: ssh {host} docker info "
+                "-f '{{{{.SecurityOptions}}}}'",
+                host=facts.host,
+                wrong=joined(say(" and "), wrong),
+            )
         )
     mine = _kind(facts)
     different = tuple(
-        f"{other.host}: {_kind(other)}" for other in others if other.docker_version and _kind(other) != mine
+        say("{host}: {kind}", host=other.host, kind=_kind(other))
+        for other in others
+        if other.docker_version and _kind(other) != mine
     )
-    told = f"; other than {', '.join(different)}" if different else ""
-    return passed(f"{facts.host}: an ordinary engine ({mine}){told}", different)
+    told = say("; other than {different}", different=joined(", ", different)) if different else ""
+    return passed(say("{host}: an ordinary engine ({mine}){told}", host=facts.host, mine=mine, told=told), different)
 
 
 def _kind(facts: HostFacts) -> str:
     engine = facts.around.engine
-    groups = f"control groups version {engine.cgroup_version or 'not told'} by {engine.cgroup_driver or 'not told'}"
-    return f"storage {facts.storage_driver or 'not told'}, {groups}"
+    groups = say(
+        "control groups version {cgroup_version} by {cgroup_driver}",
+        cgroup_version=engine.cgroup_version or say("not told"),
+        cgroup_driver=engine.cgroup_driver or say("not told"),
+    )
+    return say(
+        "storage {storage_driver}, {groups}", storage_driver=facts.storage_driver or say("not told"), groups=groups
+    )
 
 
 def judge_writable(target: HostFacts, paths: Iterable[str]) -> Judgement:
@@ -74,22 +94,34 @@ def judge_writable(target: HostFacts, paths: Iterable[str]) -> Judgement:
     lost = [path for path, disk in holding.items() if disk is None]
     if lost:
         return unknown(
-            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh "
-            f"{target.host} df -P {lost[0]}"
+            say(
+                "{host}: no file system found for {lost}. Expected: one per path. Try: ssh {host} df -P {first_lost}",
+                host=target.host,
+                lost=joined(", ", lost),
+                first_lost=lost[0],
+            )
         )
     locked = [
-        f"{path} (on {disk.mount})"
+        say("{path} (on {mount})", path=path, mount=disk.mount)
         for path, disk in holding.items()
         if disk and disk.mount in target.around.read_only_mounts
     ]
     if locked:
         return failed(
-            f"{target.host}: {len(locked)} of {len(wanted)} places lie on a read-only mount: {locked[0]}. Expected: a "
-            "file system that can be "
-            f"written; a disk that fails is made read-only by the kernel. Look: ssh {target.host} sudo dmesg | tail",
+            say(
+                "{host}: {locked_count} of {wanted_count} places lie on a read-only mount: {first_locked}. Expected: "
+                "a file system that can be written; a disk that fails is made read-only by the kernel. Look: ssh "
+                "{host} sudo dmesg | tail",
+                host=target.host,
+                locked_count=len(locked),
+                wanted_count=len(wanted),
+                first_locked=locked[0],
+            ),
             tuple(locked),
         )
-    return passed(f"{target.host}: all {len(wanted)} places can be written", places=len(wanted))
+    return passed(
+        say("{host}: all {count} places can be written", host=target.host, count=len(wanted)), places=len(wanted)
+    )
 
 
 def judge_inodes(target: HostFacts, paths: Iterable[str], limit_percent: float = INODES_PERCENT) -> Judgement:
@@ -103,15 +135,26 @@ def judge_inodes(target: HostFacts, paths: Iterable[str], limit_percent: float =
     if full:
         mount, share = max(full.items(), key=lambda item: item[1])
         return failed(
-            f"{target.host}: {share:.0f} % of the inodes of {mount} are used, {limited[mount].inodes_free:,} free, "
-            "whatever bytes are. "
-            f"Expected: at most {limit_percent:g} %. Find what made so many files: ssh {target.host} sudo du --inodes "
-            f"-xS {mount} | sort -n | tail",
+            say(
+                "{host}: {share:.0f} % of the inodes of {mount} are used, {inodes_free:,} free, whatever bytes are. "
+                "Expected: at most {limit_percent:g} %. Find what made so many files: ssh {host} sudo du --inodes -xS "
+                "{mount} | sort -n | tail",
+                host=target.host,
+                share=share,
+                mount=mount,
+                inodes_free=limited[mount].inodes_free,
+                limit_percent=limit_percent,
+            ),
             inodes_percent=round(share, 1),
         )
     highest = max(shares.values(), default=0.0)
     return passed(
-        f"{target.host}: at most {highest:.0f} % of the inodes of {len(found)} file systems used",
+        say(
+            "{host}: at most {highest:.0f} % of the inodes of {count} file systems used",
+            host=target.host,
+            highest=highest,
+            count=len(found),
+        ),
         inodes_percent=round(highest, 1),
     )
 
@@ -128,39 +171,53 @@ def judge_kernel(
     needed = tuple(needs)
     wrong = [text for need in needed if (text := _unmet(need, ours, theirs))]
     wrong += [
-        f"{name} is {theirs[name]}, {ours[name]} on {source.host}" for name in EQUAL if _differ(name, ours, theirs)
+        say("{name} is {their}, {our} on {host}", name=name, their=theirs[name], our=ours[name], host=source.host)
+        for name in EQUAL
+        if _differ(name, ours, theirs)
     ]
     wrong += [
-        f"{name} is {theirs[name]}, {ours[name]} on {source.host}"
+        say("{name} is {their}, {our} on {host}", name=name, their=theirs[name], our=ours[name], host=source.host)
         for name in AT_LEAST
         if _differ(name, ours, theirs) and _less(theirs[name], ours[name])
     ]
     wrong = [*dict.fromkeys(wrong), *_open_files(source, target, container)]
     if wrong:
         return failed(
-            f"{target.host}: {len(wrong)} kernel settings are not as {container.name} needs them: {wrong[0]}. "
-            "Expected: as the product asks, "
-            f"and no less than on {source.host}. Set them there: ssh {target.host} sudo sysctl -w NAME=VALUE, and in "
-            "/etc/sysctl.d",
+            say(
+                "{target_host}: {count} kernel settings are not as {name} needs them: {first_wrong}. Expected: as the "
+                "product asks, and no less than on {source_host}. Set them there: ssh {target_host} sudo sysctl -w "
+                "NAME=VALUE, and in /etc/sysctl.d",
+                target_host=target.host,
+                count=len(wrong),
+                name=container.name,
+                first_wrong=wrong[0],
+                source_host=source.host,
+            ),
             tuple(wrong),
             settings_wrong=len(wrong),
         )
     both = set(ours) & set(theirs)
     if not both:
         return unknown(
-            f"{target.host}: no kernel setting is known on both hosts. Expected: some. Try: ssh {target.host} "
-            "sysctl vm.max_map_count"
+            say(
+                "{host}: no kernel setting is known on both hosts. Expected: some. Try: ssh {host} sysctl "
+                "vm.max_map_count",
+                host=target.host,
+            )
         )
     shared = tuple(
-        f"{need.setting}: on neither host what {need.reason} asks"
+        say("{setting}: on neither host what {reason} asks", setting=need.setting, reason=need.reason)
         for need in needed
         if _unmet_on_both(need, ours, theirs)
     )
-    told = (
-        f"{len(both)} kernel settings are no less than on {source.host}, {len(needed)} that {container.name} "
-        "needs among them"
+    told = say(
+        "{both_count} kernel settings are no less than on {host}, {needed_count} that {name} needs among them",
+        both_count=len(both),
+        host=source.host,
+        needed_count=len(needed),
+        name=container.name,
     )
-    return passed(f"{target.host}: {told}", shared, settings=len(both))
+    return passed(say("{host}: {told}", host=target.host, told=told), shared, settings=len(both))
 
 
 def _unmet(need: KernelNeed, ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
@@ -168,7 +225,13 @@ def _unmet(need: KernelNeed, ours: Mapping[str, str], theirs: Mapping[str, str])
     seen = theirs.get(need.setting)
     if seen is None or need.is_met(seen) or _unmet_on_both(need, ours, theirs):
         return ""
-    return f"{need.setting} is {seen}, expected {need.text} ({need.reason})"
+    return say(
+        "{setting} is {seen}, expected {text} ({reason})",
+        setting=need.setting,
+        seen=seen,
+        text=need.text,
+        reason=need.reason,
+    )
 
 
 def _unmet_on_both(need: KernelNeed, ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
@@ -190,7 +253,9 @@ def _open_files(source: HostFacts, target: HostFacts, container: ContainerFacts)
     here, there = source.around.open_files.get(pid) if pid else None, target.around.engine_open_files
     if any(limit.get("Name") == "nofile" for limit in own) or here is None or there is None or there >= here:
         return []
-    return [f"its limit of open files will be {there:,}, {here:,} on {source.host}"]
+    return [
+        say("its limit of open files will be {there:,}, {here:,} on {host}", there=there, here=here, host=source.host)
+    ]
 
 
 def judge_owners(
@@ -209,24 +274,37 @@ def judge_owners(
     unseen = [path for path in binds if path not in found]
     if unseen:
         return unknown(
-            f"{source.host}: owner not known of {', '.join(unseen)}. Expected: one. Try: ssh {source.host} "
-            f"stat {unseen[0]}"
+            say(
+                "{host}: owner not known of {unseen}. Expected: one. Try: ssh {host} stat {first_unseen}",
+                host=source.host,
+                unseen=", ".join(unseen),
+                first_unseen=unseen[0],
+            )
         )
     numbers = {user: path for path, (user, _) in found.items()}
-    numbers |= {user: "the container's own user" for user in _own_user(container) if binds}
+    numbers |= {user: say("the container's own user") for user in _own_user(container) if binds}
     wrong = [text for user, what in numbers.items() if (text := _collision(user, what, source, target))]
     if wrong:
         return failed(
-            f"{target.host}: {len(wrong)} user IDs that own {container.name}'s files belong to other users there: "
-            f"{wrong[0]}. "
-            f"Expected: the same user name, or an unused ID. To see the user: ssh {target.host} getent passwd ID; "
-            "then change one of the two IDs",
+            say(
+                "{host}: {count} user IDs that own {name}'s files belong to other users there: {first_wrong}. "
+                "Expected: the same user name, or an unused ID. To see the user: ssh {host} getent passwd ID; then "
+                "change one of the two IDs",
+                host=target.host,
+                count=len(wrong),
+                name=container.name,
+                first_wrong=wrong[0],
+            ),
             tuple(wrong),
         )
     return passed(
-        (
-            f"{target.host}: the {len(numbers)} users that own {container.name}'s {len(binds)} bind mounts do not "
-            "belong to other users there"
+        say(
+            "{host}: the {numbers_count} users that own {name}'s {binds_count} bind mounts do not belong to other "
+            "users there",
+            host=target.host,
+            numbers_count=len(numbers),
+            name=container.name,
+            binds_count=len(binds),
         ),
         users=len(numbers),
     )
@@ -241,4 +319,12 @@ def _collision(user: int, what: str, source: HostFacts, target: HostFacts) -> st
     here, there = source.around.users.get(user, ""), target.around.users.get(user, "")
     if not user or not there or here == there or (user < FIRST_PERSON and not here):
         return ""
-    return f"{what}: {user} is {here or 'nobody'} on {source.host} and {there} on {target.host}"
+    return say(
+        "{what}: {user} is {here} on {source_host} and {there} on {target_host}",
+        what=what,
+        user=user,
+        here=here or "nobody",
+        source_host=source.host,
+        there=there,
+        target_host=target.host,
+    )

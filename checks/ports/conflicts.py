@@ -10,6 +10,7 @@ from itertools import pairwise
 from checks.ports.addresses import EVERY, overlap
 from checks.ports.claims import Claim, Level
 from checks.ports.planned_ports import PlannedPorts, claims_that_stay, planned_claims
+from engine.finding import joined, say
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,12 @@ class Conflict:
 
     def text(self) -> str:
         """Return it as one line."""
-        return f"{self.host} {self.port_text}: " + " and ".join(claim.who for claim in self.claims)
+        return say(
+            "{host} {port_text}: {claims}",
+            host=self.host,
+            port_text=self.port_text,
+            claims=joined(" and ", (claim.who for claim in self.claims)),
+        )
 
 
 def conflicts_among(claims: Iterable[Claim]) -> list[Conflict]:

@@ -14,12 +14,6 @@ from typing import Final
 from checks.ports.remap_solver import Remap
 from engine.config.inventory import Link
 
-ROLES: Final = {
-    "caddy": "Caddy upstream",
-    "prometheus": "Prometheus target",
-    "grafana": "Grafana data source",
-    "loki": "Loki's settings",
-}
 PORT_NAME: Final = re.compile(r"(?i)^(?P<stem>.*?)_?PORT$")
 HOST_NAMES: Final = ("HOST", "HOSTNAME", "ADDRESS", "ADDR", "SERVER")
 FROM_INSIDE: Final = ("host.docker.internal", "host-gateway")
@@ -33,14 +27,14 @@ class Setting:
     host: str
     place: str  # "/srv/caddy/Caddyfile", "container grafana, GF_DATABASE_HOST"
     text: str = field(repr=False)
-    product: str = ""
+    role_of_product: str = ""  # what its product calls such a text
     is_file: bool = True
 
     @property
     def role(self) -> str:
         """Return what such a text is called where it is used."""
-        if self.product in ROLES:
-            return ROLES[self.product]
+        if self.role_of_product:
+            return self.role_of_product
         return "webhook URL" if "WEBHOOK" in self.place.upper() else "setting"
 
 
@@ -102,10 +96,10 @@ def _by_settings(remap: Remap, settings: Iterable[Setting], addresses: Mapping[s
                 yield _consumer(remap, setting.role, place, match["name"], names[match["name"]])
 
 
-def paired_variables(host: str, container: str, env: Mapping[str, str], product: str = "") -> Iterator[Setting]:
+def paired_variables(host: str, container: str, env: Mapping[str, str], role_of_product: str = "") -> Iterator[Setting]:
     """Yield each variable of a container as a setting; a pair as DB_HOST and DB_PORT is one that says `host:port`."""
     for name, value in env.items():
-        yield Setting(host, f"container {container}, {name}", value, product, is_file=False)
+        yield Setting(host, f"container {container}, {name}", value, role_of_product, is_file=False)
         stem = PORT_NAME.match(name)
         if not stem or not value.isdigit():
             continue
@@ -113,7 +107,11 @@ def paired_variables(host: str, container: str, env: Mapping[str, str], product:
             other = f"{stem['stem']}_{word}" if stem["stem"] else word
             if other in env:
                 yield Setting(
-                    host, f"container {container}, {other} and {name}", f"{env[other]}:{value}", product, is_file=False
+                    host,
+                    f"container {container}, {other} and {name}",
+                    f"{env[other]}:{value}",
+                    role_of_product,
+                    is_file=False,
                 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from checks.ports.addresses import bound_of, overlap
 from engine.constants import LABEL_MOVE
 from engine.contracts.container import ContainerFacts
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import HostFacts
 
@@ -35,12 +36,18 @@ def judge_ports_free(target: HostFacts, needs: Iterable[PortNeed], move_label: s
     taken = [text for need in needs if (text := _holder(target, need, move_label))]
     if taken:
         return failed(
-            f"{target.host}: {len(taken)} of {len(needs)} ports taken: {taken[0]}. Expected: free. "
-            f"Try: ssh {target.host} ss -Hltnup, then stop what holds it or remap the port in migration_plan.json",
+            say(
+                "{host}: {taken_count} of {needs_count} ports taken: {first_taken}. Expected: free. Try: ssh {host} "
+                "ss -Hltnup, then stop what holds it or remap the port in migration_plan.json",
+                host=target.host,
+                taken_count=len(taken),
+                needs_count=len(needs),
+                first_taken=taken[0],
+            ),
             tuple(taken),
             ports_taken=len(taken),
         )
-    return passed(f"{target.host}: all {len(needs)} ports free", ports_wanted=len(needs))
+    return passed(say("{host}: all {count} ports free", host=target.host, count=len(needs)), ports_wanted=len(needs))
 
 
 def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
@@ -62,7 +69,7 @@ def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
             and socket.protocol.startswith(need.protocol)
             and overlap(listens, bound_of(need.address))
         ):
-            process = socket.process or "a process not named"
+            process = socket.process or say("a process not named")
             return f"{need.port}/{need.protocol} ({need.service}) by {process} on {socket.address}"
     return None
 

@@ -12,6 +12,7 @@ from checks.compose.project import read_project
 from checks.compose.sources import LocalSources
 from checks.ports.report import HERE, HostScan
 from engine.errors import InputError
+from engine.finding import joined, say
 
 NOT_ENTERED: Final = frozenset({".git", "node_modules", "site-packages", "__pycache__", "lost+found"})
 
@@ -24,7 +25,11 @@ def scan_paths(paths: Iterable[Path]) -> HostScan:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise InputError(
-            f"{', '.join(missing)}: not there. Expected: files or folders with compose files. Look: ls -l {missing[0]}"
+            say(
+                "{missing}: not there. Expected: files or folders with compose files. Look: ls -l {first_missing}",
+                missing=joined(", ", missing),
+                first_missing=missing[0],
+            )
         )
     sources = LocalSources()
     found = read_projects(sources, (file for path in paths if path.is_dir() for file in list_compose_files(path)))

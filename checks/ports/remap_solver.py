@@ -14,6 +14,7 @@ from typing import Final
 from checks.ports.claims import Claim, Level
 from checks.ports.conflicts import collide
 from checks.ports.planned_ports import PlannedPorts, PublishedPort, claims_that_stay, planned_claims
+from engine.finding import say
 
 WELL_KNOWN: Final = 1024
 FIRST_STEP: Final = 10_000
@@ -40,9 +41,14 @@ class Remap:
 
     def text(self) -> str:
         """Return it as one line."""
-        return (
-            f"{self.service} on {self.target}: {self.key} becomes {self.to}/{self.port.protocol}, because "
-            f"{self.because} has it"
+        return say(
+            "{service} on {target}: {key} becomes {to}/{protocol}, because {because} has it",
+            service=self.service,
+            target=self.target,
+            key=self.key,
+            to=self.to,
+            protocol=self.port.protocol,
+            because=self.because,
         )
 
 

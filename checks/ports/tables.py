@@ -8,9 +8,10 @@ from checks.compose.model import ComposeProject, ComposeService
 from checks.ports.claims import Claim
 from checks.ports.conflicts import Conflict
 from checks.ports.report import PortReport
+from engine.finding import joined, say
 from engine.report_sections import Table
 
-LEVELS = {"HELD": "in use", "CLAIMED": "will be", "DECLARED": "declared only"}
+LEVELS = {"HELD": say("in use"), "CLAIMED": say("will be"), "DECLARED": say("declared only")}
 
 
 def tables_of(report: PortReport) -> tuple[Table, ...]:
@@ -27,38 +28,47 @@ def tables_of(report: PortReport) -> tuple[Table, ...]:
 
 def compose_table(report: PortReport) -> Table:
     """Return one row per compose project, and one per host that has none or was not seen."""
-    rows = []
+    rows: list[tuple[str, str, str, str, str]] = []
     for scan in report.scans:
         if scan.error or scan.host in report.unseen:
-            rows.append((scan.host, "–", "–", "–", f"UNKNOWN: {scan.error or report.unseen[scan.host]}"))
+            rows.append(
+                (scan.host, "–", "–", "–", say("UNKNOWN: {error}", error=scan.error or report.unseen[scan.host]))
+            )
         rows += [(scan.host, *_project(project)) for project in scan.projects]
         if not scan.projects and not scan.error:
-            rows.append((scan.host, "none found", "–", "–", "–"))
+            rows.append((scan.host, say("none found"), "–", "–", "–"))
     return Table("Compose files", ("host", "project", "files", "publishes", "not understood"), tuple(rows))
 
 
 def _project(project: ComposeProject) -> tuple[str, str, str, str]:
-    name = project.name if project.is_default else f"{project.name} (only when named with -f)"
-    published = "; ".join(
-        f"{service.name}{_aside(service)}: {', '.join(_ports(service))}"
-        for service in project.services
-        if any(_ports(service))
+    name = project.name if project.is_default else say("{name} (only when named with -f)", name=project.name)
+    published = joined(
+        "; ",
+        (
+            say("{name}{aside}: {ports}", name=service.name, aside=_aside(service), ports=joined(", ", _ports(service)))
+            for service in project.services
+            if any(_ports(service))
+        ),
     )
     return (
         name,
         ", ".join(project.files),
         published or "nothing",
-        "; ".join(one.text() for one in project.troubles) or "–",
+        joined("; ", (one.text() for one in project.troubles)) or "–",
     )
 
 
 def _ports(service: ComposeService) -> Iterator[str]:
     for port in service.claimed:
-        yield f"{port.published.text()} (host network)" if service.on_host_network else port.published.text()
+        yield (
+            say("{published} (host network)", published=port.published.text())
+            if service.on_host_network
+            else port.published.text()
+        )
 
 
 def _aside(service: ComposeService) -> str:
-    return "" if service.is_active else f" (profile {', '.join(service.profiles)})"
+    return "" if service.is_active else say(" (profile {profiles})", profiles=", ".join(service.profiles))
 
 
 def claims_table(report: PortReport) -> Table:
@@ -75,14 +85,14 @@ def conflicts_table(report: PortReport) -> Table:
     """Return the conflicts now and after the moves."""
     rows = [
         *(_conflict("now", one) for one in report.now),
-        *(_conflict("after all moves", one) for one in report.after),
+        *(_conflict(say("after all moves"), one) for one in report.after),
     ]
     return Table("Port conflicts", ("host", "port", "when", "sure", "who"), tuple(rows))
 
 
 def _conflict(when: str, conflict: Conflict) -> tuple[str, str, str, str, str]:
-    sure = "yes" if conflict.blocks else "only if an unused project is started"
-    return conflict.host, conflict.port_text, when, sure, " and ".join(claim.who for claim in conflict.claims)
+    sure = "yes" if conflict.blocks else say("only if an unused project is started")
+    return conflict.host, conflict.port_text, when, sure, joined(" and ", (claim.who for claim in conflict.claims))
 
 
 def remaps_table(report: PortReport) -> Table:

@@ -16,6 +16,7 @@ from ruamel.yaml.reader import ReaderError
 
 from engine.config.validation import printable
 from engine.errors import InputError
+from engine.finding import say
 
 QUOTED: Final = re.compile(r"(?P<harmless>'\\?.'|'<[^'>]*>')|['\"].*", re.DOTALL)
 KINDS: Final = {
@@ -40,19 +41,29 @@ def read_data(path: Path) -> tuple[Any, list[str]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(
-            f"{path}: can't be read: {reason}. Expected a text file in UTF-8 there. Try: ls -l {path}"
+            say(
+                "{path}: can't be read: {reason}. Expected a text file in UTF-8 there. Try: ls -l {path}",
+                path=path,
+                reason=reason,
+            )
         ) from error
     try:
         content = _parse_json(path, text) if path.suffix == ".json" else _parse_yaml(path, text)
     except RecursionError:
         raise InputError(
-            f"{path}: 1 problem\n  too many lists or mappings in each other; expected a few levels. Look for "
-            "brackets that nobody closed"
+            say(
+                "{path}: 1 problem\n  too many lists or mappings in each other; expected a few levels. Look for "
+                "brackets that nobody closed",
+                path=path,
+            )
         ) from None
     except ValueError:  # Python's own int and float; their texts quote the file
         raise InputError(
-            f"{path}: 1 problem\n  a number that can't be read; expected at most 16 digits. Put it in quotes "
-            "if it is a text"
+            say(
+                "{path}: 1 problem\n  a number that can't be read; expected at most 16 digits. Put it in quotes if it "
+                "is a text",
+                path=path,
+            )
         ) from None
     problems: list[str] = []
     return _plain(content, (), problems, ()), problems
@@ -65,19 +76,38 @@ def _parse_yaml(path: Path, text: str) -> Any:
             return YAML(typ="safe", pure=True).load(text)
     except ReusedAnchorWarning:
         raise InputError(
-            f"{path}: 1 problem\n  an anchor (&name) is defined twice; expected once. Put a text that begins "
-            "with & in quotes"
+            say(
+                "{path}: 1 problem\n  an anchor (&name) is defined twice; expected once. Put a text that begins with "
+                "& in quotes",
+                path=path,
+            )
         ) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
+        where = (
+            say("line {line}, column {column}", line=mark.line + 1, column=mark.column + 1)
+            if mark
+            else say("unknown place")
+        )
         # No cause: its text quotes the file, where a password may stand.
-        raise InputError(f"{path}: 1 problem\n  {where}: {_without_quotes(error.problem or 'not YAML')}") from None
+        raise InputError(
+            say(
+                "{path}: 1 problem\n  {where}: {problem}",
+                path=path,
+                where=where,
+                problem=_without_quotes(error.problem or "not YAML"),
+            )
+        ) from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(
-            f"{path}: 1 problem\n  line {line}: a control character, number {error.character!r}; expected "
-            f"text. Show it with: cat -A {path}"
+            say(
+                "{path}: 1 problem\n  line {line}: a control character, number {character}; expected text. Show it "
+                "with: cat -A {path}",
+                path=path,
+                line=line,
+                character=repr(error.character),
+            )
         ) from None
 
 
@@ -92,14 +122,24 @@ def _parse_json(path: Path, text: str) -> Any:
         seen: dict[str, Any] = {}
         for key, value in pairs:
             if key in seen:
-                raise InputError(f'{path}: 1 problem\n  key "{printable(key)}" is defined twice')
+                raise InputError(
+                    say('{path}: 1 problem\n  key "{key}" is defined twice', path=path, key=printable(key))
+                )
             seen[key] = value
         return seen
 
     try:
         return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: 1 problem\n  line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise InputError(
+            say(
+                "{path}: 1 problem\n  line {lineno}, column {colno}: {msg}",
+                path=path,
+                lineno=error.lineno,
+                colno=error.colno,
+                msg=error.msg,
+            )
+        ) from error
 
 
 def _plain(value: Any, place: tuple[str, ...], problems: list[str], around: tuple[int, ...]) -> Any:

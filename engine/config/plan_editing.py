@@ -11,6 +11,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from engine.errors import InputError
+from engine.finding import joined, say
 
 TOKEN: Final = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 Remaps = Mapping[str, Mapping[str, int]]
@@ -29,7 +30,10 @@ def with_remaps(text: str, remaps: Remaps, *, is_json: bool = True) -> str:
     ]
     if missing:
         raise InputError(
-            f"plan: no place for the remaps of {', '.join(missing)}. Expected: a move of each. Write its ports by hand"
+            say(
+                "plan: no place for the remaps of {missing}. Expected: a move of each. Write its ports by hand",
+                missing=joined(", ", missing),
+            )
         )
     return changed
 

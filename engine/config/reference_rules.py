@@ -11,6 +11,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from engine.config.validation import Strict
+from engine.finding import say
 
 PLACE: Final = re.compile(r"\{([^{}]*)\}")
 BEFORE_PORT: Final = re.compile(r"\{host\}:")
@@ -34,7 +35,13 @@ class Reload(Strict):
 
     def text(self) -> str:
         """Return it in words."""
-        return f"run {' '.join(self.argv)}" if self.argv else f"send SIG{self.signal}" if self.signal else "restart it"
+        return (
+            say("run {argv}", argv=" ".join(self.argv))
+            if self.argv
+            else say("send SIG{signal}", signal=self.signal)
+            if self.signal
+            else say("restart it")
+        )
 
 
 class Rewrite(Strict):
@@ -68,7 +75,11 @@ class Rewrite(Strict):
         """Return where the reference stands, in words."""
         if self.kind == "api":
             return self.object
-        return f"variable {self.variable}" if self.kind == "environment" else f"{self.path} ({self.on})"
+        return (
+            say("variable {variable}", variable=self.variable)
+            if self.kind == "environment"
+            else f"{self.path} ({self.on})"
+        )
 
 
 def rewrite_problems(path: str, rewrite: Rewrite) -> Iterator[str]:

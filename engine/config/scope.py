@@ -15,6 +15,7 @@ from engine.config.inventory import Inventory, Link, LinkKey, ServiceEntry, Thre
 from engine.config.plan import Plan, PlannedMove, Window
 from engine.config.validation import Strict
 from engine.errors import InputError
+from engine.finding import joined, say
 
 __all__ = ["PlannedMove", "Scope", "build_scope"]
 
@@ -179,8 +180,12 @@ def build_scope(
     missing = [host for host in hosts if host not in environment.hosts]
     if missing:
         raise InputError(
-            f"environments/{environment.environment}.yaml: no identity of {', '.join(missing)}. "
-            f"Try: {typed_command('pin', environment=environment.environment)}"
+            say(
+                "environments/{environment}.yaml: no identity of {missing}. Try: {command}",
+                environment=environment.environment,
+                missing=joined(", ", missing),
+                command=typed_command("pin", environment=environment.environment),
+            )
         )
     return Scope(
         environment=environment,
@@ -199,12 +204,21 @@ def build_scope(
 def _nothing_here(chosen: tuple[PlannedMove, ...], plan: Plan, environment: Environment) -> str:
     possible = [move.service for move in plan.moves if move.service in (environment.services or ())]
     advice = (
-        f"Select of these with --service: {', '.join(possible)}"
+        say("Select of these with --service: {possible}", possible=", ".join(possible))
         if possible
-        else "Add services of the plan to its services"
+        else say("Add services of the plan to its services")
     )
-    seen = f"none of {', '.join(move.service for move in chosen)} exists in environment {environment.environment}"
-    return f"environments/{environment.environment}.yaml: nothing to do: {seen}; expected at least one. {advice}"
+    seen = say(
+        "none of {chosen} exists in environment {environment}",
+        chosen=", ".join(move.service for move in chosen),
+        environment=environment.environment,
+    )
+    return say(
+        "environments/{environment}.yaml: nothing to do: {seen}; expected at least one. {advice}",
+        environment=environment.environment,
+        seen=seen,
+        advice=advice,
+    )
 
 
 def _hosts(moves: Iterable[PlannedMove], environment: Environment) -> tuple[str, ...]:
@@ -221,12 +235,26 @@ def _chosen(plan: Plan, services: tuple[str, ...], waves: tuple[str, ...]) -> tu
     for flag, asked, known in (("--service", services, known_services), ("--wave", waves, known_waves)):
         wrong = [name for name in asked if name not in known]
         if wrong:
-            raise InputError(f"{flag} {', '.join(wrong)}: not in the plan; known: {', '.join(known)}")
+            raise InputError(
+                say(
+                    "{flag} {wrong}: not in the plan; known: {known}",
+                    flag=flag,
+                    wrong=joined(", ", wrong),
+                    known=", ".join(known),
+                )
+            )
     chosen = tuple(
         move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves)
     )
     if not chosen:
-        found = ", ".join(f"{move.service} in wave {move.wave}" for move in plan.moves if move.service in services)
+        found = joined(
+            ", ",
+            (
+                say("{service} in wave {wave}", service=move.service, wave=move.wave)
+                for move in plan.moves
+                if move.service in services
+            ),
+        )
         raise InputError(
             f"--service with --wave {', '.join(waves)}: nothing to do: the plan has {found}; expected a "
             "service of that wave. Leave out one flag"

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.errors import InputError
+from engine.finding import joined, say
 from engine.redaction.redactor import Redactor
 
 Model = TypeVar("Model", bound="Strict")
@@ -138,8 +139,11 @@ def _resolve(schema: Any, here: Any) -> Any:
 
 def refusal_of(path: Path, problems: list[str]) -> str:
     """Return the text that refuses a file for its problems."""
-    count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-    return "\n".join([f"{path}: {count}", *(f"  {problem}" for problem in problems)])
+    number = len(problems)
+    count = say("{count} problems", count=number) if number > 1 else say("{count} problem", count=number)
+    return joined(
+        "\n", [say("{path}: {count}", path=path, count=count), *(say("  {problem}", problem=one) for one in problems)]
+    )
 
 
 def refuse(path: Path, problems: list[str]) -> None:

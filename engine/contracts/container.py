@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.finding import say
 from engine.redaction.redactor import Secret
 
 
@@ -84,4 +85,4 @@ class ContainerCommand:
     @property
     def text(self) -> str:
         """Return what it does, for dry runs and messages."""
-        return self.does or f"run {self.argv[0]}"
+        return self.does or say("run {first_argv}", first_argv=self.argv[0])

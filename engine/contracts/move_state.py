@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
+
+from engine.finding import say
 
 
 class MoveState(str, Enum):
     """Where a move stands; kept in the journal."""
 
     PLANNED = "planned"
-    PREPARED = "prepared"
     IN_PROGRESS = "in_progress"  # before commit
     UNDONE = "undone"
     COMMITTED = "committed"
@@ -22,7 +24,7 @@ class MoveState(str, Enum):
     @property
     def words(self) -> str:
         """Return the state as a person reads it."""
-        return self.value.replace("_", " ")
+        return WORDS[self.value]
 
     @property
     def is_open(self) -> bool:
@@ -48,3 +50,17 @@ class MoveState(str, Enum):
     def ends_attempt(self) -> bool:
         """Return whether an attempt is over: what comes next is a new one."""
         return self in {MoveState.UNDONE, MoveState.ROLLED_BACK}
+
+
+WORDS: Final = {
+    "planned": say("planned"),
+    "in_progress": say("in progress"),
+    "undone": say("undone"),
+    "committed": say("committed"),
+    "done": say("done"),
+    "rolling_back": say("rolling back"),
+    "returned": say("returned"),
+    "rolled_back": say("rolled back"),
+    "needs_operator": say("needs operator"),
+}
+"""Each state as a person reads it."""

@@ -16,6 +16,8 @@ from engine.contracts.action import Note
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.host import Endpoint
+from engine.contracts.replication import Replication
+from engine.finding import joined, say
 from engine.redaction.redactor import Secret
 from engine.verdict import Judgement
 
@@ -92,7 +94,11 @@ class KernelNeed:
     @property
     def text(self) -> str:
         """Return what is expected."""
-        return f"at least {self.at_least}" if self.at_least is not None else " or ".join(self.words)
+        return (
+            say("at least {at_least}", at_least=self.at_least)
+            if self.at_least is not None
+            else joined(" or ", self.words)
+        )
 
 
 @dataclass(frozen=True)
@@ -116,8 +122,33 @@ class RestoreCommand:
     not_kept: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ProbeQuestion:
+    """What the outage probe asks at a product's own level, before any login: what it sends, and how each good answer
+    begins.
+    """
+
+    name: str
+    sends: bytes
+    good: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class ManualCheck:
+    """A step of the checklist ("phase/key") that a person does for a service, unless an option lets a program do it.
+
+    `text` returns what the person is asked, from the service's name and options.
+    """
+
+    step: str
+    text: Callable[[str, Mapping[str, Any]], str]
+    unless_option: str
+
+
 class Product(Protocol):
-    """One product: everything known about it. Implemented by `services/<product>.py`, class `Product`."""
+    """One product: everything known about it, and nothing of it is known elsewhere. Implemented by
+    `services/<product>/product.py`, class `Product`, which inherits the defaults.
+    """
 
     name: str
     acts_on_start: bool  # it changes the outside world as soon as it starts: its start is the commit
@@ -128,6 +159,11 @@ class Product(Protocol):
     writable_noise: tuple[str, ...]  # path patterns (fnmatch) of `docker diff` that hold no state
     trouble: tuple[LogPattern, ...]
     noise: tuple[LogPattern, ...]
+    image_names: tuple[str, ...] = ()  # ends of its images' names, by which discover knows it
+    settings_role: str = ""  # what a setting of it that names another service is called
+    probe_question: ProbeQuestion | None = None  # none: its health path, or whether the port is open
+    manual_checks: tuple[ManualCheck, ...] = ()
+    replication: Replication | None = None
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask once whether the service can do its work now (the caller repeats until the deadline)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import NotObservedError
+from engine.finding import finding_of, joined, lines_of, recorded, recorded_lines
 from engine.verdict import Effect, Judgement, Severity, Verdict
 
 
@@ -21,10 +22,11 @@ class Judge:
         __tracebackhide__ = True
         self.given.extend(judgements)
         wrong = [judgement for judgement in judgements if judgement.verdict is Verdict.FAILED]
-        assert not wrong, "\n".join(_lines(wrong))
+        if wrong:
+            raise AssertionError(joined("\n", _lines(wrong)))  # `python -O` leaves out assert statements
         unseen = [judgement for judgement in judgements if not judgement.passed]
         if unseen:
-            raise NotObservedError("\n".join(_lines(unseen)))
+            raise NotObservedError(joined("\n", _lines(unseen)))
 
     def ask(self, question: Callable[[], Judgement]) -> None:
         """Ask a question and take its answer; a host that does not answer makes it UNKNOWN."""
@@ -61,9 +63,9 @@ class StepResult:
             "effect": self.effect.value,
             "severity": self.severity.value,
             "verdict": self.judgement.verdict.value,
-            "text": self.judgement.text,
+            **recorded(self.judgement.text),
             "measured": dict(self.judgement.measured),
-            "details": list(self.judgement.details),
+            **recorded_lines(self.judgement.details),
             "duration_s": round(self.duration_s, 3),
             **({"waiver": dict(self.waiver)} if self.waiver else {}),
         }
@@ -71,9 +73,7 @@ class StepResult:
     @classmethod
     def of_body(cls, key: str, body: Mapping[str, Any]) -> StepResult:
         """Return the row of a record's key and body."""
-        judgement = Judgement(
-            Verdict(body["verdict"]), str(body["text"]), dict(body["measured"]), tuple(body["details"])
-        )
+        judgement = Judgement(Verdict(body["verdict"]), finding_of(body), dict(body["measured"]), lines_of(body))
         told = {name: body[name] for name in ("phase", "sentence", "subject", "service", "host", "wave", "duration_s")}
         return cls(
             key=key,

@@ -98,7 +98,9 @@ def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
         str(record.service): str(record.body["state"]) for record in records if record.kind == RecordKind.MOVE_STATE
     }
     proofs = {
-        str(record.service): str(record.body["text"]) for record in records if record.kind == RecordKind.SOURCE_VERIFIED
+        str(record.service): language.text_of(record.body)
+        for record in records
+        if record.kind == RecordKind.SOURCE_VERIFIED
     }
     is_open = any(state not in ENDED for state in states.values())
     yield (

@@ -21,6 +21,7 @@ from engine.evidence.seal.redraw import draw
 from engine.evidence.seal.seal import Signer, changed_since_sealed, seal, write_whole
 from engine.evidence.seal.sealed_folder import OTHERS, PAGE, PLAN, RECORDS, SUMS, digest_of
 from engine.evidence.seal.signed_files import signed_files
+from engine.finding import say
 from engine.i18n.language import Language
 from engine.journal.journal import Journal, Record, chain_problems
 from engine.journal.kinds import RecordKind
@@ -76,9 +77,13 @@ def _refuse_changed(folder: Path, drawn: Sequence[str]) -> None:
     changed = changed_since_sealed(folder, drawn)
     if changed:
         raise InputError(
-            f"{folder}: {', '.join(changed)} is not what was sealed in {SUMS}. Expected: unchanged; sealing it again "
-            "would hide the change. "
-            "Move it away, or put back what it was, then draw again"
+            say(
+                "{folder}: {changed} is not what was sealed in {sums}. Expected: unchanged; sealing it again would "
+                "hide the change. Move it away, or put back what it was, then draw again",
+                folder=folder,
+                changed=", ".join(changed),
+                sums=SUMS,
+            )
         )
 
 

@@ -7,6 +7,7 @@ that is at this version is only read: Alembic is slow to import and not needed t
 from __future__ import annotations
 
 import os
+import re
 import threading
 import weakref
 from collections.abc import Mapping
@@ -32,16 +33,19 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DatabaseError, OperationalError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from engine.errors import InputError, UnreachableError
+from engine.finding import say
 from engine.journal.libpq import SERVICE, unset_parameters
 from engine.journal.location import JournalLocation
+from engine.polling import Polling
 
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
 """So long a journal's server may be away before the run stops."""
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("1",)
+UNRELEASED: Final = re.compile(r"0\d{3}")
+"""Versions that no release has had, and that no release reads."""
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 MIGRATING: Final = threading.Lock()
 """Alembic keeps the migration that runs in module globals: one at a time in a process."""
@@ -82,7 +86,7 @@ WRITTEN: Final = Table(
 """One row: how many records were ever written, and the hash of the last."""
 
 SALTS: Final = Table("salts", METADATA, Column("name", Text, primary_key=True), Column("salt", Text, nullable=False))
-OURS: Final = frozenset({"records", "samples", "salts", "written", "schema_version", "alembic_version"})
+OURS: Final = frozenset({"records", "samples", "salts", "written", "alembic_version"})
 SQLITE: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
 KEPT_ALIVE: Final = {
     "connect_timeout": 10,
@@ -98,8 +102,8 @@ KEPT_ALIVE: Final = {
 def open_store(place: JournalLocation) -> Engine:
     """Return the engine of a place, its tables there and at this version.
 
-    Raises InputError, before anything is changed, for a newer journal or another program's database, and
-    UnreachableError when the server does not answer.
+    Raises InputError, before anything is changed, for a newer journal, one of an unreleased version or another
+    program's database, and UnreachableError when the server does not answer.
     """
     engine = _postgresql(place) if place.schema else _sqlite(place)
     try:
@@ -120,7 +124,12 @@ def unreachable(where: str, error: DatabaseError) -> UnreachableError:
     """Return the error of a journal's server that does not answer; the driver's own text names no password."""
     said = str(error.orig).strip().splitlines()[0]
     return UnreachableError(
-        f"{where}: the journal's server: {said}. Expected: a PostgreSQL that lets us in. Try the same address with psql"
+        say(
+            "{where}: the journal's server: {said}. Expected: a PostgreSQL that lets us in. Try the same address with "
+            "psql",
+            where=where,
+            said=said,
+        )
     )
 
 
@@ -134,23 +143,18 @@ def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
     if engine.dialect.name != "postgresql":
         with engine.begin() as connection:
             return _insert(connection, values)
-    attempts = Retrying(
-        retry=retry_if_exception(_lost),
-        stop=stop_after_delay(AWAY_S),
-        wait=wait_exponential(multiplier=0.2, max=5),
-        reraise=True,
-    )
-    for attempt in attempts:
-        with attempt, engine.begin() as connection:
+    again = False
+
+    def attempt() -> int:
+        nonlocal again
+        looks, again = again, True
+        with engine.begin() as connection:
             connection.exec_driver_sql("LOCK TABLE records IN EXCLUSIVE MODE")
-            again = attempt.retry_state.attempt_number > 1
-            there = (
-                connection.execute(select(RECORDS.c.seq).where(RECORDS.c.hash == values["hash"])).scalar()
-                if again
-                else None
-            )
+            wanted = select(RECORDS.c.seq).where(RECORDS.c.hash == values["hash"])
+            there = connection.execute(wanted).scalar() if looks else None
             return int(there) if there is not None else _insert(connection, values)
-    raise AssertionError("unreachable: the last attempt's error is raised")
+
+    return Polling("the journal's server", AWAY_S, first_s=0.2, factor=2.0).repeat(attempt, _lost)
 
 
 def _insert(connection: Connection, values: Mapping[str, Any]) -> int:
@@ -168,8 +172,15 @@ def _lost(error: BaseException) -> bool:
 
 
 def _no_journal(place: JournalLocation, error: DatabaseError) -> InputError:
-    kind = "a database that we may write to" if place.schema else "a SQLite file"
-    return InputError(f"{place.text}: is not a journal: {error.orig}. Expected: {kind}. Move it away and try again")
+    kind = say("a database that we may write to") if place.schema else say("a SQLite file")
+    return InputError(
+        say(
+            "{text}: is not a journal: {orig}. Expected: {kind}. Move it away and try again",
+            text=place.text,
+            orig=error.orig,
+            kind=kind,
+        )
+    )
 
 
 def _sqlite(place: JournalLocation) -> Engine:
@@ -243,31 +254,49 @@ def _upgrade(connection: Connection, place: JournalLocation) -> None:
     current = _revision(connection, there)
     if current == REVISIONS[-1]:
         return
+    if UNRELEASED.fullmatch(current):
+        raise InputError(
+            say(
+                "{text}: journal of the unreleased version {current}. Expected: version {revisions}. Finish its "
+                "moves, or take them back, with the checkout that wrote it; then move it away",
+                text=place.text,
+                current=current,
+                revisions=REVISIONS[-1],
+            )
+        )
     if current and current not in REVISIONS:
         raise InputError(
-            f"{place.text}: journal of version {current}. Expected: {REVISIONS[-1]} or older. Use the "
-            "longshore that wrote it"
+            say(
+                "{text}: journal of version {current}. Expected: version {revisions}. Use the longshore that wrote it",
+                text=place.text,
+                current=current,
+                revisions=REVISIONS[-1],
+            )
         )
     if there - OURS:
         raise InputError(
-            f"{place.text}: is not a journal: a database with tables {', '.join(sorted(there))}. Expected: a "
-            "journal. Move it away and try again"
+            say(
+                "{text}: is not a journal: a database with tables {there}. Expected: a journal. Move it away and try "
+                "again",
+                text=place.text,
+                there=", ".join(sorted(there)),
+            )
         )
     with MIGRATING:
-        _migrate(connection, current)
+        _migrate(connection)
 
 
 def _revision(connection: Connection, there: set[str]) -> str:
-    """Return the revision of the tables, "" when there are none; the first version kept a number of its own."""
+    """Return the revision of the tables, "" when there are none; before Alembic a table kept a number."""
     if "alembic_version" in there:
         return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or "")
     if "schema_version" in there:
         number = connection.exec_driver_sql("SELECT version FROM schema_version").scalar()
-        return f"{int(number):04d}" if number else ""
+        return f"{int(number or 0):04d}"
     return ""
 
 
-def _migrate(connection: Connection, current: str) -> None:
+def _migrate(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415 slow to import, and hardly ever needed
     from alembic.config import Config  # noqa: PLC0415
 
@@ -275,8 +304,6 @@ def _migrate(connection: Connection, current: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    if current:
-        command.stamp(config, current)
     command.upgrade(config, "head")
 
 

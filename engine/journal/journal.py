@@ -23,6 +23,7 @@ from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from engine.errors import ChainConflictError, JournalError
+from engine.finding import say
 from engine.journal.database import RECORDS, WRITTEN, insert_record, open_store, unreachable
 from engine.journal.kinds import RecordKind
 from engine.journal.location import JournalLocation, file_place
@@ -222,7 +223,7 @@ class Run:
         with self._one:
             record = self.draft(kind, service=service, key=key, body=body, at=at)
             if self.broken and kind == RecordKind.INTENT:
-                raise JournalError(f"{self.broken} Nothing more is begun in this run")
+                raise JournalError(say("{broken} Nothing more is begun in this run", broken=self.broken))
             record = self._append(record)
             for watch in self.watchers:
                 watch(record)
@@ -271,10 +272,13 @@ class Run:
         """Write into the room that was kept for it what must not be lost when the disk is full; no intent: nothing more
         is begun.
         """
-        told = (
-            f"{self.journal.where}: record {record.number} ({record.kind}) can't be written: {error.orig}. "
-            "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the "
-            "same command again."
+        told = say(
+            "{where}: record {number} ({kind}) can't be written: {orig}. Expected: room on the disk, and no other "
+            "program that keeps the file locked. Mend that, then start the same command again.",
+            where=self.journal.where,
+            number=record.number,
+            kind=record.kind,
+            orig=error.orig,
         )
         if isinstance(error, IntegrityError):
             raise ChainConflictError(told) from error

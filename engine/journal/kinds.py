@@ -102,4 +102,9 @@ HEAD = """\
 
 The journal of an environment is a sequence of records. Each record has a kind, and where it applies a service and a key
 (of a step, an action or a host). `journal.jsonl` in the folder of a run holds all records of that run, one a line.
+
+A `text` or `describe` is in English. Where it is a finding, its record also holds `template` and `fields`, from which
+any language shows the same sentence; a field is a text, a number, such a finding again, or `parts` with a `separator`.
+`details_said` holds the same for lines of `details`, each with its number, and a cell of a table may be such a mapping.
+`verify` checks that template and fields give the text.
 """

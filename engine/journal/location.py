@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from engine.constants import ENVIRONMENT_PREFIX, NAME
 from engine.errors import InputError
+from engine.finding import say
 from engine.project import STATE
 from engine.redaction.redactor import Secret
 
@@ -47,7 +48,7 @@ class JournalLocation:
             port=self.url.port,
             database=self.url.database,
         )
-        return f"{shown.render_as_string()} (schema {self.schema})"
+        return say("{address} (schema {schema})", address=shown.render_as_string(), schema=self.schema)
 
     def secrets(self) -> list[Secret]:
         """Return what in the URL must never be shown."""
@@ -89,6 +90,8 @@ def file_place(path: Path) -> JournalLocation:
     return JournalLocation(URL.create("sqlite", database=str(path)))
 
 
-_EXPECTED: Final = (
-    f"Expected: postgresql://USER@HOST/DATABASE (also as {VARIABLE}), or nothing for {FOLDER}/ENVIRONMENT.sqlite"
+_EXPECTED: Final = say(
+    "Expected: postgresql://USER@HOST/DATABASE (also as {variable}), or nothing for {folder}/ENVIRONMENT.sqlite",
+    variable=VARIABLE,
+    folder=FOLDER,
 )

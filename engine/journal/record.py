@@ -74,11 +74,8 @@ def exact(value: Any) -> Any:
 
 
 def _paired(text: str) -> str:
-    return (
-        text
-        if type(text) is str and text.isascii()
-        else SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
-    )
+    text = str.__str__(text)
+    return text if text.isascii() else SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
 
 
 def chain_problems(records: Sequence[Record]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import JournalError
+from engine.finding import say
 
 SIZE_BYTES: Final = 16 << 20
 """Far more than the records of a whole undo need, with SQLite's copies of its pages."""
@@ -40,9 +41,14 @@ class Reserve:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise JournalError(
-                f"{self.file}: {SIZE_BYTES >> 20} MiB can't be kept for the journal: {error}. Expected: room for the "
-                "records of an undo. "
-                f"Make room first: df -h {self.journal.parent}"
+                say(
+                    "{file}: {size_bytes} MiB can't be kept for the journal: {error}. Expected: room for the records "
+                    "of an undo. Make room first: df -h {parent}",
+                    file=self.file,
+                    size_bytes=SIZE_BYTES >> 20,
+                    error=error,
+                    parent=self.journal.parent,
+                )
             ) from error
 
     def release(self) -> bool:

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
+from engine.finding import LINES, SAID, cleaned, fitting, is_said
 from engine.redaction.container_secrets import secrets_of
 from engine.redaction.secret_patterns import (
     DIGEST,
@@ -145,12 +146,14 @@ class Redactor:
         self.counts["elsewhere"] += elsewhere
 
     def text(self, text: str) -> str:
-        """Return `text` without secrets; counts what it removed: known values, and what only looked like one."""
-        text = self.known(text)
-        text, found = redact_lookalikes(text)
+        """Return `text` without secrets; counts what it removed: known values, and what only looked like one.
+
+        A finding stays one where its fields, without secrets, give the same text.
+        """
+        told, found = redact_lookalikes(self.known(text))
         if found:
             self.counts["looked like one"] += found
-        return text
+        return cleaned(text, told, self.shown)
 
     def known(self, text: str) -> str:
         """Return `text` without the secrets that were registered, in any of their forms; counts them."""
@@ -198,11 +201,31 @@ class Redactor:
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)
+        if isinstance(value, Mapping) and (is_said(value) or LINES in value):
+            return self._said(value)
         if isinstance(value, Mapping):
             return {self.text(str(key)): self._named(str(key), item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._value(item) for item in self._without_keys(value)]
         return value
+
+    def _said(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a body whose texts have templates: fields are cleaned like the text, which alone is counted.
+
+        A secret that only the whole text shows (a name before it, a line after it) is not found in a field by itself:
+        then the template goes and the text stays.
+        """
+        clean = {
+            self.text(str(key)): self._named(str(key), item) for key, item in body.items() if key not in {*SAID, LINES}
+        }
+        return fitting(clean | self._uncounted({key: body[key] for key in (*SAID, LINES) if key in body}))
+
+    def _uncounted(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.shown(value)
+        if isinstance(value, Mapping):
+            return {key: item if key == "template" else self._uncounted(item) for key, item in value.items()}
+        return [self._uncounted(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _named(self, name: str, item: Any) -> Any:
         """Return the value of a name: a text under a name that tells is a secret, unless it is a digest or says where

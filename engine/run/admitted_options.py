@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.run.xdist_scheduler import is_worker
 
 ADDED: Final = "PYTEST_ADDOPTS"
 LOADED: Final = "PYTEST_PLUGINS"
+OPTIMIZED: Final = "PYTHONOPTIMIZE"
 SHORT: Final = re.compile(r"-[qvsxl]+|-r[A-Za-z]*")
 """Flags without a value: how much is shown, and stopping at the first failure, which leaves NOT_RUN rows."""
 
@@ -114,6 +116,11 @@ def refused_options(config: pytest.Config) -> Iterator[str]:
         )
     if os.environ.get(LOADED):
         yield f"{LOADED}: {os.environ[LOADED]}: loads other code into a phase. Expected: not set. Try: unset {LOADED}"
+    if sys.flags.optimize:
+        yield (
+            f"{OPTIMIZED}, or python -O: leaves out assert statements, with which own checks and their helpers fail. "
+            f"Expected: not set. Try: unset {OPTIMIZED}"
+        )
     for name, expected in COLLECTED.items():
         if list(config.getini(name)) != expected:
             seen = " ".join(config.getini(name))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import InputError
+from engine.finding import say
 from engine.i18n.language import ORIGINAL, language_of
 from engine.journal.location import VARIABLE, JournalLocation, place_of
 from engine.project import FLAG as PROJECT
@@ -149,7 +150,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
     if lab and environment not in {None, LAB}:
         raise InputError(f"--lab and --environment {environment}: a run belongs to one environment. Give one of them")
     if not lab and not environment:
-        raise InputError("no environment given: expected --lab for the rehearsal or --environment NAME")
+        raise InputError(say("no environment given: expected --lab for the rehearsal or --environment NAME"))
     ssh_config = get("ssh_config")
     state = get("state") or os.environ.get(VARIABLE)
     return Options(
@@ -176,5 +177,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
 
 def _reason(flag: str, text: str | None) -> str | None:
     if text is not None and not text.strip():
-        raise InputError(f'{flag}: empty. Expected: the reason in words, e.g. {flag} "agreed with the team by phone"')
+        raise InputError(
+            say('{flag}: empty. Expected: the reason in words, e.g. {flag} "agreed with the team by phone"', flag=flag)
+        )
     return text.strip() if text else None

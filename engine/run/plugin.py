@@ -15,6 +15,7 @@ import pytest
 from engine.contracts.phase import ORDERED_PHASES, PHASES, TABLE, WRITING_PHASES
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, LongshoreError
+from engine.finding import joined, say, stripped
 from engine.i18n.marking import summary_of
 from engine.redaction.visible_text import visible
 from engine.run.admitted_options import refused_options
@@ -130,7 +131,9 @@ class Gathering:
             book.take(carried["records"], carried["redacted"])
             row = StepResult.of_body(carried["row"]["key"], carried["row"]["body"])
         elif report.when not in {"setup", "call", "teardown"}:  # xdist's own report of a worker that is gone
-            row = _row(item, unknown("the worker process died before this check finished. Run the phase again"), 0.0)
+            row = _row(
+                item, unknown(say("the worker process died before this check finished. Run the phase again")), 0.0
+            )
         else:
             return
         row = self.config.stash.get(WAIVERS, Waivers()).judge(row)
@@ -320,14 +323,14 @@ def _judgement(item: pytest.Item, call: pytest.CallInfo[None]) -> Judgement:
         return item.stash[OWN](call)
     if call.excinfo is None:
         if not given:
-            return unknown("this step measured nothing: it ended without handing a judgement to `judge`")
-        return _joined(given, Verdict.PASSED, "; ".join(one.text for one in given))
+            return unknown(say("this step measured nothing: it ended without handing a judgement to `judge`"))
+        return _joined(given, Verdict.PASSED, joined("; ", (one.text for one in given)))
     ended = judgement_of_error(call.excinfo.value)
-    text = ended.text.removeprefix("assert False").strip()
+    text = stripped(ended.text.removeprefix("assert False") if ended.text.startswith("assert False") else ended.text)
     if given and ended.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
         wrong = [one for one in given if not one.passed] or given
         waits = ended.verdict is Verdict.UNKNOWN and all(one.verdict is Verdict.PENDING for one in wrong)
-        return _joined(given, Verdict.PENDING if waits else ended.verdict, "; ".join(one.text for one in wrong))
+        return _joined(given, Verdict.PENDING if waits else ended.verdict, joined("; ", (one.text for one in wrong)))
     return Judgement(ended.verdict, text)
 
 
@@ -443,7 +446,9 @@ def _add_missing_rows(session: pytest.Session, book: Book) -> None:
         if VERDICT not in item.stash:
             row = _row(
                 item,
-                Judgement(Verdict.NOT_RUN, "not run: the run was interrupted before this step ended. Run it again"),
+                Judgement(
+                    Verdict.NOT_RUN, say("not run: the run was interrupted before this step ended. Run it again")
+                ),
                 0.0,
             )
             session.config.stash[ROWS].append(row)

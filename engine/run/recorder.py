@@ -24,6 +24,7 @@ from engine.evidence import BACKUP, Paths, command_line, write_evidence
 from engine.evidence.facts.run_diff_text import differences
 from engine.evidence.headline import BADGES
 from engine.evidence.next_steps import stands_of, ways_on
+from engine.finding import joined, say
 from engine.i18n.language import ENGLISH, Language
 from engine.journal.journal import Journal, Record, Run
 from engine.journal.kinds import RecordKind
@@ -81,12 +82,14 @@ class RunRecorder:
         if (
             record.kind == RecordKind.INTENT and self.progress and record.service in {None, self._current}
         ):  # others go on beside it
-            self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
+            self.progress.intend(self.language.text_of(record.body, "describe"), record.body.get("estimate_s"))
 
     def add(self, row: StepResult) -> None:
         """Record a row durably and show it; one about a service that another program plays here says so."""
         if row.service in self.simulated:
-            row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
+            text = row.judgement.text
+            text = say("(stand-in) {text}", text=text) if text else say("(stand-in)")
+            row = replace(row, judgement=replace(row.judgement, text=text))
         self.run.record(RecordKind.RESULT, service=row.service, key=row.key, body=row.body())
         self._count(row)
 
@@ -129,12 +132,12 @@ class RunRecorder:
         return MoveState.NEEDS_OPERATOR.value in states.values()
 
     def redact(self, text: str) -> str:
-        """Return text without secrets."""
+        """Return text without secrets; a finding stays one where it can."""
         return self.journal.redactor.text(text)
 
     def tell(self, text: str) -> None:
         """Print what came after the end."""
-        self._say(Text(self.redact(text)))
+        self._say(Text(self.language.tell(self.redact(text))))
 
     def _say(self, text: Text | str) -> None:
         """Print, and go on when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal.
@@ -152,7 +155,8 @@ class RunRecorder:
         details = () if row.judgement.passed else row.judgement.details[:5]
         for text in (row.judgement.text, *details):
             if text:
-                self._say(Text(f"{' ' * INDENT}{self.redact(text)}", style="dim" if row.judgement.passed else ""))
+                told = self.language.tell(self.redact(text))
+                self._say(Text(f"{' ' * INDENT}{told}", style="dim" if row.judgement.passed else ""))
 
     def _word(self, verdict: Verdict) -> str:
         """Return a verdict as people read it; in English as it stands in records."""
@@ -164,7 +168,7 @@ class RunRecorder:
         """
         if self.progress:
             self.progress.end()
-        self._say(Text(f"\n{self.redact(why)}", style="bold red"))
+        self._say(Text(f"\n{self.language.tell(self.redact(why))}", style="bold red"))
         for line in self._stand():
             self._say(line)
 
@@ -198,8 +202,12 @@ class RunRecorder:
             self._say(line)
         if paths.altered:
             raise NotObservedError(
-                f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this "
-                f"run: {BACKUP}"
+                say(
+                    "journal of environment {environment}: {problems}. Do not approve this run: {advice}",
+                    environment=self.environment,
+                    problems=joined("; ", paths.altered),
+                    advice=BACKUP,
+                )
             )
 
     def _draw(self) -> Paths:
@@ -207,8 +215,13 @@ class RunRecorder:
             return write_evidence(self.journal, self.run.id, self.folder)
         except OSError as error:
             raise NotObservedError(
-                f"{self.folder}: the evidence can't be written: {error}. The journal holds the run to its end. "
-                f"Make room, then: {typed_command('report', self.run.id[:8], environment=self.environment)}"
+                say(
+                    "{folder}: the evidence can't be written: {error}. The journal holds the run to its end. Make "
+                    "room, then: {command}",
+                    folder=self.folder,
+                    error=error,
+                    command=typed_command("report", self.run.id[:8], environment=self.environment),
+                )
             ) from error
 
     def _differences(self) -> Iterator[Text]:

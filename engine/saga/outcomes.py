@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.errors import (
-    LongshoreError,
-)
+from engine.errors import LongshoreError
+from engine.finding import first_line, joined, say
 from engine.verdict import Judgement, Verdict, failed, unknown
 
 SHORT: Final = 160
@@ -23,7 +22,7 @@ class NotRun(LongshoreError):
 
 def judgement_of_error(error: BaseException) -> Judgement:
     """Return the judgement that an exception stands for: only an AssertionError is FAILED, the rest is UNKNOWN."""
-    text = "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
+    text = joined("\n", [str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
     if isinstance(error, PlannedOnly):
         return Judgement(Verdict.PLANNED, text)
     if isinstance(error, NotRun):
@@ -32,10 +31,9 @@ def judgement_of_error(error: BaseException) -> Judgement:
         return failed(text)
     if isinstance(error, LongshoreError):
         return unknown(text)
-    return unknown(f"the tool itself failed ({type(error).__name__}): {text}")
+    return unknown(say("the tool itself failed ({name}): {text}", name=type(error).__name__, text=text))
 
 
 def shortened(text: str) -> str:
     """Return the first line of a reason, as it is repeated in the steps that did not run because of it."""
-    first = text.splitlines()[0] if text else "no reason given"
-    return first if len(first) <= SHORT else first[: SHORT - 3] + "…"
+    return first_line(text, SHORT) if text else say("no reason given")

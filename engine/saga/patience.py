@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from engine import cancellation
 from engine.errors import HostLostError, LongshoreError, NotObservedError
+from engine.finding import say
+from engine.polling import Polling
 from engine.verdict import Judgement, Verdict, unknown
 
 LOOK_AGAIN_S: Final = 60.0
@@ -27,8 +30,8 @@ class Patience:
     """How long is asked again, in seconds, and how a pause is made; with 0 seconds everything is asked once."""
 
     seconds: float = LOOK_AGAIN_S
-    pause: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = cancellation.pause
+    clock: Callable[[], float] = lambda: time.monotonic()  # noqa: PLW0108 looked up when it is asked
 
     def ask(
         self,
@@ -41,45 +44,52 @@ class Patience:
 
         A question that raises CouldNotLookError has had no answer. A host that a person declared lost is asked once.
         """
-        begun, pause_s, asked = self.clock(), FIRST_PAUSE_S, 0
-        while True:
+        asked = 0
+
+        def ask() -> tuple[Judgement, bool]:
+            """Return an answer, and whether asking again would be of no use."""
+            nonlocal asked
+            if asked:
+                before_again()
             asked += 1
             try:
                 answer = question()
             except HostLostError as error:
-                return unknown(str(error))
+                return unknown(str(error)), True
             except NotObservedError as error:
                 answer = unknown(str(error))
-            if answer.passed or not (until_passed or answer.verdict is Verdict.UNKNOWN):
-                return answer
-            if self._is_over(begun, pause_s):
-                return (
-                    answer
-                    if asked == 1
-                    else replace(answer, text=f"{answer.text} (asked {asked} times in {self.clock() - begun:.0f} s)")
-                )
-            pause_s = self._wait(pause_s)
-            before_again()
+            return answer, answer.passed or not (until_passed or answer.verdict is Verdict.UNKNOWN)
+
+        polled = self._polling().until(ask, lambda seen: seen[1])
+        answer = polled.answer[0]
+        if polled.good or polled.attempts == 1:
+            return answer
+        return replace(
+            answer,
+            text=say(
+                "{text} (asked {attempts} times in {seconds:.0f} s)",
+                text=answer.text,
+                attempts=polled.attempts,
+                seconds=polled.seconds,
+            ),
+        )
 
     def repeat(self, act: Callable[[], T]) -> T:
         """Do what may be done any number of times until it had an answer; raise its last error when the
         time is over.
         """
-        begun, pause_s = self.clock(), FIRST_PAUSE_S
-        while True:
-            try:
-                return act()
-            except LongshoreError as error:
-                if not had_no_answer(error) or self._is_over(begun, pause_s):
-                    raise
-            pause_s = self._wait(pause_s)
+        return self._polling().repeat(act, had_no_answer)
 
-    def _is_over(self, begun: float, pause_s: float) -> bool:
-        return self.clock() - begun + pause_s > self.seconds
-
-    def _wait(self, pause_s: float) -> float:
-        self.pause(pause_s)
-        return min(pause_s * 2, LONGEST_PAUSE_S)
+    def _polling(self) -> Polling:
+        return Polling(
+            "an answer",
+            self.seconds,
+            first_s=FIRST_PAUSE_S,
+            factor=2.0,
+            longest_s=LONGEST_PAUSE_S,
+            clock=self.clock,
+            pause=self.pause,
+        )
 
 
 def had_no_answer(error: BaseException | None) -> bool:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from engine.cancellation import shielded
 from engine.contracts.action import Action, Note
 from engine.contracts.move_state import MoveState
 from engine.errors import (
     ChainConflictError,
     JournalError,
 )
+from engine.finding import say
 from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.saga.state import FORWARD, AttemptState, Stages
@@ -98,7 +100,8 @@ class MoveProgress:
     def _set_state(self, state: MoveState) -> None:
         if self.tracks_state and state is not self._state:
             self._state = state
-            self.journal.record(RecordKind.MOVE_STATE, service=self.service, body={"state": state.value})
+            with shielded():
+                self.journal.record(RecordKind.MOVE_STATE, service=self.service, body={"state": state.value})
 
     def _set_state_down(self, state: MoveState) -> None:
         """Note a state that the move is in whether it can be recorded or not."""
@@ -107,7 +110,8 @@ class MoveProgress:
             self._note_down(RecordKind.MOVE_STATE, None, {"state": state.value})
 
     def _record(self, kind: str, action: Action, body: dict[str, Any]) -> None:
-        self.journal.record(kind, service=self.service, key=action.key, body=body)
+        with shielded():
+            self.journal.record(kind, service=self.service, key=action.key, body=body)
 
     def _note_down(self, kind: str, action: Action | None, body: dict[str, Any]) -> None:
         """Record what is put back; a journal that takes nothing more does not stand in the way of it: the hosts' audit
@@ -115,7 +119,8 @@ class MoveProgress:
         """
         key = {"key": action.key} if action else {}
         try:
-            self.journal.record(kind, service=self.service, body=body, **key)
+            with shielded():
+                self.journal.record(kind, service=self.service, body=body, **key)
         except ChainConflictError:
             raise
         except JournalError as error:
@@ -125,6 +130,8 @@ class MoveProgress:
         if not self.unwritten:
             return ""
         compare = f"nox -s adopt -- --compare {self.where}".rstrip()
-        return (
-            f" (the journal did not take all of this: {self.unwritten}. The audit logs of the hosts have it: {compare})"
+        return say(
+            " (the journal did not take all of this: {unwritten}. The audit logs of the hosts have it: {compare})",
+            unwritten=self.unwritten,
+            compare=compare,
         )

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
+from engine.cancellation import shielded
 from engine.contracts.action import Action, Note
 from engine.contracts.product import DurableNote, Observing
 from engine.errors import (
@@ -23,11 +24,15 @@ from engine.errors import (
     ManualInterventionError,
     NotObservedError,
 )
+from engine.finding import recorded, say
 from engine.journal.kinds import RecordKind
 from engine.saga.outcomes import NotRun, PlannedOnly, judgement_of_error, shortened
 from engine.saga.patience import had_no_answer
 from engine.saga.undo import UndoableMove
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
+
+UNDER_WAY_S: Final = 10.0
+"""So long a change that had no answer may still be under way on its host."""
 
 
 @dataclass
@@ -68,30 +73,39 @@ class RunningMove(UndoableMove):
     def _already_done(self, action: Action) -> Judgement:
         """Answer for an action of a move that is done: look once whether it still holds, do nothing again."""
         if not self._done:
-            nobody = unknown("nothing to ask whether the move still holds")
+            nobody = unknown(say("nothing to ask whether the move still holds"))
             proof = self.patience.ask(self.prove_done, before_again=self.on_change) if self.prove_done else nobody
             if proof.verdict is Verdict.UNKNOWN:
-                self.stopped_because = (
-                    f"the journal says done, whether it still holds could not be seen: {shortened(proof.text)}"
+                self.stopped_because = say(
+                    "the journal says done, whether it still holds could not be seen: {text}",
+                    text=shortened(proof.text),
                 )
                 return Judgement(
                     proof.verdict,
-                    f"done, but whether it still holds could not be seen: {proof.text}",
+                    say("done, but whether it still holds could not be seen: {text}", text=proof.text),
                     details=proof.details,
                 )
             if not proof.passed:
-                self.stopped_because = f"the journal says done, the hosts say: {shortened(proof.text)}"
-                return Judgement(proof.verdict, f"drift since the move was done: {proof.text}", details=proof.details)
+                self.stopped_because = say("the journal says done, the hosts say: {text}", text=shortened(proof.text))
+                return Judgement(
+                    proof.verdict, say("drift since the move was done: {text}", text=proof.text), details=proof.details
+                )
         self._done.append(action)
-        return passed(f"done earlier: {self.past.texts.get(action.key, action.describe())}")
+        return passed(say("done earlier: {text}", text=self.past.texts.get(action.key, action.describe())))
 
     def _next(self, key: str) -> Action:
         if self.stopped_because:
-            raise NotRun(f"not run: {self.stopped_because}")
+            raise NotRun(say("not run: {stopped_because}", stopped_because=self.stopped_because))
         position = len(self._done)
         expected = self.recipe[position].key if position < len(self.recipe) else None
         if key != expected:
-            raise NotRun(f'not run: "{key}" was asked for, but the next action of this move is "{expected}"')
+            raise NotRun(
+                say(
+                    'not run: "{key}" was asked for, but the next action of this move is "{expected}"',
+                    key=key,
+                    expected=expected,
+                )
+            )
         return self.recipe[position]
 
     def _before_first_deed(self) -> tuple[Action, ...]:
@@ -101,10 +115,10 @@ class RunningMove(UndoableMove):
     def _perform(self, action: Action) -> Judgement:
         if self._superseded(action):
             self._done.append(action)
-            return passed(f"asked in an earlier run: {self.past.texts[action.key]}")
+            return passed(say("asked in an earlier run: {text}", text=self.past.texts[action.key]))
         if self._has_served(action):
             self._done.append(action)
-            return passed(f"done in an earlier run; no longer needed: {self.past.texts[action.key]}")
+            return passed(say("done in an earlier run; no longer needed: {text}", text=self.past.texts[action.key]))
         with self._stop_on_failure(action):
             if self._state not in {self.stages.begun, self.stages.committed}:
                 self._set_state(self.stages.begun)
@@ -116,7 +130,12 @@ class RunningMove(UndoableMove):
             if judgement.verdict is Verdict.UNKNOWN
             else self._fail(action, judgement.text)
         )
-        return Judgement(judgement.verdict, f"{judgement.text}. {ending}", judgement.measured, judgement.details)
+        return Judgement(
+            judgement.verdict,
+            say("{text}. {ending}", text=judgement.text, ending=ending),
+            judgement.measured,
+            judgement.details,
+        )
 
     def _settle(self, action: Action, judgement: Judgement) -> Judgement:
         """Note that an action is behind the move, and the state that it brings with it."""
@@ -126,12 +145,13 @@ class RunningMove(UndoableMove):
         told = ""
         if not judgement.passed and action.key in self.later:
             self._left.append(action.key)
-            told = (
-                f". The move goes on without it; it is not done until this is. Once its cause is mended: {self.retry}"
+            told = say(
+                ". The move goes on without it; it is not done until this is. Once its cause is mended: {retry}",
+                retry=self.retry,
             )
         if len(self._done) == len(self.recipe) and not self._left:
             self._set_state(self.stages.done)
-        return replace(judgement, text=f"{judgement.text}{told}")
+        return replace(judgement, text=say("{text}{told}", text=judgement.text, told=told))
 
     def _goes_on_without(self, action: Action, judgement: Judgement) -> bool:
         """Return whether an action that did not pass does not stop the line: a lost measurement, or after the commit
@@ -159,15 +179,19 @@ class RunningMove(UndoableMove):
         except ActionError as error:
             judgement = failed(str(error))
             self._record(
-                RecordKind.OUTCOME, action, {"ok": False, "text": str(error), "note": self._notes.get(action.key, {})}
+                RecordKind.OUTCOME,
+                action,
+                {"ok": False, **recorded(str(error)), "note": self._notes.get(action.key, {})},
             )
         if judgement.passed or self.committed:
             return judgement
         if action.key in self._begun_here:
-            with suppress(NotObservedError, ActionError):
+            with shielded(), suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(
-            f"{judgement.text}. It only measures: the move goes on without it", judgement.details, **judgement.measured
+            say("{text}. It only measures: the move goes on without it", text=judgement.text),
+            judgement.details,
+            **judgement.measured,
         )
 
     def _superseded(self, action: Action) -> bool:
@@ -193,7 +217,12 @@ class RunningMove(UndoableMove):
             self._record(
                 RecordKind.OUTCOME,
                 action,
-                {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)},
+                {
+                    "ok": True,
+                    **recorded(say("already done: {text}", text=judgement.text)),
+                    "resumed": True,
+                    "note": self.note(action.key),
+                },
             )
             return judgement
         if self._only_measures(action) and action.key in self.superseded_by.values():
@@ -203,23 +232,30 @@ class RunningMove(UndoableMove):
         if action.key not in self.past.done:
             return self._do(action)
         if self._rested_on(action) and action.key not in self.repeatable:
-            told = f"changed since this step finished: {judgement.text}. Not repeated, because later steps depend on it"
-            self._record(RecordKind.DRIFT, action, {"text": told})
+            told = say(
+                "changed since this step finished: {text}. Not repeated, because later steps depend on it",
+                text=judgement.text,
+            )
+            self._record(RecordKind.DRIFT, action, recorded(told))
             self._drifted = True
             return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
-        self._record(RecordKind.OUTCOME, action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
+        self._record(
+            RecordKind.OUTCOME,
+            action,
+            {"ok": False, **recorded(say("drift: {text}", text=judgement.text)), "resumed": True},
+        )
         return self._do(action)
 
     def _do(self, action: Action) -> Judgement:
         late = "" if self.committed or action.effect is Effect.READ_ONLY else self.may_start(action, tuple(self._done))
         if late:
-            return failed(f"not started: {late}")
+            return failed(say("not started: {late}", late=late))
         observed = self._observe(action)
         if not observed.passed:
             return observed
         note = self._notes[action.key]
         about = {
-            "describe": action.describe(),
+            **recorded(action.describe(), "describe"),
             "effect": action.effect.value,
             "estimate_s": action.estimate_s(),
             "commits": action.commits,
@@ -229,9 +265,14 @@ class RunningMove(UndoableMove):
         started = time.monotonic()
         silent = self._act(action, note)
         self._changed(action)
+        if silent and action.key in self.repeatable:
+            silent = self._act_again(action, note, silent)
         judgement = self._ask(action, until_passed=bool(silent))
         if silent:
-            judgement = replace(judgement, text=f"{judgement.text} (seen after it had no answer: {silent})")
+            judgement = replace(
+                judgement,
+                text=say("{text} (seen after it had no answer: {silent})", text=judgement.text, silent=silent),
+            )
         self._switched = self._switched or (action.commits and judgement.passed)
         self._record(
             RecordKind.OUTCOME,
@@ -239,7 +280,7 @@ class RunningMove(UndoableMove):
             {
                 "ok": judgement.passed,
                 "verdict": judgement.verdict.value,
-                "text": judgement.text,
+                **recorded(judgement.text),
                 "note": note,
                 "duration_s": round(time.monotonic() - started, 3),
             },
@@ -266,13 +307,13 @@ class RunningMove(UndoableMove):
         def look() -> Judgement:
             if isinstance(action, Observing):
                 action.observe(seen)
-            return passed("observed")
+            return passed(say("observed"))
 
         judgement = self.patience.ask(look, before_again=self.on_change)
         self._notes[action.key] = DurableNote(
             {**seen, **before}, lambda note: self._record(RecordKind.NOTE, action, {"note": note})
         )
-        return judgement if judgement.passed else replace(judgement, text=f"not begun: {judgement.text}")
+        return judgement if judgement.passed else replace(judgement, text=say("not begun: {text}", text=judgement.text))
 
     def _act(self, action: Action, note: Note) -> str:
         """Do it; return why there was no answer, "" when there was one: whether it is done is then for its question to
@@ -283,6 +324,20 @@ class RunningMove(UndoableMove):
         except NotObservedError as error:
             return str(error)
         return ""
+
+    def _act_again(self, action: Action, note: Note, silent: str) -> str:
+        """Do once more what had no answer and is then seen not to be done: it may never have arrived, and a moment's
+        silence is no reason to undo a move. One that is under way gets some time to end first.
+        """
+        soon = replace(self.patience, seconds=min(self.patience.seconds, UNDER_WAY_S))
+        seen = self._ask(action)
+        if seen.verdict is Verdict.FAILED:
+            seen = soon.ask(lambda: self._verify(action), until_passed=True, before_again=self.on_change)
+        if seen.verdict is not Verdict.FAILED:
+            return silent
+        again = self._act(action, note)
+        self._changed(action)
+        return again or silent
 
     def _ask(self, action: Action, *, until_passed: bool = False) -> Judgement:
         """Ask whether an action is done, again for a while where there is no answer; a measurement is not
@@ -323,7 +378,9 @@ class RunningMove(UndoableMove):
             self.on_change()
             if action.key in self._begun_here or self._known(action):
                 self._note_down(
-                    RecordKind.OUTCOME, action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})}
+                    RecordKind.OUTCOME,
+                    action,
+                    {"ok": False, **recorded(reason), "note": self._notes.get(action.key, {})},
                 )
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
@@ -331,4 +388,8 @@ class RunningMove(UndoableMove):
 
 def _with_estimate(action: Action) -> str:
     estimate = action.estimate_s()
-    return action.describe() if estimate is None else f"{action.describe()} (about {estimate:.0f} s)"
+    return (
+        action.describe()
+        if estimate is None
+        else say("{describe} (about {estimate:.0f} s)", describe=action.describe(), estimate=estimate)
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from engine.cancellation import shielded
 from engine.contracts.action import Action
 from engine.contracts.move_state import MoveState
 from engine.contracts.product import Committing
@@ -18,14 +19,15 @@ from engine.errors import (
     ManualInterventionError,
     NotObservedError,
 )
+from engine.finding import joined, recorded, say
 from engine.journal.kinds import RecordKind
 from engine.saga.outcomes import shortened
 from engine.saga.progress import MoveProgress
 from engine.verdict import Effect, Judgement, Verdict, failed
 
-NOT_UNDONE: Final = "Nothing was undone"
+NOT_UNDONE: Final = say("Nothing was undone")
 """How the text begins where a move stays half-way: nobody could look, or clients may be on the target already."""
-LEFT: Final = "Left to undo, in this order"
+LEFT: Final = say("Left to undo, in this order")
 
 
 @dataclass
@@ -38,39 +40,61 @@ class UndoableMove(MoveProgress):
 
     def _fail(self, action: Action, reason: str) -> str:
         """Stop this move; undo what was done unless it is committed; return what a person should know now."""
-        self.stopped_because = f'"{action.key}" did not pass ({shortened(reason)})'
+        self.stopped_because = say('"{key}" did not pass ({reason})', key=action.key, reason=shortened(reason))
         return self._undo_attempt(reason)
 
     def _stop(self, action: Action, reason: str) -> str:
         """Stop this move where it is: nobody could look, and an undo follows only a failure that was seen."""
         if self.stages.ends_clean or not self._to_undo() or self.committed:
             return self._fail(action, reason)
-        self.stopped_because = f'"{action.key}" could not be seen ({shortened(reason)})'
-        return f"{NOT_UNDONE}: it could not be seen, and what can't be seen is not taken for wrong. {self._ways_on()}"
+        self.stopped_because = say('"{key}" could not be seen ({reason})', key=action.key, reason=shortened(reason))
+        return say(
+            "{not_undone}: it could not be seen, and what can't be seen is not taken for wrong. {ways_on}",
+            not_undone=NOT_UNDONE,
+            ways_on=self._ways_on(),
+        )
 
     def _ways_on(self) -> str:
-        back = "" if self.go_back == self.retry else f". To take it back: {self.go_back}"
-        return f"The move is partly done. To resume: {self.retry}{back}"
+        back = "" if self.go_back == self.retry else say(". To take it back: {go_back}", go_back=self.go_back)
+        return say("The move is partly done. To resume: {retry}{back}", retry=self.retry, back=back)
 
     def _undo_attempt(self, reason: str) -> str:
+        """Undo to the end, also in work that was cancelled."""
+        with shielded():
+            return self._undo_all(reason)
+
+    def _undo_all(self, reason: str) -> str:
         try:
             begun = self._may_have_committed()
         except ManualInterventionError as error:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return (
-                f"{NOT_UNDONE}. {error} Then: {self.go_back} {self.stages.admitting}".rstrip() + self._told_unwritten()
+            return say(
+                "{not_undone}. {error} Then: {command}{unwritten}",
+                not_undone=NOT_UNDONE,
+                error=error,
+                command=f"{self.go_back} {self.stages.admitting}".rstrip(),
+                unwritten=self._told_unwritten(),
             )
         if self.committed:
-            return f"{self.stages.serves}: nothing is undone after commit. {self._after_commit()}"
+            return say(
+                "{serves}: nothing is undone after commit. {after_commit}",
+                serves=self.stages.serves,
+                after_commit=self._after_commit(),
+            )
         if begun:
-            return f"{NOT_UNDONE}: {', '.join(begun)} was begun, so clients may be there already. {self._ways_on()}"
+            return say(
+                "{not_undone}: {begun} was begun, so clients may be there already. {ways_on}",
+                not_undone=NOT_UNDONE,
+                begun=", ".join(begun),
+                ways_on=self._ways_on(),
+            )
         if not self.stages.undoes:
-            return f"To go on with it: {self.retry}"
+            return say("To go on with it: {retry}", retry=self.retry)
         try:
             return self._undo_and_prove(reason)
         except (LockLostError, ChainConflictError) as error:
             self.stopped_because, self.lost_lock = str(error), True
-            error.add_note(f"Nothing more is undone. What failed first: {reason}")
+            error.add_note(say("Nothing more is undone. What failed first: {reason}", reason=reason))
             raise
 
     def _may_have_committed(self) -> list[str]:
@@ -98,11 +122,16 @@ class UndoableMove(MoveProgress):
         retry alone.
         """
         if not self._drifted:
-            return f"Retry: {self.retry}"
-        back = "" if self.go_back == self.retry else f". Or take the move back, with what was written: {self.go_back}"
-        return (
-            "A retry alone does not mend a drift: look at what is named above and put it right. Then: "
-            f"{self.retry}{back}"
+            return say("Retry: {retry}", retry=self.retry)
+        back = (
+            ""
+            if self.go_back == self.retry
+            else say(". Or take the move back, with what was written: {go_back}", go_back=self.go_back)
+        )
+        return say(
+            "A retry alone does not mend a drift: look at what is named above and put it right. Then: {retry}{back}",
+            retry=self.retry,
+            back=back,
         )
 
     def _undo_and_prove(self, reason: str) -> str:
@@ -111,24 +140,40 @@ class UndoableMove(MoveProgress):
             undone = self._undo(self._to_undo())
         except ManualInterventionError as error:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return f"The undo could not finish. {error} To go on with it: {self.go_back}{logs}{self._told_unwritten()}"
+            return say(
+                "The undo could not finish. {error} To go on with it: {go_back}{logs}{told_unwritten}",
+                error=error,
+                go_back=self.go_back,
+                logs=logs,
+                told_unwritten=self._told_unwritten(),
+            )
         put_back = [key for key in undone if key not in self.kept]
         left = [action.key for action in reversed(self._done) if action.key in self.kept]
-        told = f"Undone ({', '.join(put_back) or 'nothing had been changed'})"
+        told = say("Undone ({put_back})", put_back=", ".join(put_back) or say("nothing had been changed"))
         proof = self._prove() if put_back else None
         if proof is not None and proof.verdict not in {Verdict.PASSED, Verdict.UNKNOWN}:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return (
-                f"{told}, but it does not serve again: {proof.text}. Once it does: "
-                f"{self.go_back}{logs}{self._told_unwritten()}"
+            return say(
+                "{told}, but it does not serve again: {text}. Once it does: {go_back}{logs}{told_unwritten}",
+                told=told,
+                text=proof.text,
+                go_back=self.go_back,
+                logs=logs,
+                told_unwritten=self._told_unwritten(),
             )
         self._set_state_down(self.stages.undone)
         if proof is not None and not proof.passed:
-            told += f", but whether it serves again could not be seen: {proof.text}"
+            told = say("{told}, but whether it serves again could not be seen: {text}", told=told, text=proof.text)
         elif proof is not None:
-            told += f"; {proof.text}"
-        told += f". Kept: {', '.join(left)}" if left else ""
-        return f"{told}. Retry: {self.retry}{logs}{self._told_unwritten()}"
+            told = say("{told}; {text}", told=told, text=proof.text)
+        told = say("{told}{more}", told=told, more=say(". Kept: {left}", left=joined(", ", left)) if left else "")
+        return say(
+            "{told}. Retry: {retry}{logs}{told_unwritten}",
+            told=told,
+            retry=self.retry,
+            logs=logs,
+            told_unwritten=self._told_unwritten(),
+        )
 
     def _collect(self, reason: str) -> str:
         """Collect the logs of both sides; that they can't be had stands in the way of no undo."""
@@ -137,7 +182,7 @@ class UndoableMove(MoveProgress):
         except (LockLostError, ChainConflictError):
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, what was begun must be undone
-            return f" (the logs of both sides could not be kept: {error})"
+            return say(" (the logs of both sides could not be kept: {error})", error=error)
         return ""
 
     def _prove(self) -> Judgement | None:
@@ -149,10 +194,18 @@ class UndoableMove(MoveProgress):
         except (LockLostError, ChainConflictError):
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, the move was undone and that must be on record
-            proof = failed(f"the question whether it does broke ({type(error).__name__}: {error}). Look at it yourself")
+            proof = failed(
+                say(
+                    "the question whether it does broke ({name}: {error}). Look at it yourself",
+                    name=type(error).__name__,
+                    error=error,
+                )
+            )
         self.proof = proof
         self._note_down(
-            RecordKind.SOURCE_VERIFIED, None, {"ok": proof.passed, "verdict": proof.verdict.value, "text": proof.text}
+            RecordKind.SOURCE_VERIFIED,
+            None,
+            {"ok": proof.passed, "verdict": proof.verdict.value, **recorded(proof.text)},
         )
         return proof
 
@@ -186,15 +239,26 @@ class UndoableMove(MoveProgress):
         except HostLostError as error:
             told = str(error)
         except Exception as error:
-            self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": False, "text": str(error) or type(error).__name__})
+            self._note_down(
+                RecordKind.UNDO_OUTCOME, action, {"ok": False, **recorded(str(error) or type(error).__name__)}
+            )
             raise
-        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, "text": told})
+        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, **recorded(told)})
         self._changed(action)
 
 
 def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
     """Return what a person should know of an undo that did not end: what was seen, and what is left."""
     told = (
-        str(error) if isinstance(error, LongshoreError) else f"the tool itself failed ({type(error).__name__}): {error}"
+        str(error)
+        if isinstance(error, LongshoreError)
+        else say("the tool itself failed ({name}): {error}", name=type(error).__name__, error=error)
     )
-    return f"{deeds[0].key}: {told.rstrip('.')}. {LEFT}: {', '.join(action.key for action in deeds)}."
+    return say(
+        "{key}: {told}{stop} {left}: {deeds}.",
+        key=deeds[0].key,
+        told=told,
+        stop="" if told.endswith(".") else ".",
+        left=LEFT,
+        deeds=", ".join(action.key for action in deeds),
+    )

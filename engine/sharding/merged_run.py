@@ -17,6 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 from engine.constants import NAME
 from engine.contracts.step import StepResult
 from engine.errors import ChainConflictError, InputError
+from engine.finding import say
 from engine.i18n.language import term
 from engine.journal.journal import Journal, Run
 from engine.journal.kinds import RecordKind
@@ -26,10 +27,10 @@ from engine.sharding.shard import Shard
 from engine.verdict import Effect, ExitCode, Severity, Verdict, exit_code_of, unknown
 
 SAME: Final = {
-    "plan_digest": "plan",
-    "asked": "selection, inventory and waivers",
-    "version": "version",
-    "commit": "commit",
+    "plan_digest": say("plan"),
+    "asked": say("selection, inventory and waivers"),
+    "version": say("version"),
+    "commit": say("commit"),
 }
 """What all shards of a run must have in common, and what each is called."""
 OWN: Final = ("operator", "argv")
@@ -148,12 +149,17 @@ def _start(journal: Journal, run_id: str, shard: Shard, about: Mapping[str, Any]
 
 def _refuse_other(first: Record, shard: Shard, about: Mapping[str, Any]) -> None:
     other = [
-        f"{what} {str(first.body.get(name))[:SHOWN]}, here {str(about[name])[:SHOWN]}"
+        say(
+            "{what} {body}, here {about}",
+            what=what,
+            body=str(first.body.get(name))[:SHOWN],
+            about=str(about[name])[:SHOWN],
+        )
         for name, what in SAME.items()
         if first.body.get(name) != about[name]
     ]
     if first.body.get("shards") != shard.of:
-        other.append(f"{first.body.get('shards')} shards, here {shard.of}")
+        other.append(say("{shards} shards, here {of}", shards=first.body.get("shards"), of=shard.of))
     if other:
         raise InputError(
             f"--run-name {shard.run_name}: the run of that name, begun {first.at[:16].replace('T', ' ')} UTC, is "
@@ -234,17 +240,24 @@ def _told(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
     newest = records[-1]
     phase = str(joined.first.body["command"])
     for number in joined.missing:
-        again = f"Run it again: --shard {number}/{joined.of} --run-name {joined.name}"
+        again = say(
+            "Run it again: --shard {number}/{of} --run-name {name}", number=number, of=joined.of, name=joined.name
+        )
         yield _made(
             newest,
             RecordKind.RESULT,
             STEP,
-            _row(phase, f"shard {number}/{joined.of}", f"{joined.why_missing(number)}. {again}"),
+            _row(
+                phase,
+                f"shard {number}/{joined.of}",
+                say("{why_missing}. {again}", why_missing=joined.why_missing(number), again=again),
+            ),
         )
     if not joined.missing and _end_of(records, joined) is None:
-        text = (
-            f"all {joined.of} shards ended, and none closed the run. Run any of them again: --shard 1/{joined.of} "
-            f"--run-name {joined.name}"
+        text = say(
+            "all {of} shards ended, and none closed the run. Run any of them again: --shard 1/{of} --run-name {name}",
+            of=joined.of,
+            name=joined.name,
         )
         yield _made(newest, RecordKind.RESULT, STEP, _row(phase, "all", text))
     yield _made(newest, RecordKind.REPORT_TABLE, None, _table(joined).body())

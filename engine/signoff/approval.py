@@ -17,6 +17,7 @@ from engine.config.plan import Approval
 from engine.config.public_keys import key_material
 from engine.constants import NAME, VERSION
 from engine.errors import InputError
+from engine.finding import joined, say
 from engine.signoff.signed_text import read_statement, statement_text
 
 FORMAT: Final = f"{NAME} approval 1"
@@ -82,7 +83,12 @@ def parse_statement(text: str, where: str) -> Statement:
     except (KeyError, ValueError) as error:
         again = typed_command("approve", environment=ANY)
         raise InputError(
-            f"{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: {again}"
+            say(
+                "{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: {again}",
+                where=where,
+                error=error,
+                again=again,
+            )
         ) from error
 
 
@@ -108,8 +114,17 @@ class Approvals:
 
     def text(self) -> str:
         """Return who approved, in words."""
-        return ", ".join(
-            f"{one.person} ({one.role}, {one.signed_at:%Y-%m-%d %H:%M} UTC by the signer's clock)" for one in self.valid
+        return joined(
+            ", ",
+            (
+                say(
+                    "{person} ({role}, {signed_at} UTC by the signer's clock)",
+                    person=one.person,
+                    role=one.role,
+                    signed_at=f"{one.signed_at:%Y-%m-%d %H:%M}",
+                )
+                for one in self.valid
+            ),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from engine.command_line import ANY, typed_command
 from engine.constants import NAME, VERSION
 from engine.errors import InputError
+from engine.finding import say
 from engine.signoff.signed_text import one_line, read_statement, statement_text
 
 FORMAT: Final = f"{NAME} attestation 1"
@@ -53,10 +54,13 @@ class Attestation:
 
     def told(self) -> str:
         """Return it in words."""
-        shown = f"; see {self.file}" if self.file else ""
-        return (
-            f"{self.person} attested it at {self.attested_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC by their own "
-            f"clock: {one_line(self.note)}{shown}"
+        shown = say("; see {file}", file=self.file) if self.file else ""
+        return say(
+            "{person} attested it at {attested_at} UTC by their own clock: {one_line}{shown}",
+            person=self.person,
+            attested_at=f"{self.attested_at.astimezone(UTC):%Y-%m-%d %H:%M}",
+            one_line=one_line(self.note),
+            shown=shown,
         )
 
     def body(self) -> dict[str, str | None]:
@@ -94,5 +98,10 @@ def parse_attestation(text: str, where: str) -> Attestation:
     except (KeyError, ValueError) as error:
         again = typed_command("attest", environment=ANY)
         raise InputError(
-            f"{where}: {error} is missing or wrong. Expected: an attestation as it was signed. Try: {again}"
+            say(
+                "{where}: {error} is missing or wrong. Expected: an attestation as it was signed. Try: {again}",
+                where=where,
+                error=error,
+                again=again,
+            )
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from engine.command_line import ANY, typed_command
 from engine.errors import InputError
+from engine.finding import say
 
 
 def statement_text(kind: str, fields: Mapping[str, str], told: str) -> str:
@@ -25,8 +26,13 @@ def read_statement(text: str, kind: str, where: str, command: str) -> dict[str, 
     if first != kind or len(fields) != len(lines):
         what = kind.split()[1]
         raise InputError(
-            f'{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: '
-            f"{typed_command(command, environment=ANY)}"
+            say(
+                '{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: {command}',
+                where=where,
+                what=what,
+                kind=kind,
+                command=typed_command(command, environment=ANY),
+            )
         )
     return fields
 

@@ -27,6 +27,7 @@ from engine.constants import NAME, VERSION
 from engine.contracts.phase import READING_PHASES, WRITING_PHASES
 from engine.contracts.step import StepResult
 from engine.errors import InputError
+from engine.finding import joined, say
 from engine.project import WAIVERS
 from engine.signoff.signed_text import one_line, read_statement, statement_text
 from engine.verdict import Effect, Judgement, Severity, Verdict, failed
@@ -64,7 +65,7 @@ class Waiver(Strict):
     @property
     def about(self) -> str:
         """Return the row that it is for, in words."""
-        return f"{self.step} of {self.service or self.host or 'all'}"
+        return say("{step} of {service}", step=self.step, service=self.service or self.host or "all")
 
     def fields(self) -> dict[str, str]:
         """Return what is signed, apart from the time."""
@@ -93,9 +94,12 @@ class Waiver(Strict):
         """Return the text that its approver signs; `rests_on` is the digest of the plan's part that its row
         is about.
         """
-        told = (
-            f"{self.approver} takes this risk in environment {self.environment} until "
-            f"{self.expires_at.isoformat()}:\n{self.about} may fail."
+        told = say(
+            "{approver} takes this risk in environment {environment} until {expires_at}:\n{about} may fail.",
+            approver=self.approver,
+            environment=self.environment,
+            expires_at=self.expires_at.isoformat(),
+            about=self.about,
         )
         return statement_text(
             FORMAT,
@@ -114,9 +118,9 @@ class Waiver(Strict):
         """
         signed = read_statement(text, FORMAT, where, "waive")
         if any(signed.get(name) != value for name, value in self.fields().items()):
-            return "says something else"
+            return say("says something else")
         if signed.get(RESTS_ON) != rests_on:
-            return (
+            return say(
                 "was signed for another plan: the part of it that this row is about (move, service, hosts) has "
                 "changed since"
             )
@@ -130,7 +134,12 @@ def signed_at(text: str, where: str) -> datetime:
         at = datetime.fromisoformat(told)
     except ValueError as error:
         raise InputError(
-            f'{where}: signed at "{told}". Expected: a time. Sign again: {typed_command("waive", environment=ANY)}'
+            say(
+                '{where}: signed at "{told}". Expected: a time. Sign again: {command}',
+                where=where,
+                told=told,
+                command=typed_command("waive", environment=ANY),
+            )
         ) from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
@@ -207,11 +216,16 @@ class Waivers:
             return row
         until, by = f"{waiver.expires_at:%Y-%m-%d %H:%M %z}", f"{waiver.approver} ({waiver.role})"
         if waiver.expires_at <= self.clock():
-            late = f"{seen.text}. Its waiver by {by} expired at {until}"
+            late = say("{text}. Its waiver by {by} expired at {until}", text=seen.text, by=by, until=until)
             return replace(row, judgement=Judgement(seen.verdict, late, seen.measured, seen.details))
-        told = (
-            f"waived until {until} by {by}: {waiver.reason}. Risk: {waiver.risk}. Seen: {seen.verdict.value}: "
-            f"{seen.text}"
+        told = say(
+            "waived until {until} by {by}: {reason}. Risk: {risk}. Seen: {verdict_value}: {text}",
+            until=until,
+            by=by,
+            reason=waiver.reason,
+            risk=waiver.risk,
+            verdict_value=seen.verdict.value,
+            text=seen.text,
         )
         return replace(
             row, judgement=Judgement(Verdict.WAIVED, told, seen.measured, seen.details), waiver=waiver.kept()
@@ -226,9 +240,10 @@ class Waivers:
         A service that this run does not look at (`--service`) is none of its business.
         """
         wrong = [
-            (
-                f"  {one.about}: no such step; known here: "
-                f"{', '.join(sorted({row[0] for row in rows if row[1:] == (one.service, one.host)})) or 'none'}"
+            say(
+                "  {about}: no such step; known here: {rows}",
+                about=one.about,
+                rows=", ".join(sorted({row[0] for row in rows if row[1:] == (one.service, one.host)})) or say("none"),
             )
             for one in self.waivers
             if one.phase == phase and (one.service is None or one.service in subjects)
@@ -236,7 +251,14 @@ class Waivers:
         ]
         if wrong:
             raise InputError(
-                "\n".join([f"{self.file}: waivers that match nothing in {phase}", *wrong, "Correct or remove them"])
+                joined(
+                    "\n",
+                    [
+                        say("{file}: waivers that match nothing in {phase}", file=self.file, phase=phase),
+                        *wrong,
+                        say("Correct or remove them"),
+                    ],
+                )
             )
 
     def needless_row(self, phase: str) -> StepResult | None:
@@ -247,8 +269,12 @@ class Waivers:
             return None
         named = ", ".join(one.about for one in self._needless)
         told = failed(
-            f"{self.file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run "
-            "this phase again"
+            say(
+                "{file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run this phase "
+                "again",
+                file=self.file,
+                named=named,
+            )
         )
         return StepResult(
             phase,

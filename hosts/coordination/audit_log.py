@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import say
 from hosts.coordination.lock import FENCE, LOST, TOKEN_TEST, lost_lock
 from hosts.local.operator import operator_name
 
@@ -52,8 +53,14 @@ def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str
         raise lost_lock(host.name, answer.text)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: could not write {FILE}: {answer.error_text}. Expected: every deed is written down first. "
-            f"Try: ssh {host.name} df -h {HOST_STATE_DIR}"
+            say(
+                "{name}: could not write {file}: {error_text}. Expected: every deed is written down first. Try: ssh "
+                "{name} df -h {host_state_dir}",
+                name=host.name,
+                file=FILE,
+                error_text=answer.error_text,
+                host_state_dir=HOST_STATE_DIR,
+            )
         )
 
 
@@ -64,7 +71,11 @@ def read_audit(host: Host) -> list[str]:
     answer = host.run(["sh", "-c", f"[ ! -e {FILE} ] || cat {FILE}"], timeout_s=READ_S)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh "
-            f"{host.name} ls -l {FILE}"
+            say(
+                "{name}: could not read {file}: {error_text}. Expected: its audit log. Try: ssh {name} ls -l {file}",
+                name=host.name,
+                file=FILE,
+                error_text=answer.error_text,
+            )
         )
     return [line for line in answer.text.splitlines() if line.strip()]

@@ -3,18 +3,21 @@
 A test that the operator's machine makes before it sends a change proves nothing: it may sleep between the two. So the
 host tests when all of the change has arrived, and keeps whoever breaks the lock waiting until a short change has ended
 (`lock.FENCE`). A long one (a copy, a backup) is tested at its start only. It runs in helper containers of its move,
-which the next run of that move removes before it touches anything.
+which the next run of that move removes before it touches anything. What runs long outside of one (removing a million
+files, an operator's hook) keeps a new holder out however long it takes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, Final, Protocol
 
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult, ContainerCommand
-from engine.errors import NotObservedError
+from engine.errors import NotObservedError, UnreachableError
+from engine.finding import say
 from hosts.coordination.lock import DIRECTORY, FENCE, LOST, NO_FLOCK, lost_lock
 
 HELD_S: Final = 120.0
@@ -25,6 +28,12 @@ GIVEN_AT: Final = "/run"
 NOT_WHOLE: Final = 75
 SHORT_S: Final = 20.0
 NOT_OURS: Final = "the lock of this run is not here:"
+SILENT_ENGINE: Final = re.compile(
+    r"^(docker: )?(Cannot connect to the Docker daemon|error during connect: |failed to connect to the docker API)",
+    re.MULTILINE,
+)
+"""What Docker's own client says when its engine gives no answer (docker/docker, client: ErrorConnectionFailed): it
+tells nothing about what was asked for."""
 
 FENCED: Final = f"""\
 token=$1 held=$2 given=$3; shift 3
@@ -78,14 +87,17 @@ def fenced(
     return ["sh", "-c", FENCED, "fenced", token, "yes" if hold else "no", str(len(stdin) if small else 0), *argv]
 
 
-def change(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+def change(
+    fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float, held: bool | None = None
+) -> CommandResult:
     """Run argv, which changes something, on a host and return its result; raises LockLostError when the lock is not
-    this run's any more.
+    this run's any more. `held` is for what may take long and can't be ended by the next run: see `fenced`.
     """
     result: CommandResult = fleet[host].run(
-        fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s
+        fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s, held=held), stdin=stdin, timeout_s=timeout_s
     )
     refuse_lost(host, result)
+    refuse_silent(host, result)
     return result
 
 
@@ -127,6 +139,18 @@ def refuse_lost(host: str, result: CommandResult) -> None:
         raise lost_lock(host, result.error_text.removeprefix(NOT_OURS))
     if result.exit_code == NO_FLOCK and result.error_text.endswith("flock is not there"):
         raise NotObservedError(
-            f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get "
-            "install util-linux"
+            say(
+                "{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install "
+                "util-linux",
+                host=host,
+            )
+        )
+
+
+def refuse_silent(host: str, result: CommandResult) -> None:
+    """Raise UnreachableError for a docker command whose engine gave no answer: what it was for has not failed."""
+    if result.exit_code and SILENT_ENGINE.search(result.error_text):
+        said = result.error_text.strip().splitlines()[-1][:160]
+        raise UnreachableError(
+            say("{host}: Docker does not answer: {said}. Try: ssh {host} docker ps", host=host, said=said)
         )

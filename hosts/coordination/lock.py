@@ -18,6 +18,7 @@ from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Host
 from engine.errors import LockLostError, NotObservedError, RefusedError
+from engine.finding import say
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/lock"
 FENCE: Final = f"{HOST_STATE_DIR}/fence"
@@ -102,7 +103,13 @@ class Holder:
     def text(self) -> str:
         """Return the holder in words."""
         since = datetime.fromisoformat(self.since)
-        return f'{self.operator}, "{self.command}" in environment {self.environment}, since {since:%Y-%m-%d %H:%M} UTC'
+        return say(
+            '{operator}, "{command}" in environment {environment}, since {since} UTC',
+            operator=self.operator,
+            command=self.command,
+            environment=self.environment,
+            since=f"{since:%Y-%m-%d %H:%M}",
+        )
 
 
 def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder | None:
@@ -118,21 +125,36 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
     held = read_lock(host)
     if held is None:
         raise NotObservedError(
-            f"{host.name}: could not write {DIRECTORY}: {taken.error_text or 'its holder is being written'}. Try again"
+            say(
+                "{name}: could not write {directory}: {error_text}. Try again",
+                name=host.name,
+                directory=DIRECTORY,
+                error_text=taken.error_text or say("its holder is being written"),
+            )
         )
     ours, look = held.token == holder.token, typed_command("lock", "status", environment=holder.environment)
     if not ours and not break_it:
         raise RefusedError(
-            f"{host.name}: locked by {held.text()}. Expected: nobody else at work. Look: {look}; if that run is "
-            'surely dead: the same command with --break-lock "reason"'
+            say(
+                "{name}: locked by {held}. Expected: nobody else at work. Look: {look}; if that run is surely dead: "
+                'the same command with --break-lock "reason"',
+                name=host.name,
+                held=held.text(),
+                look=look,
+            )
         )
     words = ["sh", "-c", ENTER_AGAIN if ours else BREAK, "take", holder.token, held.token, str(len(written))]
     again = host.run(words, stdin=written, timeout_s=TAKE_S)
     _refuse_busy(host, again)
     if again.text.strip() != TAKEN:
         raise RefusedError(
-            f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was "
-            f"seen. Look: {look}"
+            say(
+                "{name}: somebody else took the lock in the same moment. Expected: {held}, as it was seen. Look: "
+                "{look}",
+                name=host.name,
+                held=held.text(),
+                look=look,
+            )
         )
     return None if ours else held
 
@@ -141,18 +163,25 @@ def _refuse_busy(host: Host, answer: CommandResult) -> None:
     """Raise when changes of the run that holds the lock go on, or the host can't keep them apart."""
     if answer.exit_code == NO_FLOCK:
         raise NotObservedError(
-            f"{host.name}: has no flock. Expected: flock of util-linux or busybox; without it a run that lost its "
-            "lock can't be kept out. "
-            f"Try: ssh {host.name} sudo apt-get install util-linux"
+            say(
+                "{name}: has no flock. Expected: flock of util-linux or busybox; without it a run that lost its lock "
+                "can't be kept out. Try: ssh {name} sudo apt-get install util-linux",
+                name=host.name,
+            )
         )
     if answer.exit_code == BUSY:
         going_on = answer.error_text.splitlines()
         pids = ",".join(line.split()[0] for line in going_on if line[:1].isdigit())
         raise RefusedError(
-            f"{host.name}: a change of the run that holds the lock has been going on for {PATIENCE_S} s (process "
-            f"{'; '.join(going_on[:3])}). "
-            f"Expected: none. Wait for its end, or end it: ssh {host.name} sudo pkill -P {pids}; then give the same "
-            "command again"
+            say(
+                "{name}: a change of the run that holds the lock has been going on for {patience_s} s (process "
+                "{going_on}). Expected: none. Wait for its end, or end it: ssh {name} sudo pkill -P {pids}; then give "
+                "the same command again",
+                name=host.name,
+                patience_s=PATIENCE_S,
+                going_on="; ".join(going_on[:3]),
+                pids=pids,
+            )
         )
 
 
@@ -166,8 +195,11 @@ def read_lock(host: Host) -> Holder | None:
         return Holder(**{field.name: str(data[field.name]) for field in fields(Holder)})
     except (ValueError, KeyError, TypeError) as error:
         raise NotObservedError(
-            f"{host.name}: {DIRECTORY}/holder can't be read. Expected: who holds it. Look: ssh {host.name} ls "
-            f"-l {DIRECTORY}"
+            say(
+                "{name}: {directory}/holder can't be read. Expected: who holds it. Look: ssh {name} ls -l {directory}",
+                name=host.name,
+                directory=DIRECTORY,
+            )
         ) from error
 
 
@@ -182,11 +214,15 @@ def lost_lock(host: str, said: str) -> LockLostError:
         data = json.loads(said.strip().splitlines()[0])
         now = Holder(**{field.name: str(data[field.name]) for field in fields(Holder)}).text()
     except (ValueError, KeyError, TypeError, IndexError):
-        now = "nobody"
+        now = say("nobody")
     return LockLostError(
-        f"{host}: the lock of this run is gone; it is held by {now}. Expected: our own. Nothing more is changed from "
-        "here, nothing is "
-        f"undone: whoever took over decides. Look: {typed_command('status', environment=ANY)}"
+        say(
+            "{host}: the lock of this run is gone; it is held by {now}. Expected: our own. Nothing more is changed "
+            "from here, nothing is undone: whoever took over decides. Look: {command}",
+            host=host,
+            now=now,
+            command=typed_command("status", environment=ANY),
+        )
     )
 
 

@@ -10,6 +10,7 @@ import requests
 from docker.errors import DockerException
 
 from engine.errors import UnreachableError
+from engine.finding import say
 
 CALL_DEADLINE_S: Final = 60
 """Far beyond what a call takes; stopping a container gets its grace on top, and images travel by other ways."""
@@ -23,6 +24,10 @@ def connect(host: str, socket: Path) -> Any:
     except (DockerException, requests.RequestException) as error:
         reason = str(error).splitlines()[0][:160]
         raise UnreachableError(
-            f"{host}: its Docker Engine does not answer: {reason}. Try: ssh {host} docker version"
+            say(
+                "{host}: its Docker Engine does not answer: {reason}. Try: ssh {host} docker version",
+                host=host,
+                reason=reason,
+            )
         ) from error
     return client

@@ -18,8 +18,10 @@ import docker.errors
 import requests
 from urllib3.exceptions import ReadTimeoutError
 
+from engine.cancellation import check_cancelled, pause
 from engine.contracts.container import CommandResult, ContainerCommand
 from engine.errors import DeadlineError, NotObservedError, UnreachableError
+from engine.finding import say
 
 HEADER: Final = struct.Struct(">BxxxL")
 """Of each frame: 1 for standard output or 2 for standard error, then its length (ibid.,
@@ -43,7 +45,7 @@ def begun(run: Callable[[], CommandResult]) -> CommandResult:
         result = run()
         if result.exit_code != REFUSED or not NOT_BEGUN.search(result.text + result.error_text):
             return result
-        time.sleep(NOT_BEGUN_S)
+        pause(NOT_BEGUN_S)
     return run()
 
 
@@ -70,16 +72,30 @@ def exec_in_container(api: Any, host: str, container: str, command: ContainerCom
     except (TimeoutError, requests.RequestException, docker.errors.DockerException) as lost:
         if not _is_late(lost):
             raise UnreachableError(
-                f"{host}: Docker does not answer: {type(lost).__name__}. Try: ssh {host} docker ps"
+                say(
+                    "{host}: Docker does not answer: {name}. Try: ssh {host} docker ps",
+                    host=host,
+                    name=type(lost).__name__,
+                )
             ) from None
         raise DeadlineError(
-            f"{host}: {shlex.join(argv[:4])[:120]} inside {container} did not end within {timeout_s:.0f} s. "
-            f"Look: ssh {host} docker top {container}"
+            say(
+                "{host}: {argv} inside {container} did not end within {timeout_s:.0f} s. Look: ssh {host} docker top "
+                "{container}",
+                host=host,
+                argv=shlex.join(argv[:4])[:120],
+                container=container,
+                timeout_s=timeout_s,
+            )
         ) from None
     if code is None:
         raise NotObservedError(
-            f"{host}: {shlex.join(argv[:4])[:120]} inside {container} ended without an exit code. Look: ssh "
-            f"{host} docker ps"
+            say(
+                "{host}: {argv} inside {container} ended without an exit code. Look: ssh {host} docker ps",
+                host=host,
+                argv=shlex.join(argv[:4])[:120],
+                container=container,
+            )
         )
     return CommandResult(argv, int(code), out, error, time.monotonic() - started)
 
@@ -94,6 +110,7 @@ def _until(answer: requests.Response, deadline: float) -> Iterator[bytes]:
     """Yield what comes; raises TimeoutError when it is still coming at the deadline."""
     for chunk in answer.iter_content(CHUNK):
         yield chunk
+        check_cancelled()
         if time.monotonic() > deadline:
             raise TimeoutError
 

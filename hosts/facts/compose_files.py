@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import say
 
 SCRIPT: Final = (Path(__file__).parent / "compose_files.sh").read_bytes()
 DEEPEST: Final = 7
@@ -78,20 +79,31 @@ def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> Foun
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: its compose files could not be read: "
-            f"{answer.error_text or f'exit status {answer.exit_code}'}. "
-            f"Try: ssh {host.name} find / -maxdepth {DEEPEST} -name '*compose*.yml'"
+            say(
+                "{name}: its compose files could not be read: {error_text}. Try: ssh {name} find / -maxdepth "
+                "{deepest} -name '*compose*.yml'",
+                name=host.name,
+                error_text=answer.error_text or say("exit status {exit_code}", exit_code=answer.exit_code),
+                deepest=DEEPEST,
+            )
         )
     found, status = parse_found(host.name, answer.stdout)
     if depth and status is None:
         raise NotObservedError(
-            f"{host.name}: its answer on compose files is cut off. Expected: the whole of it. Run this again"
+            say(
+                "{name}: its answer on compose files is cut off. Expected: the whole of it. Run this again",
+                name=host.name,
+            )
         )
     if status == TIMED_OUT:
         raise NotObservedError(
-            f"{host.name}: the search for compose files did not end within {SEARCH_S} s ({len(found.compose)} seen by "
-            "then). "
-            f"Expected: all of its disks searched. Look which disk is slow: ssh {host.name} df"
+            say(
+                "{name}: the search for compose files did not end within {search_s} s ({count} seen by then). "
+                "Expected: all of its disks searched. Look which disk is slow: ssh {name} df",
+                name=host.name,
+                search_s=SEARCH_S,
+                count=len(found.compose),
+            )
         )
     return found
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import say
 from hosts.facts.model import HostFacts
 
 SCRIPT: Final = (Path(__file__).parent / "gather.sh").read_bytes()
@@ -27,8 +28,11 @@ def gather_facts(host: Host) -> HostFacts:
     ended = time.time()
     if answer.exit_code or mark not in answer.text:
         raise NotObservedError(
-            f"{host.name}: facts could not be gathered: "
-            f"{answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
+            say(
+                "{name}: facts could not be gathered: {error_text}. Try: ssh {name} docker ps",
+                name=host.name,
+                error_text=answer.error_text or say("exit status {exit_code}", exit_code=answer.exit_code),
+            )
         )
     now = datetime.now(UTC)
     return parse_facts(host.name, answer.text, mark, gathered_at=now, our_clock=(started, ended))

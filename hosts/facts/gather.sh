@@ -47,12 +47,10 @@ quick lab lab_marker
 quick memory cat /proc/meminfo
 quick load one_line /proc/loadavg
 quick cpus getconf _NPROCESSORS_ONLN
-quick processor one_line /proc/stat
 # -a: without it df leaves out a bind mount, and a volumes folder on another disk would be judged by the wrong one.
 section disks df -P -k -a
 section inodes df -P -i -a
 quick mounts cat /proc/mounts
-quick pressure grep -H some /proc/pressure/cpu /proc/pressure/memory /proc/pressure/io
 quick settings grep -H '' /proc/sys/vm/max_map_count /proc/sys/net/core/somaxconn /proc/sys/vm/overcommit_memory \
     /proc/sys/fs/file-max /proc/sys/net/ipv4/ip_forward /sys/kernel/mm/transparent_hugepage/enabled
 quick users cat /etc/passwd

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from engine.contracts.container import ContainerFacts
 from engine.errors import NotObservedError
+from engine.finding import say
 from hosts.facts.system import SystemFacts
 
 
@@ -17,7 +18,6 @@ class ImageFacts:
 
     id: str
     tags: tuple[str, ...]
-    repo_digests: tuple[str, ...]
     architecture: str
     layers: tuple[str, ...]
     size_bytes: int
@@ -139,15 +139,21 @@ class HostFacts:
         """Raise CouldNotLookError when the engine did not answer: nothing is known about containers then."""
         if not self.docker_version:
             raise NotObservedError(
-                f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). "
-                f"Try: ssh {self.host} docker version"
+                say(
+                    "{host}: its Docker Engine does not answer ({docker_error}). Try: ssh {host} docker version",
+                    host=self.host,
+                    docker_error=self.docker_error or say("no reason given"),
+                )
             )
 
     def need_sockets(self) -> None:
         """Raise CouldNotLookError when the listening sockets could not be read."""
         if self.listening_error:
             raise NotObservedError(
-                f"{self.host}: its listening sockets could not be read ({self.listening_error}). Expected: an answer "
-                "of ss (package iproute2). "
-                f"Try: ssh {self.host} ss -Hltnup"
+                say(
+                    "{host}: its listening sockets could not be read ({listening_error}). Expected: an answer of ss "
+                    "(package iproute2). Try: ssh {host} ss -Hltnup",
+                    host=self.host,
+                    listening_error=self.listening_error,
+                )
             )

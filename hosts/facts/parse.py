@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from engine.contracts.container import ContainerFacts, MountFacts
 from engine.errors import NotObservedError
+from engine.finding import say
 from hosts.facts.model import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
 from hosts.facts.system_parse import Answer, parse_surroundings
 
@@ -138,8 +139,10 @@ def _docker_error(found: Mapping[str, Section]) -> str:
 
 def _reason(section: Section) -> str:
     if section.status == TIMED_OUT:
-        return "no answer in time"
-    return section.error[:300] or (f"exit status {section.status}" if section.status else "no answer")
+        return say("no answer in time")
+    return section.error[:300] or (
+        say("exit status {status}", status=section.status) if section.status else say("no answer")
+    )
 
 
 def _is_listed(section: Section) -> bool:
@@ -159,7 +162,9 @@ def _json(host: str, section: Section) -> Any:
     try:
         return json.loads(section.text)
     except ValueError as error:
-        raise NotObservedError(f"{host}: Docker's answer is not JSON ({error}). Try: ssh {host} docker info") from error
+        raise NotObservedError(
+            say("{host}: Docker's answer is not JSON ({error}). Try: ssh {host} docker info", host=host, error=error)
+        ) from error
 
 
 def parse_clock(first: str, last: str, our_clock: tuple[float, float]) -> tuple[float | None, float]:
@@ -298,7 +303,6 @@ def parse_image(raw: Mapping[str, Any]) -> ImageFacts:
     return ImageFacts(
         raw["Id"],
         tuple(raw.get("RepoTags") or ()),
-        tuple(raw.get("RepoDigests") or ()),
         raw.get("Architecture", ""),
         tuple(layers),
         int(raw["Size"]),

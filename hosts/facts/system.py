@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final
 
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.journal.samples import DiskUse
 
 LOOK_WITH: Final[Mapping[str, str]] = {
@@ -18,7 +19,6 @@ LOOK_WITH: Final[Mapping[str, str]] = {
     "namespaces": "sudo cat /proc/net/tcp",
     "firewall": "sudo iptables-save",
     "mounts": "cat /proc/mounts",
-    "pressure": "cat /proc/pressure/memory",
     "settings": "sysctl vm.max_map_count",
     "users": "cat /etc/passwd",
     "synchronised": "timedatectl show -p NTPSynchronized",
@@ -28,7 +28,6 @@ LOOK_WITH: Final[Mapping[str, str]] = {
     "mentions": "grep -rl docker /etc/systemd/system",
     "prunes": "grep -rl prune /etc/cron.d /etc/cron.daily /etc/systemd/system",
     "units": "grep -rl docker /etc/systemd/system",
-    "processor": "head -n 1 /proc/stat",
 }
 """A command to look with, for each section."""
 
@@ -119,9 +118,6 @@ class SystemFacts:
     container_sockets: Mapping[int, ContainerSockets] = field(default_factory=dict)  # by the container's main process
     firewall: tuple[FirewallRule, ...] = ()
     read_only_mounts: frozenset[str] = frozenset()
-    pressure: Mapping[str, float] = field(
-        default_factory=dict
-    )  # "memory": percent of the last minute in which some waited
     settings: Mapping[str, str] = field(default_factory=dict)  # "vm.max_map_count": "262144"
     users: Mapping[int, str] = field(default_factory=dict)
     owners: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # path: user, group
@@ -130,7 +126,6 @@ class SystemFacts:
     open_files: Mapping[int, int] = field(default_factory=dict)  # by process: its soft limit
     engine_open_files: int | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)  # by container id
-    cpu_busy_s: float | None = None  # of all processors, since the host started
     mentions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # file: container names that stand in it
     prunes: tuple[str, ...] = ()  # files of systemd and cron that run `docker … prune`
     units: tuple[str, ...] = ()  # systemd's files that speak of docker or compose
@@ -141,8 +136,14 @@ class SystemFacts:
         """Raise CouldNotLookError when a section could not be read."""
         if section in self.errors:
             raise NotObservedError(
-                f"{self.host}: its {section} could not be read ({self.errors[section]}). Expected: an answer. "
-                f"Try: ssh {self.host} {LOOK_WITH[section]}"
+                say(
+                    "{host}: its {section} could not be read ({error}). Expected: an answer. Try: ssh {host} "
+                    "{look_with}",
+                    host=self.host,
+                    section=section,
+                    error=self.errors[section],
+                    look_with=LOOK_WITH[section],
+                )
             )
 
     def pruning(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
+from engine.finding import say
 from hosts.facts.system import (
     Connection,
     ContainerSockets,
@@ -20,10 +21,10 @@ from hosts.facts.system import (
 )
 
 SECTIONS: Final = (
-    "connections", "namespaces", "firewall", "mounts", "pressure", "settings", "users", "synchronised",
-    "owners", "limits", "usage", "mentions", "prunes", "units", "processor",
+    "connections", "namespaces", "firewall", "mounts", "settings", "users", "synchronised",
+    "owners", "limits", "usage", "mentions", "prunes", "units",
 )  # fmt: skip
-HALVES: Final = frozenset({"settings", "pressure"})
+HALVES: Final = frozenset({"settings"})
 """Told file by file: one that is missing does not spoil the others."""
 KERNEL_ROW: Final = re.compile(
     r"/proc/(?P<pid>\d+)/net/tcp6?: *\d+: (?P<local>[0-9A-F]+):(?P<local_port>[0-9A-F]{4}) "
@@ -34,7 +35,6 @@ USAGE_ROW: Final = re.compile(
     r".*?docker[/-](?P<id>[0-9a-f]{64})(?:\.scope)?/(?P<file>[a-z.]+?(?:_in_bytes)?):(?:(?P<name>\w+) )?(?P<value>\d+)"
 )
 LIMIT_ROW: Final = re.compile(r"/proc/(?P<pid>\d+)/limits:Max open files\s+(?P<soft>\d+|unlimited)")
-PSI_ROW: Final = re.compile(r"/proc/pressure/(?P<what>\w+):some .*?avg60=(?P<percent>[\d.]+)")
 CHAIN: Final = re.compile(r":(?P<chain>\S+) (?P<policy>ACCEPT|DROP)")
 PORTS: Final = re.compile(r"(?:--dports?|--ctorigdstport|dport) \{?\s*(?P<ports>[\d,: -]+)")
 PROTOCOL: Final = re.compile(r"(?:^|\s)(?:-p|meta l4proto|ip protocol) (\w+)|(?<!\S)(tcp|udp) dport")
@@ -73,7 +73,6 @@ def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str
         container_sockets=parse_namespaces(texts["namespaces"]),
         firewall=parse_firewall(texts["firewall"]),
         read_only_mounts=parse_read_only(texts["mounts"]),
-        pressure={row["what"]: float(row["percent"]) for row in PSI_ROW.finditer(texts["pressure"])},
         settings=parse_settings(texts["settings"]),
         users=parse_users(texts["users"]),
         owners=parse_owners(texts["owners"]),
@@ -82,7 +81,6 @@ def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str
         open_files=limits,
         engine_open_files=engine_limit,
         usage=parse_usage(texts["usage"]),
-        cpu_busy_s=parse_processor(texts["processor"]),
         mentions=parse_mentions(texts["mentions"]),
         prunes=tuple(sorted({line for line in texts["prunes"].splitlines() if line})),
         units=tuple(line for line in texts["units"].splitlines() if line),
@@ -162,7 +160,9 @@ def _saved_rules(text: str) -> Iterator[FirewallRule]:
         if line.startswith("*"):
             table = line[1:]
         elif table == "filter" and (chain := CHAIN.match(line)) and chain["policy"] == "DROP":
-            yield FirewallRule(chain["chain"], f"policy of {chain['chain']}: DROP", FirewallVerdict.DROP)
+            yield FirewallRule(
+                chain["chain"], say("policy of {chain}: DROP", chain=chain["chain"]), FirewallVerdict.DROP
+            )
         elif table in {"filter", "raw"} and line.startswith("-A "):
             target = re.search(r"-j (ACCEPT|DROP|REJECT)\b", line)
             if target:
@@ -175,7 +175,7 @@ def _nft_rules(text: str) -> Iterator[FirewallRule]:
         if begun := NFT_CHAIN.match(line):
             chain = begun[1]
         elif NFT_POLICY.search(line):
-            yield FirewallRule(chain, f"policy of {chain}: drop", FirewallVerdict.DROP)
+            yield FirewallRule(chain, say("policy of {chain}: drop", chain=chain), FirewallVerdict.DROP)
         elif found := re.search(r"\b(accept|drop|reject)\b", line):
             yield _rule(chain, line, FirewallVerdict(found[1].upper()))
 

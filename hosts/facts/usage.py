@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import say
 from hosts.facts.disks import parse_blocks, parse_disks
 from hosts.facts.parse import parse_memory
 from hosts.facts.system import Usage
@@ -29,8 +30,11 @@ def read_load(host: Host) -> dict[str, Usage]:
     answer = host.run(["sh", "-s", "--", mark], stdin=SCRIPT, timeout_s=LOOK_S)
     if answer.exit_code or f"{mark} end" not in answer.text:
         raise NotObservedError(
-            f"{host.name}: what it uses could not be read: "
-            f"{answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
+            say(
+                "{name}: what it uses could not be read: {error_text}. Try: ssh {name} docker ps",
+                name=host.name,
+                error_text=answer.error_text or say("exit status {exit_code}", exit_code=answer.exit_code),
+            )
         )
     return parse_load(answer.text, mark)
 

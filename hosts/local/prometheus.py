@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,16 +13,16 @@ import requests
 from requests.auth import AuthBase
 
 from engine.errors import DeadlineError, NotObservedError, UnreachableError
+from engine.finding import say
 from engine.redaction.redactor import Secret
+from hosts.local import http
+from hosts.local.http import LOGIN_REFUSED, MOST_BYTES, Bounds, TooLongError, TooSlowError, request
 
 CONNECT_S: Final = 5.0
 DEADLINE_S: Final = 30.0
 """For the whole answer, not for each piece of it."""
-MOST_BYTES: Final = 256 * 1024**2
-PIECE_BYTES: Final = 64 * 1024
 YEAR_9999: Final = 253_370_764_800.0
 """Later, Python has no date."""
-REFUSED: Final = frozenset({requests.codes.unauthorized, requests.codes.forbidden})
 
 
 @dataclass(frozen=True)
@@ -54,66 +52,86 @@ class Prometheus:
             "step": f"{step_s:.0f}",
         }
         status, content = self._post({**asked, "timeout": f"{DEADLINE_S:.0f}s"})
-        if status in REFUSED:
+        if status in LOGIN_REFUSED:
             raise NotObservedError(
-                f"{self._where}: {status}, login refused. Expected: 200. Set its secrets in environments/*.yaml"
+                say(
+                    "{where}: {status}, login refused. Expected: 200. Set its secrets in environments/*.yaml",
+                    where=self._where,
+                    status=status,
+                )
             )
         if status != requests.codes.ok:
-            raise NotObservedError(f"{self._where}: {status}{_kind_of(content)}. Expected: 200. {self._advice}")
+            raise NotObservedError(
+                say(
+                    "{where}: {status}{kind_of}. Expected: 200. {advice}",
+                    where=self._where,
+                    status=status,
+                    kind_of=_kind_of(content),
+                    advice=self._advice,
+                )
+            )
         try:
             return parse_matrix(content)
         except ValueError as error:
             raise NotObservedError(
-                f"{self._where}: {error}. Expected: the answer of a Prometheus. {self._advice}"
+                say(
+                    "{where}: {error}. Expected: the answer of a Prometheus. {advice}",
+                    where=self._where,
+                    error=error,
+                    advice=self._advice,
+                )
             ) from None
 
     def _post(self, asked: Mapping[str, str]) -> tuple[int, bytes]:
-        ends, content = time.monotonic() + DEADLINE_S, bytearray()
+        url = f"{self.url.rstrip('/')}/api/v1/query_range"
+        bounds = Bounds(DEADLINE_S, DEADLINE_S, CONNECT_S, MOST_BYTES)
         try:
-            with (
-                _session() as session,
-                session.post(
-                    f"{self.url.rstrip('/')}/api/v1/query_range",
-                    data=asked,
-                    auth=_Header(self.authorization),
-                    timeout=(CONNECT_S, DEADLINE_S),
-                    stream=True,
-                    allow_redirects=False,
-                ) as answer,
-            ):
-                for piece in answer.iter_content(PIECE_BYTES):
-                    content += piece
-                    if time.monotonic() > ends:
-                        raise DeadlineError(
-                            f"{self._where}: {len(content):,} bytes and no end within {DEADLINE_S:g} s. {self._advice}"
-                        )
-                    if len(content) > MOST_BYTES:
-                        raise NotObservedError(
-                            f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer "
-                            "hosts: --shard 1/4"
-                        )
-                return answer.status_code, bytes(content)
+            answer = request("POST", url, bounds, data=asked, auth=_Header(self.authorization))
+        except TooSlowError as slow:
+            raise DeadlineError(
+                say(
+                    "{where}: {slow} within {deadline_s:g} s. {advice}",
+                    where=self._where,
+                    slow=slow,
+                    deadline_s=DEADLINE_S,
+                    advice=self._advice,
+                )
+            ) from None
+        except TooLongError:
+            raise NotObservedError(
+                say(
+                    "{where}: more than {most_bytes:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4",
+                    where=self._where,
+                    most_bytes=MOST_BYTES,
+                )
+            ) from None
         except requests.Timeout:
-            raise DeadlineError(f"{self._where}: no answer within {DEADLINE_S:g} s. {self._advice}") from None
+            raise DeadlineError(
+                say(
+                    "{where}: no answer within {deadline_s:g} s. {advice}",
+                    where=self._where,
+                    deadline_s=DEADLINE_S,
+                    advice=self._advice,
+                )
+            ) from None
         except (requests.RequestException, OSError, ValueError) as error:  # their texts may hold the request
-            raise UnreachableError(f"{self._where}: no answer ({type(error).__name__}). {self._advice}") from None
+            raise UnreachableError(
+                say(
+                    "{where}: no answer ({name}). {advice}",
+                    where=self._where,
+                    name=type(error).__name__,
+                    advice=self._advice,
+                )
+            ) from None
+        return answer.status_code, answer.content
 
     @property
     def _where(self) -> str:
-        return f"Prometheus {self.url}"
+        return say("Prometheus {url}", url=self.url)
 
     @property
     def _advice(self) -> str:
-        return f"Try: curl -sS '{self.url.rstrip('/')}/api/v1/query?query=up'"
-
-
-def _session() -> requests.Session:
-    """Return a session that goes through no proxy, and takes no credentials or roots, of the operator's shell
-    (requests: `Session.trust_env`).
-    """
-    session = requests.Session()
-    session.trust_env = False
-    return session
+        return say("Try: curl -sS '{url}/api/v1/query?query=up'", url=self.url.rstrip("/"))
 
 
 class _Header(AuthBase):
@@ -137,7 +155,7 @@ def bearer(token: Secret) -> Secret:
 
 def basic(user: str, password: Secret) -> Secret:
     """Return the header of a user and a password."""
-    return Secret("Basic " + base64.b64encode(f"{user}:{password.reveal()}".encode()).decode())
+    return Secret(http.basic(user, password.reveal()))
 
 
 def parse_matrix(content: bytes) -> tuple[Series, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import InputError
+from engine.finding import say
 from engine.redaction.redactor import Secret
 
 COMMAND_DEADLINE_S: Final = 30.0
@@ -25,8 +26,10 @@ def resolve_secret(reference: str, container_env: Mapping[str, str] | None = Non
     if not match:
         # It may be the secret itself, written where its reference belongs: it is not shown.
         raise InputError(
-            "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is "
-            "not shown here"
+            say(
+                "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not "
+                "shown here"
+            )
         )
     rest = match["rest"]
     if match["kind"] == "env":
@@ -38,13 +41,17 @@ def resolve_secret(reference: str, container_env: Mapping[str, str] | None = Non
     else:
         value = _from_command(reference, rest)
     if not value.strip():
-        raise InputError(f"secret {reference}: empty; expected a value. Set it, or correct the reference")
+        raise InputError(
+            say("secret {reference}: empty; expected a value. Set it, or correct the reference", reference=reference)
+        )
     return Secret(value)
 
 
 def _from_mapping(reference: str, name: str, mapping: Mapping[str, str]) -> str:
     if name not in mapping:
-        raise InputError(f"secret {reference}: not set. Set it, or correct the reference in inventory.yaml")
+        raise InputError(
+            say("secret {reference}: not set. Set it, or correct the reference in inventory.yaml", reference=reference)
+        )
     return _text(reference, os.fsencode(mapping[name]))
 
 
@@ -53,19 +60,30 @@ def _from_file(reference: str, name: str) -> str:
         path = Path(name).expanduser()
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"secret {reference}: {error.strerror}. Try: ls -l {path}") from error
+        raise InputError(
+            say(
+                "secret {reference}: {strerror}. Try: ls -l {path}",
+                reference=reference,
+                strerror=error.strerror,
+                path=path,
+            )
+        ) from error
     except (ValueError, RuntimeError) as error:  # a NUL in the path; a home that nobody has
-        raise InputError(f"secret {reference}: {error}; expected the path of a file") from error
+        raise InputError(
+            say("secret {reference}: {error}; expected the path of a file", reference=reference, error=error)
+        ) from error
     return _text(reference, content).rstrip("\r\n")
 
 
 def _from_command(reference: str, command: str) -> str:
     if not command.split():
-        raise InputError(f"secret {reference}: no program; expected command:ARGV")
+        raise InputError(say("secret {reference}: no program; expected command:ARGV", reference=reference))
     try:
         answer = subprocess.run(command.split(), capture_output=True, timeout=COMMAND_DEADLINE_S, check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise InputError(f"secret {reference}: {type(error).__name__}. Run it by hand to see why") from error
+        raise InputError(
+            say("secret {reference}: {name}. Run it by hand to see why", reference=reference, name=type(error).__name__)
+        ) from error
     return _text(reference, answer.stdout).rstrip("\r\n")
 
 
@@ -75,6 +93,10 @@ def _text(reference: str, content: bytes) -> str:
     except UnicodeDecodeError as error:
         # No cause: it carries the bytes.
         raise InputError(
-            f"secret {reference}: byte {error.start} is not UTF-8; expected text. Save it as UTF-8, or as "
-            "base64 if it is a key"
+            say(
+                "secret {reference}: byte {start} is not UTF-8; expected text. Save it as UTF-8, or as base64 if it "
+                "is a key",
+                reference=reference,
+                start=error.start,
+            )
         ) from None

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.errors import InputError, NotObservedError
 from engine.evidence.seal.signed_files import Signed
+from engine.finding import say
 
 SIGN_S: Final = 120.0
 """A hardware key waits for a touch."""
@@ -36,9 +37,13 @@ def sign_text(path: Path, namespace: str, public_key: str, private_key: Path | N
         answer = _keygen(["-Y", "sign", "-q", "-f", str(own), "-n", namespace, str(path)], b"", SIGN_S)
     if answer.returncode or not signature.exists():
         raise InputError(
-            f"{path}: could not be signed: {_said(answer)}. Expected: the private half of {public_key[:40]}… as --key "
-            "FILE, in ~/.ssh "
-            "or in the agent. Look: ssh-add -L"
+            say(
+                "{path}: could not be signed: {said}. Expected: the private half of {public_key}… as --key FILE, in "
+                "~/.ssh or in the agent. Look: ssh-add -L",
+                path=path,
+                said=_said(answer),
+                public_key=public_key[:40],
+            )
         )
     return signature
 
@@ -47,15 +52,19 @@ def signature_problem(path: Path, namespace: str, person: str, keys: Mapping[str
     """Return why a file's signature is not that of `person`, whose key is in `keys`; empty when it is good."""
     signature = path.with_name(path.name + ".sig")
     if person not in keys:
-        return f"{person} is not among the approvers of this environment"
+        return say("{person} is not among the approvers of this environment", person=person)
     if not signature.exists():
-        return f"it is not signed; expected {signature.name} beside it"
+        return say("it is not signed; expected {name} beside it", name=signature.name)
     with tempfile.TemporaryDirectory(prefix="ls-") as folder:
         allowed = Path(folder) / "allowed_signers"
         allowed.write_text(f'{person} namespaces="{namespace}" {keys[person]}\n', encoding="utf-8")
         argv = ["-Y", "verify", "-f", str(allowed), "-I", person, "-n", namespace, "-s", str(signature)]
         answer = _keygen(argv, path.read_bytes(), CHECK_S)
-    return "" if answer.returncode == 0 else f"its signature is not that of {person}: {_said(answer)}"
+    return (
+        ""
+        if answer.returncode == 0
+        else say("its signature is not that of {person}: {said}", person=person, said=_said(answer))
+    )
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,12 @@ class KeySigner:
         answer = _keygen(["-Y", "sign", "-q", "-f", str(self.key), "-n", namespace, str(path)], b"", SIGN_S)
         if answer.returncode or not signature.exists():
             raise InputError(
-                f"{self.key}: did not sign {path}: {_said(answer)}. Expected: a key that signs. Look: ssh-add -L"
+                say(
+                    "{key}: did not sign {path}: {said}. Expected: a key that signs. Look: ssh-add -L",
+                    key=self.key,
+                    path=path,
+                    said=_said(answer),
+                )
             )
 
 
@@ -83,8 +97,12 @@ def open_signer(key: Path) -> KeySigner:
     found = FINGERPRINT.search(answer.stdout.decode("utf-8", "replace"))
     if answer.returncode or not found:
         raise InputError(
-            f"{key}: no key to sign with: {_said(answer)}. Expected: a private key, or its public half. Look: "
-            f"ssh-keygen -l -f {key}"
+            say(
+                "{key}: no key to sign with: {said}. Expected: a private key, or its public half. Look: ssh-keygen -l "
+                "-f {key}",
+                key=key,
+                said=_said(answer),
+            )
         )
     return KeySigner(key, found[0])
 
@@ -108,14 +126,19 @@ class SignatureCheck:
             answer = _keygen(["-Y", "check-novalidate", "-n", namespace, "-s", str(file)], content, CHECK_S)
             found = FINGERPRINT.search(answer.stdout.decode("utf-8", "replace"))
             if answer.returncode or not found:
-                return Signed(problem=f"does not fit: {_said(answer)}")
+                return Signed(problem=say("does not fit: {said}", said=_said(answer)))
             return self._of_person(content, file, namespace, found[0]) if self.allowed else Signed(found[0])
 
     def _of_person(self, content: bytes, file: Path, namespace: str, fingerprint: str) -> Signed:
         known = _keygen(["-Y", "find-principals", "-f", str(self.allowed), "-s", str(file)], b"", CHECK_S)
         people = known.stdout.decode("utf-8", "replace").split()
         if known.returncode or not people:
-            return Signed(fingerprint, problem=f"is of a key that is not in {self.allowed}: {fingerprint}")
+            return Signed(
+                fingerprint,
+                problem=say(
+                    "is of a key that is not in {allowed}: {fingerprint}", allowed=self.allowed, fingerprint=fingerprint
+                ),
+            )
         for person in people:
             argv = ["-Y", "verify", "-f", str(self.allowed), "-I", person, "-n", namespace, "-s", str(file)]
             answer = _keygen(argv, content, CHECK_S)
@@ -123,7 +146,13 @@ class SignatureCheck:
                 return Signed(fingerprint, person)
         return Signed(
             fingerprint,
-            problem=f"is not one that {', '.join(people)} may make for {namespace} by {self.allowed}: {_said(answer)}",
+            problem=say(
+                "is not one that {people} may make for {namespace} by {allowed}: {said}",
+                people=", ".join(people),
+                namespace=namespace,
+                allowed=self.allowed,
+                said=_said(answer),
+            ),
         )
 
 
@@ -140,10 +169,14 @@ def _keygen(argv: list[str], stdin: bytes, timeout_s: float) -> subprocess.Compl
         return subprocess.run(["ssh-keygen", *argv], input=stdin, capture_output=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotObservedError(
-            f"ssh-keygen {' '.join(argv[:2])}: {error}. Expected: OpenSSH 8.2 or newer. Look: ssh -V"
+            say(
+                "ssh-keygen {argv}: {error}. Expected: OpenSSH 8.2 or newer. Look: ssh -V",
+                argv=" ".join(argv[:2]),
+                error=error,
+            )
         ) from error
 
 
 def _said(answer: subprocess.CompletedProcess[bytes]) -> str:
     text = (answer.stderr or answer.stdout).decode("utf-8", "backslashreplace").strip()
-    return text.splitlines()[-1] if text else f"exit status {answer.returncode}"
+    return text.splitlines()[-1] if text else say("exit status {returncode}", returncode=answer.returncode)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 from engine.errors import NotObservedError
+from engine.finding import say
 
 SHOWN: Final = 20
 KEPT: Final = 1000
@@ -64,15 +65,25 @@ class Manifest:
                 count += 1
                 if not line.startswith(BEGIN) or TYPE not in line:
                     raise NotObservedError(
-                        f"{self._where()} has no entry in line {count}: {line[:80]!r}. Expected: a path. Try again"
+                        say(
+                            "{where} has no entry in line {count}: {line}. Expected: a path. Try again",
+                            where=self._where(),
+                            count=count,
+                            line=repr(line[:80]),
+                        )
                     )
                 yield line
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise NotObservedError(
-                f"{self._where()} was damaged on its way: {error}. Expected: a last line that says it is "
-                "whole. Try again"
+                say(
+                    "{where} was damaged on its way: {error}. Expected: a last line that says it is whole. Try again",
+                    where=self._where(),
+                    error=error,
+                )
             ) from error
-        raise NotObservedError(f"{self._where()} ends in the middle. Expected: a last line that says so. Try again")
+        raise NotObservedError(
+            say("{where} ends in the middle. Expected: a last line that says so. Try again", where=self._where())
+        )
 
     def _stream(self) -> IO[bytes]:
         plain: Any = io.BytesIO(self.lines) if isinstance(self.lines, bytes) else self.lines
@@ -86,8 +97,12 @@ class Manifest:
         said = {name: int(value) for name, value in self.parsed(line).items()}
         if count and said.get("entries") != count:
             raise NotObservedError(
-                f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says "
-                "itself. Try again"
+                say(
+                    "{where} has {count:,} entries. Expected: {entries:,}, as it says itself. Try again",
+                    where=self._where(),
+                    count=count,
+                    entries=said.get("entries", 0),
+                )
             )
         self.said = said
 
@@ -97,7 +112,12 @@ class Manifest:
             entry: dict[str, Any] = json.loads(line)
         except ValueError as error:
             raise NotObservedError(
-                f"{self._where()} has a line that can't be read ({error}): {line[:80]!r}. Expected: JSON. Try again"
+                say(
+                    "{where} has a line that can't be read ({error}): {line}. Expected: JSON. Try again",
+                    where=self._where(),
+                    error=error,
+                    line=repr(line[:80]),
+                )
             ) from error
         return entry
 
@@ -117,15 +137,18 @@ class Manifest:
                 digest = entry.get("content") or known.get(entry.get("linked_to", ""))
                 if digest is None:
                     raise NotObservedError(
-                        f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it "
-                        "was read. Try again"
+                        say(
+                            "{where}: {path}: the file that it is linked to vanished while it was read. Try again",
+                            where=self._where(),
+                            path=entry["path"],
+                        )
                     )
                 if "linked_to" in entry:
                     known[entry["path"]] = digest
                 yield entry["path"], digest
 
     def _where(self) -> str:
-        return f"{self.host}: the manifest of {self.place}"
+        return say("{host}: the manifest of {place}", host=self.host, place=self.place)
 
 
 @dataclass(frozen=True)
@@ -236,7 +259,11 @@ def _first(manifest: Manifest, lines: Iterator[bytes]) -> bytes:
     first = next(lines, None)
     if first is None:
         raise NotObservedError(
-            f"{manifest.host}: the manifest of {manifest.place} is empty. Expected: at least the place itself"
+            say(
+                "{host}: the manifest of {place} is empty. Expected: at least the place itself",
+                host=manifest.host,
+                place=manifest.place,
+            )
         )
     return first
 

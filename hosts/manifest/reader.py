@@ -12,6 +12,7 @@ from typing import Final
 from engine.constants import LABEL_MOVE, LABEL_ROLE, NAME, TOOLBOX_IMAGE
 from engine.contracts.container import CommandResult
 from engine.errors import DeadlineError, NotObservedError
+from engine.finding import say
 from hosts.coordination.fencing import change
 from hosts.fleet import Fleet
 from hosts.manifest.manifest import Manifest
@@ -39,7 +40,15 @@ def run_helper(
         raise
     if answer.exit_code:
         look = shlex.join(["docker", "image", "inspect", TOOLBOX_IMAGE])
-        raise NotObservedError(f"{host}: {lacking}: {answer.error_text[-300:]}. Try: ssh {host} {look}")
+        raise NotObservedError(
+            say(
+                "{host}: {lacking}: {error_text}. Try: ssh {host} {look}",
+                host=host,
+                lacking=lacking,
+                error_text=answer.error_text[-300:],
+                look=look,
+            )
+        )
     return answer
 
 
@@ -57,7 +66,7 @@ def read_manifest(fleet: Fleet, host: str, place: str, move_label: str = "", *, 
         manifest_argv(name, place, move_label, level),
         PROGRAM,
         timeout_s=LONGEST_S,
-        lacking=f"no manifest of {place}",
+        lacking=say("no manifest of {place}", place=place),
     )
     return Manifest(host, place, answer.stdout)
 

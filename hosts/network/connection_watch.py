@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.constants import LABEL_ROLE, NAME, TOOLBOX_IMAGE
+from engine.finding import say
 from hosts.fleet import Fleet
 from hosts.manifest.reader import run_helper
 
@@ -55,7 +56,7 @@ def watch_openings(
         TOOLBOX_IMAGE,
         *words,
     ]
-    lacking = f"the connections of {container} could not be watched"
+    lacking = say("the connections of {container} could not be watched", container=container)
     answer = run_helper(fleet, host, name, argv, PROGRAM, timeout_s=seconds + START_S, lacking=lacking)
     return parse_openings(answer.text)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.contracts.host import Host
 from engine.errors import NotObservedError
+from engine.finding import say
 
 SCRIPT: Final = (Path(__file__).parent / "reachability.sh").read_bytes()
 TRY_S: Final = 3
@@ -84,9 +85,14 @@ def try_connections(host: Host, ends: Iterable[tuple[str, int]]) -> Reachability
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
         raise NotObservedError(
-            f"{host.name}: connections could not be tried from it: "
-            f"{answer.error_text or f'exit status {answer.exit_code}'}. "
-            f"Try: ssh {host.name} bash -c 'exec 3<>/dev/tcp/{wanted[0][0]}/{wanted[0][1]}'"
+            say(
+                "{name}: connections could not be tried from it: {error_text}. Try: ssh {name} bash -c 'exec "
+                "3<>/dev/tcp/{address}/{port}'",
+                name=host.name,
+                error_text=answer.error_text or say("exit status {exit_code}", exit_code=answer.exit_code),
+                address=wanted[0][0],
+                port=wanted[0][1],
+            )
         )
     return parse_reached(answer.text)
 

@@ -19,13 +19,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from engine.cancellation import check_cancelled, ending_when_cancelled
 from engine.command_line import ANY, typed_command
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Endpoint
 from engine.errors import DeadlineError, LongshoreError, NotObservedError, RefusedError, UnreachableError
+from engine.finding import say
+from engine.polling import Polling
 
 CONNECT_DEADLINE_S: Final = 10
+LOOK_S: Final = 0.01
+"""So often is looked whether the connection is there: every command of a short run waits for it once."""
 SSH_FAILED: Final = 255
 CONTROL_DEADLINE_S: Final = 15.0
 LONGEST_BASE: Final = 40
@@ -69,15 +74,12 @@ class SshHost:
         self._sockets: dict[str, Path] = {}
         self._become: tuple[str, ...] = ()
         self._lock = threading.RLock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-
-    def cut(self) -> None:
-        """End the commands that run now: who waits for one is told that it ended; the connection stays."""
-        for child in tuple(self._running):
-            child.kill()
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-        """Run argv on the host and return its result; see `engine.contracts.host.Host`."""
+        """Run argv on the host and return its result; see `engine.contracts.host.Host`. It ends when the work that
+        waits for it is cancelled.
+        """
+        check_cancelled()
         self._open()
         return self._run([*self._become, *self._by_id(argv)], stdin, timeout_s)
 
@@ -95,20 +97,22 @@ class SshHost:
         child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        self._running.add(child)
         try:
-            out, error = child.communicate(stdin, timeout=timeout_s)
+            with ending_when_cancelled(child.kill):
+                out, error = child.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired as expired:
             _abandon(child)
             raise DeadlineError(
-                f"{self.name}: {shlex.join(argv[:4])[:120]} did not end within {timeout_s:.0f} s. Look: ssh "
-                f"{self.name} ps aux"
+                say(
+                    "{name}: {argv} did not end within {timeout_s:.0f} s. Look: ssh {name} ps aux",
+                    name=self.name,
+                    argv=shlex.join(argv[:4])[:120],
+                    timeout_s=timeout_s,
+                )
             ) from expired
         except BaseException:
             _abandon(child)
             raise
-        finally:
-            self._running.discard(child)
         if child.returncode == SSH_FAILED and not self._alive():
             raise self._unreachable(error)
         return CommandResult(tuple(argv), child.returncode, out, error, time.monotonic() - started)
@@ -126,20 +130,20 @@ class SshHost:
             given.seek(0)
             command = [*self._ssh(), self.name, shlex.join(words)]
             child = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said, start_new_session=True)
-            self._running.add(child)
             output: Any = child.stdout
             timer = threading.Timer(timeout_s, child.kill)
             timer.daemon = True
             timer.start()
             try:
-                yield output
-                _refuse_ending(self.name, argv, child.wait(), said, timeout_s)
+                with ending_when_cancelled(child.kill):
+                    yield output
+                    code = child.wait()
+                _refuse_ending(self.name, argv, code, said, timeout_s)
             except NotObservedError:
                 with suppress(subprocess.TimeoutExpired):
                     _refuse_ending(self.name, argv, child.wait(timeout=LAST_WORD_S), said, timeout_s)
                 raise
             finally:
-                self._running.discard(child)
                 timer.cancel()
                 _abandon(child)
 
@@ -216,14 +220,17 @@ class SshHost:
             self._sockets.pop(remote, None)
 
     def _wait_for_master(self, master: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + CONNECT_DEADLINE_S + 5
-        while not self._control.exists():
+        def look() -> bool:
+            if self._control.exists():
+                return True
             if master.poll() is not None:
                 raise self._refusal()
-            if time.monotonic() > deadline:
-                self._end_master()
-                raise self._unreachable(b"no connection in time")
-            time.sleep(0.01)
+            return False
+
+        polling = Polling(f"a connection to {self.name}", CONNECT_DEADLINE_S + 5, first_s=LOOK_S, longest_s=LOOK_S)
+        if not polling.until(look, bool).good:
+            self._end_master()
+            raise self._unreachable(b"no connection in time")
 
     def _refusal(self) -> LongshoreError:
         said = self._said.read_bytes()
@@ -232,10 +239,13 @@ class SshHost:
             return self._unreachable(said)
         seen = SEEN_KEY.search(text)
         return RefusedError(
-            f"{self.name}: its ssh host key is {seen.group() if seen else 'another or of another type'}. "
-            "Expected: the pinned one. Another machine answers, or it was installed anew. Look: ssh-keyscan "
-            f"{self.name}; "
-            f"if the key is right, pin it again: {typed_command('pin', environment=ANY)}"
+            say(
+                "{name}: its ssh host key is {group}. Expected: the pinned one. Another machine answers, or it was "
+                "installed anew. Look: ssh-keyscan {name}; if the key is right, pin it again: {command}",
+                name=self.name,
+                group=seen.group() if seen else say("another or of another type"),
+                command=typed_command("pin", environment=ANY),
+            )
         )
 
     def _alive(self) -> bool:
@@ -262,16 +272,28 @@ class SshHost:
             )
         except subprocess.TimeoutExpired as error:
             raise DeadlineError(
-                f"{self.name}: ssh -O {command} got no answer within {CONTROL_DEADLINE_S:.0f} s"
+                say(
+                    "{name}: ssh -O {command} got no answer within {control_deadline_s:.0f} s",
+                    name=self.name,
+                    command=command,
+                    control_deadline_s=CONTROL_DEADLINE_S,
+                )
             ) from error
         if answer.returncode:
             raise self._unreachable(answer.stderr)
 
     def _unreachable(self, said: bytes) -> UnreachableError:
         lines = said.decode("utf-8", "backslashreplace").strip().splitlines()
-        reason = lines[-1] if lines else "the connection was lost"
+        reason = lines[-1].rstrip(".") if lines else say("the connection was lost")
         flags = f"-F {self._options[1]} " if self._options[:1] == ("-F",) else ""
-        return UnreachableError(f"{self.name}: ssh failed: {reason.rstrip('.')}. Try: ssh {flags}{self.name} true")
+        return UnreachableError(
+            say(
+                "{name}: ssh failed: {reason}. Try: ssh {flags}{name} true",
+                name=self.name,
+                reason=reason,
+                flags=flags,
+            )
+        )
 
 
 def _abandon(child: subprocess.Popen[bytes]) -> None:
@@ -288,11 +310,20 @@ def _refuse_ending(name: str, argv: list[str], code: int, said: IO[bytes], timeo
     """Raise when a streamed command did not end well: its own last words tell more than its cut-off output."""
     what = f"{name}: {shlex.join(argv[:4])[:120]}"
     if code == -signal.SIGKILL:
-        raise DeadlineError(f"{what} did not end within {timeout_s:.0f} s. Look: ssh {name} ps aux")
+        raise DeadlineError(
+            say(
+                "{what} did not end within {timeout_s:.0f} s. Look: ssh {name} ps aux",
+                what=what,
+                timeout_s=timeout_s,
+                name=name,
+            )
+        )
     if code:
         said.seek(0)
-        lines = said.read().decode("utf-8", "backslashreplace").strip().splitlines() or ["it said nothing"]
-        raise NotObservedError(f"{what} ended with {code}: {lines[-1][-300:]}. Expected: 0")
+        lines = said.read().decode("utf-8", "backslashreplace").strip().splitlines() or [say("it said nothing")]
+        raise NotObservedError(
+            say("{what} ended with {code}: {line}. Expected: 0", what=what, code=code, line=lines[-1][-300:])
+        )
 
 
 def _forward(local: Endpoint | Path, remote: str) -> str:

@@ -16,6 +16,7 @@ from engine.config.environment import Identity
 from engine.constants import LAB_MARKER
 from engine.contracts.container import CommandResult
 from engine.errors import DeadlineError, InputError, NotObservedError, RefusedError, UnreachableError
+from engine.finding import say
 from hosts.ssh.client import SshHost
 
 ASK_S: Final = 20.0
@@ -40,7 +41,10 @@ def read_identity(name: str, ssh_config: Path | None) -> Identity:
     machine_id, engine_id, kind, address = (line.strip() for line in [*answer.text.split("\n"), "", "", "", ""][:4])
     if engine_id in {"", "-"}:
         raise UnreachableError(
-            f"{name}: its Docker Engine does not answer. Expected: an engine ID. Try: ssh {name} docker info"
+            say(
+                "{name}: its Docker Engine does not answer. Expected: an engine ID. Try: ssh {name} docker info",
+                name=name,
+            )
         )
     hostname = config.get("hostname", name)
     numeric = hostname.replace(".", "").isdigit() or ":" in hostname
@@ -70,8 +74,12 @@ def _ask(name: str, flags: tuple[str, ...], keys: list[str]) -> tuple[CommandRes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     raise RefusedError(
-        f"{name}: none of the {len(keys)} host keys that known_hosts has for it is the host's. Expected: one of them. "
-        f"Compare what it says with the machine itself, then mend known_hosts: ssh {name} true"
+        say(
+            "{name}: none of the {count} host keys that known_hosts has for it is the host's. Expected: one of them. "
+            "Compare what it says with the machine itself, then mend known_hosts: ssh {name} true",
+            name=name,
+            count=len(keys),
+        )
     )
 
 
@@ -95,10 +103,14 @@ def read_ssh_settings(name: str, flags: tuple[str, ...]) -> dict[str, str]:
     """Return ssh's effective configuration for a host; raises InputError when ssh refuses its configuration."""
     answer = _run_here(["ssh", *flags, "-G", name])
     if answer.returncode:
-        said = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
+        said = answer.stderr.strip().splitlines() or [say("exit status {returncode}", returncode=answer.returncode)]
         raise InputError(
-            f"{name}: ssh refuses its configuration: {said[-1]}. Expected: one that it reads. Try: ssh "
-            f"{' '.join((*flags, '-G', name))}"
+            say(
+                "{name}: ssh refuses its configuration: {said}. Expected: one that it reads. Try: ssh {flags}",
+                name=name,
+                said=said[-1],
+                flags=" ".join((*flags, "-G", name)),
+            )
         )
     return {key: value for key, _, value in (line.partition(" ") for line in answer.stdout.splitlines())}
 
@@ -108,11 +120,18 @@ def _run_here(argv: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(argv, capture_output=True, text=True, timeout=ASK_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise DeadlineError(
-            f"this machine: {' '.join(argv)} did not end within {ASK_S:.0f} s. Try it by hand"
+            say(
+                "this machine: {argv} did not end within {ask_s:.0f} s. Try it by hand",
+                argv=" ".join(argv),
+                ask_s=ASK_S,
+            )
         ) from error
     except FileNotFoundError as error:
         raise InputError(
-            f"this machine: no program {argv[0]}. Expected: OpenSSH's client. Install it, then try again"
+            say(
+                "this machine: no program {first_argv}. Expected: OpenSSH's client. Install it, then try again",
+                first_argv=argv[0],
+            )
         ) from error
 
 
@@ -127,9 +146,12 @@ def _known_keys(name: str, config: dict[str, str]) -> list[str]:
         keys += parse_known_keys(_run_here(["ssh-keygen", "-F", wanted, "-f", str(Path(file).expanduser())]).stdout)
     if not keys:
         raise NotObservedError(
-            f"{name}: no host key of {wanted} in known_hosts. Expected: one (a certificate authority alone can't be "
-            "pinned). "
-            f"Connect once by hand and compare it: ssh {name} true"
+            say(
+                "{name}: no host key of {wanted} in known_hosts. Expected: one (a certificate authority alone can't "
+                "be pinned). Connect once by hand and compare it: ssh {name} true",
+                name=name,
+                wanted=wanted,
+            )
         )
     return sorted(dict.fromkeys(keys), key=_rank)
 

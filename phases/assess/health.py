@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from actions.common.route import inspect_container
@@ -9,8 +10,9 @@ from actions.container_spec.identity import policy_of, policy_word
 from engine.container_names import kept_name
 from engine.contracts.fingerprint import Validity
 from engine.errors import HostLostError, NotObservedError
+from engine.finding import joined, say
 from engine.journal.kinds import RecordKind
-from engine.polling import wait_until_passed
+from engine.polling import quick_polling
 from engine.verdict import Judgement, Verdict, failed, passed, unknown
 from phases.context.attempt import attempt_began
 from phases.context.run_context import RunContext
@@ -26,12 +28,17 @@ POLICY_OF_TARGET: Final = ("commit", "stop-moved")
 
 def judge_ready(context: RunContext, service: str, host: str) -> Judgement:
     """Wait until the service can do its work on a host, up to its product's deadline."""
-    product = context.product(service)
-    context.waits(f"{service} on {host}", product.ready_deadline_s)
+    return _judge_ready(context, service, host, lambda: _ready_once(context, service, host))
+
+
+def _judge_ready(context: RunContext, service: str, host: str, question: Callable[[], Judgement]) -> Judgement:
+    wait = quick_polling(f"{service} on {host}", context.product(service).ready_deadline_s, tell=context.waits)
     try:
-        answer = wait_until_passed(lambda: _ready_once(context, service, host), product.ready_deadline_s)
+        answer = wait.judge_in_time(question)
     except HostLostError as error:
         return unknown(str(error))  # no waiting brings it back
+    except _HostSilentError as silent:
+        return silent.answer
     return _seen(context, service, host, answer) if answer.verdict is Verdict.UNKNOWN else answer
 
 
@@ -47,11 +54,14 @@ def _seen(context: RunContext, service: str, host: str, answer: Judgement) -> Ju
         return answer
     if not facts.docker_version:
         return answer
-    state = container.state if container else "not there"
+    state = container.state if container else say("not there")
     return failed(
-        (
-            f"{answer.text}; {host} answers, and {context.entry(service).container} is {state} there. Expected: "
-            "running and ready"
+        say(
+            "{text}; {host} answers, and {container} is {state} there. Expected: running and ready",
+            text=answer.text,
+            host=host,
+            container=context.entry(service).container,
+            state=state,
         ),
         answer.details,
     )
@@ -70,6 +80,38 @@ def _ready_once(context: RunContext, service: str, host: str) -> Judgement:
     return answer
 
 
+class _HostSilentError(Exception):
+    """The host itself does not answer; `answer` is what its service was asked."""
+
+    def __init__(self, answer: Judgement) -> None:
+        super().__init__(answer.text)
+        self.answer = answer
+
+
+def _ready_while_host_answers(context: RunContext, service: str, host: str) -> Judgement:
+    """Ask once; raises when not even the host answers."""
+    answer = _ready_once(context, service, host)
+    if answer.verdict is Verdict.UNKNOWN:
+        try:
+            context.facts(host)
+        except HostLostError:
+            raise
+        except NotObservedError:
+            raise _HostSilentError(answer) from None
+        context.fleet.forget_facts(host)
+    return answer
+
+
+def judge_serves_now(move: ServiceMove) -> Judgement:
+    """Judge before a move whether the service does its work on its old host.
+
+    A service that starts is waited for. A host that does not answer is not: nothing restarts it now.
+    """
+    context, service, host = move.context, move.service, move.source
+    ready = _judge_ready(context, service, host, lambda: _ready_while_host_answers(context, service, host))
+    return _judge_smoke_after(move, host, ready)
+
+
 def judge_smoke(context: RunContext, service: str, host: str) -> Judgement:
     """Use the service's function through its published port."""
     nonce = f"longshore-{context.run.id[:8]}"
@@ -82,11 +124,24 @@ def judge_source_serves(move: ServiceMove) -> Judgement:
 
 
 def _judge_serves(move: ServiceMove, host: str) -> Judgement:
-    ready = judge_ready(move.context, move.service, host)
+    return _judge_smoke_after(move, host, judge_ready(move.context, move.service, host))
+
+
+def _judge_smoke_after(move: ServiceMove, host: str, ready: Judgement) -> Judgement:
     if not ready.passed:
-        return Judgement(ready.verdict, f"{move.service} on {host}: {ready.text}", details=ready.details)
+        return Judgement(
+            ready.verdict,
+            say("{service} on {host}: {text}", service=move.service, host=host, text=ready.text),
+            details=ready.details,
+        )
     smoke = judge_smoke(move.context, move.service, host)
-    text = f"{move.service} serves on {host}: {ready.text}; {smoke.text}"
+    text = say(
+        "{service} serves on {host}: {ready_text}; {smoke_text}",
+        service=move.service,
+        host=host,
+        ready_text=ready.text,
+        smoke_text=smoke.text,
+    )
     return Judgement(smoke.verdict, text, smoke.measured, smoke.details)
 
 
@@ -101,11 +156,18 @@ def judge_serves_again(move: ServiceMove, host: str, moment: str, policies: tupl
         return serves
     policy = _judge_policy(move, host, policies)
     if not policy.passed:
-        return Judgement(policy.verdict, f"{serves.text}; {policy.text}")
+        return Judgement(
+            policy.verdict, say("{serves_text}; {policy_text}", serves_text=serves.text, policy_text=policy.text)
+        )
     holds = _judge_holds(move, host, moment)
     return Judgement(
         holds.verdict,
-        f"{serves.text}; {policy.text}; {holds.text}",
+        say(
+            "{serves_text}; {policy_text}; {holds_text}",
+            serves_text=serves.text,
+            policy_text=policy.text,
+            holds_text=holds.text,
+        ),
         {**serves.measured, **holds.measured},
         holds.details,
     )
@@ -123,21 +185,32 @@ def _judge_policy(move: ServiceMove, host: str, keys: tuple[str, ...]) -> Judgem
     ]
     noted = [policy for one in records if (policy := (one.body.get("note") or {}).get("restart_policy"))]
     if not records:
-        return passed("its restart policy was not changed")
+        return passed(say("its restart policy was not changed"))
     name = move.entry.container
     inspect = inspect_container(move.context.fleet, host, name)
-    seen = policy_word(policy_of(inspect)) if inspect else "not to be seen"
+    seen = policy_word(policy_of(inspect)) if inspect else say("not to be seen")
     if not noted:
         return unknown(
-            f"its restart policy is {seen}; what it was is not on record. Look: ssh {host} docker inspect {name}"
+            say(
+                "its restart policy is {seen}; what it was is not on record. Look: ssh {host} docker inspect {name}",
+                seen=seen,
+                host=host,
+                name=name,
+            )
         )
     wanted = policy_word(noted[-1])
     if seen != wanted:
         return failed(
-            f"{host}: its restart policy is {seen}. Expected: {wanted}, as it was. Try: ssh {host} docker "
-            f"update --restart {wanted} {name}"
+            say(
+                "{host}: its restart policy is {seen}. Expected: {wanted}, as it was. Try: ssh {host} docker update "
+                "--restart {wanted} {name}",
+                host=host,
+                seen=seen,
+                wanted=wanted,
+                name=name,
+            )
         )
-    return passed(f"restart policy {seen}")
+    return passed(say("restart policy {seen}", seen=seen))
 
 
 def _judge_holds(move: ServiceMove, host: str, moment: str) -> Judgement:
@@ -146,23 +219,36 @@ def _judge_holds(move: ServiceMove, host: str, moment: str) -> Judgement:
     """
     before = move.recorded_fingerprint(moment)
     if before is None:
-        return passed("what it held was not read before it was stopped, so it is not compared")
+        return passed(say("what it held was not read before it was stopped, so it is not compared"))
     now = move.fingerprint(host, since=before)
     emptied = [
-        f"{name}: {part.count:,} before its stop, now {'not there' if name not in now.parts else 'nothing'}"
+        say(
+            "{name}: {count:,} before its stop, now {now}",
+            name=name,
+            count=part.count,
+            now=say("not there") if name not in now.parts else say("nothing"),
+        )
         for name, part in before.parts.items()
         if part.count and not (name in now.parts and now.parts[name].count)
     ]
     if emptied:
         return failed(
-            f"{move.service} on {host} lost data by its stop: {'; '.join(emptied[:3])}. Expected: what it held before. "
-            f"Restore its newest backup, and look why it does not keep its data: ssh {host} docker logs --tail 50 "
-            f"{move.entry.container}",
+            say(
+                "{service} on {host} lost data by its stop: {emptied}. Expected: what it held before. Restore its "
+                "newest backup, and look why it does not keep its data: ssh {host} docker logs --tail 50 {container}",
+                service=move.service,
+                host=host,
+                emptied="; ".join(emptied[:3]),
+                container=move.entry.container,
+            ),
             tuple(emptied),
         )
     if not any(part.holds is Validity.SINCE_CUTOVER for part in before.parts.values()):
         return passed(
-            f"none of its {len(before.parts)} parts is empty; their content is not compared, clients write to it"
+            say(
+                "none of its {count} parts is empty; their content is not compared, clients write to it",
+                count=len(before.parts),
+            )
         )
     return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
@@ -172,14 +258,32 @@ def judge_dependants(move: ServiceMove) -> Judgement:
     links = move.context.scope.dependants_of(move.service)
     where = move.context.where()
     answers = [(link, judge_ready(move.context, link.from_, where[link.from_])) for link in links]
-    wrong = [f"{link.from_} on {where[link.from_]}: {answer.text}" for link, answer in answers if not answer.passed]
+    wrong = [
+        say("{from_} on {where}: {text}", from_=link.from_, where=where[link.from_], text=answer.text)
+        for link, answer in answers
+        if not answer.passed
+    ]
     if wrong:
         seen = any(answer.verdict is Verdict.FAILED for _, answer in answers)
-        return failed("; ".join(wrong)) if seen else unknown("; ".join(wrong))
+        return failed(joined("; ", wrong)) if seen else unknown(joined("; ", wrong))
     if not answers:
-        return unknown(f"no dependant of {move.service} is known here, so none was asked")
-    told = ", ".join(f"{link.from_} on {where[link.from_]} (as {link.name}:{link.port})" for link, _ in answers)
-    return passed(f"{len(answers)} of {len(answers)} dependants answer: {told}", dependants=len(answers))
+        return unknown(say("no dependant of {service} is known here, so none was asked", service=move.service))
+    told = joined(
+        ", ",
+        (
+            say(
+                "{from_} on {where} (as {name}:{port})",
+                from_=link.from_,
+                where=where[link.from_],
+                name=link.name,
+                port=link.port,
+            )
+            for link, _ in answers
+        ),
+    )
+    return passed(
+        say("{count} of {count} dependants answer: {told}", count=len(answers), told=told), dependants=len(answers)
+    )
 
 
 def judge_done(move: ServiceMove) -> Judgement:
@@ -188,18 +292,42 @@ def judge_done(move: ServiceMove) -> Judgement:
     silent = [host for host in (move.target, move.source) if not move.context.facts(host).docker_version]
     if silent:
         return unknown(
-            f"{silent[0]}: Docker does not answer, so {name} could not be seen. Try: ssh {silent[0]} docker ps -a"
+            say(
+                "{first_silent}: Docker does not answer, so {name} could not be seen. Try: ssh {first_silent} docker "
+                "ps -a",
+                first_silent=silent[0],
+                name=name,
+            )
         )
     target = move.target_facts().container(name)
     kept = move.source_facts().container(kept_name(name))
     if target is None or not target.running:
-        return failed(f"{move.target}: container {name} is {target.state if target else 'not there'}; expected running")
+        return failed(
+            say(
+                "{target}: container {name} is {state}; expected running",
+                target=move.target,
+                name=name,
+                state=target.state if target else say("not there"),
+            )
+        )
     if kept is None or kept.running:
         return failed(
-            f"{move.source}: container {kept_name(name)} is {kept.state if kept else 'not there'}; expected "
-            "kept and stopped"
+            say(
+                "{source}: container {kept_name} is {state}; expected kept and stopped",
+                source=move.source,
+                kept_name=kept_name(name),
+                state=kept.state if kept else say("not there"),
+            )
         )
-    return passed(f"{name} runs on {move.target}; {kept_name(name)} is kept and stopped on {move.source}")
+    return passed(
+        say(
+            "{name} runs on {target}; {kept_name} is kept and stopped on {source}",
+            name=name,
+            target=move.target,
+            kept_name=kept_name(name),
+            source=move.source,
+        )
+    )
 
 
 def collect_logs(move: ServiceMove, reason: str) -> None:

@@ -13,6 +13,7 @@ from checks.ports.free_ports import PortNeed
 from engine.contracts.container import ContainerFacts
 from engine.contracts.product import KnowsItsLayer, MayForget, PlacesItsState, Product
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess.shared_mounts import judge_shared_places
@@ -38,24 +39,44 @@ def judge_as_approved(move: ServiceMove) -> Judgement:
     where, seen = f"{move.source}: {container.name}", approved_digest(move)
     if not seen:
         return unknown(
-            f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run "
-            "preflight again"
+            say(
+                "{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run "
+                "preflight again",
+                where=where,
+            )
         )
     now = container_digest(container)
     if now != seen:
         return failed(
-            f"{where} is configured as {now[:12]}. Expected: {seen[:12]}, as preflight saw it and people approved it. "
-            f"Look: ssh {move.source} docker inspect {container.name}; then preflight and approve it as it is now"
+            say(
+                "{where} is configured as {now}. Expected: {seen}, as preflight saw it and people approved it. Look: "
+                "ssh {source} docker inspect {name}; then preflight and approve it as it is now",
+                where=where,
+                now=now[:12],
+                seen=seen[:12],
+                source=move.source,
+                name=container.name,
+            )
         )
     toolboxes = toolboxes_seen(move.context.scope, move.context.journal, [move.service])
     for host, image in toolboxes.items():
         if (there := toolbox_of(move.context.facts(host))) != image:
             return failed(
-                f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as "
-                "approved. Run prepare again"
+                say(
+                    "{host}: the toolbox image is {there}. Expected: {image}, as approved. Run prepare again",
+                    host=host,
+                    there=there[:19] or say("not there"),
+                    image=image[:19],
+                )
             )
     return passed(
-        f"{where} is configured as approved ({seen[:12]}); the toolbox on {move.source} and {move.target} too"
+        say(
+            "{where} is configured as approved ({seen}); the toolbox on {source} and {target} too",
+            where=where,
+            seen=seen[:12],
+            source=move.source,
+            target=move.target,
+        )
     )
 
 
@@ -98,7 +119,11 @@ def judge_forgetful(move: ServiceMove) -> tuple[Judgement, ...]:
     container = move.container()
     where = f"{move.source}: {container.name}"
     if not container.running:
-        return (passed(f"{where}: is {container.state}: what a stop would lose is lost already"),)
+        return (
+            passed(
+                say("{where}: is {state}: what a stop would lose is lost already", where=where, state=container.state)
+            ),
+        )
     try:
         lost = product.lost_by_stop(move.instance(move.source))
     except NotObservedError as error:
@@ -154,8 +179,12 @@ def judge_backup(move: ServiceMove) -> Judgement:
     keepers = sorted({link.to for link in move.context.scope.providers_of(move.service)})
     if not expected and not move.product.state_paths and keepers:
         return passed(
-            f"{move.service}: keeps nothing of its own; what it holds is in {', '.join(keepers)}, whose backup is "
-            "judged in its own row"
+            say(
+                "{service}: keeps nothing of its own; what it holds is in {keepers}, whose backup is judged in its "
+                "own row",
+                service=move.service,
+                keepers=", ".join(keepers),
+            )
         )
     return check_backup(
         move.service,

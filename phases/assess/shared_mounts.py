@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from checks.containers.shared_mounts import judge_shared, judge_there, read_places
+from checks.containers.shared_mounts import judge_filled, judge_shared, judge_there, read_places
 from engine.contracts.container import MountFacts
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.verdict import Judgement, passed
 from hosts.manifest.reader import read_manifest
 from phases.context.run_context import RunContext
@@ -23,7 +24,11 @@ def mounts_of(move: ServiceMove) -> tuple[MountFacts, ...]:
     container = move.find_container()
     if container is None:
         raise NotObservedError(
-            f"{move.source}: no container {move.entry.container}. Look: ssh {move.source} docker ps -a"
+            say(
+                "{source}: no container {container}. Look: ssh {source} docker ps -a",
+                source=move.source,
+                container=move.entry.container,
+            )
         )
     rules = move.mount_rules
     return tuple(
@@ -57,7 +62,21 @@ def judge_mounts_there(move: ServiceMove) -> Judgement:
     if not there.passed:
         return there
     shared = judge_shared_places(move, stopped=True)
-    return passed(f"{there.text}; {shared.text}", shared.details) if shared.passed else shared
+    return (
+        passed(say("{there_text}; {shared_text}", there_text=there.text, shared_text=shared.text), shared.details)
+        if shared.passed
+        else shared
+    )
+
+
+def judge_mounts_filled(move: ServiceMove) -> Judgement:
+    """Judge, just before the target's container is started, whether its mounts are still there: hours may have passed
+    since it was made, and its host may have been started again without a share.
+    """
+    mounts, hosts = mounts_of(move), (move.source, move.target)
+    here, there = (read_places(move.context.fleet[host], mounts) for host in hosts)
+    shared = [at for at, rule in move.mount_rules.items() if rule == "same_on_target"]
+    return judge_filled(hosts, mounts, (here, there), shared)
 
 
 def _listing(context: RunContext, host: str, mount: MountFacts) -> str:

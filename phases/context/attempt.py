@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from engine.contracts.move_state import MoveState
+from engine.finding import finding_of
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
 from engine.saga.state import AttemptState
@@ -171,7 +172,7 @@ class _AttemptFold:
             self.begun.discard(key)
             self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}
             if body["ok"]:
-                self.done[key] = str(body["text"])
+                self.done[key] = finding_of(body)
                 self.failed.discard(key)
             else:
                 self.done.pop(key, None)

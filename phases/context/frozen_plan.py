@@ -11,6 +11,7 @@ from engine.config.inventory import ServiceEntry
 from engine.config.scope import PlannedMove, Scope
 from engine.contracts.move_state import MoveState
 from engine.errors import RefusedError
+from engine.finding import say
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
 from phases.context.attempt import read_past
@@ -53,9 +54,13 @@ def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterabl
     ]
     if others:
         raise RefusedError(
-            f"{', '.join(others)}: what would be carried out is not what plan {approved.digest[:12]} says and people "
-            "approved. "
-            f"Expected: the same. Nothing was done; look: {approved.command('status')}"
+            say(
+                "{others}: what would be carried out is not what plan {digest} says and people approved. Expected: "
+                "the same. Nothing was done; look: {command}",
+                others=", ".join(others),
+                digest=approved.digest[:12],
+                command=approved.command("status"),
+            )
         )
 
 

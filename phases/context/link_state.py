@@ -12,6 +12,7 @@ from engine.config.reference_rules import filled
 from engine.config.scope import Scope
 from engine.contracts.product import Repointable
 from engine.errors import InputError
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
 from engine.saga.state import AttemptState
@@ -143,9 +144,14 @@ def need_address(scope: Scope, link: Link, where: Mapping[str, str]) -> Address:
     address = address_of(scope, link, where)
     if address is None:
         raise InputError(
-            f"{link_name(link)}: {link.to} publishes no {link.port}/tcp beyond loopback. Expected: a port that "
-            f"{link.from_} reaches from afar. "
-            "Take rewrite: from the link, its relay stays"
+            say(
+                "{link_name}: {to} publishes no {port}/tcp beyond loopback. Expected: a port that {from_} reaches "
+                "from afar. Take rewrite: from the link, its relay stays",
+                link_name=link_name(link),
+                to=link.to,
+                port=link.port,
+                from_=link.from_,
+            )
         )
     return address
 
@@ -157,8 +163,12 @@ def repointable(scope: Scope, link: Link) -> Repointable:
     known = product(scope.services[link.from_].product)
     if not isinstance(known, Repointable):
         raise InputError(
-            f"{link_name(link)}: rewrite: kind api: "
-            f"services/{scope.services[link.from_].product}/product.py does not tell how. Expected: environment or file"
+            say(
+                "{link_name}: rewrite: kind api: services/{product}/product.py does not tell how. Expected: "
+                "environment or file",
+                link_name=link_name(link),
+                product=scope.services[link.from_].product,
+            )
         )
     return known
 
@@ -172,9 +182,12 @@ def refuse_what_cannot_be(scope: Scope, journal: Journal) -> None:
     if not any(links_of(scope, journal, move.service) for move in scope.moves):
         chosen, possible = (", ".join(names) for names in ((move.service for move in scope.moves), _possible(scope)))
         raise InputError(
-            f"repoint: nothing to do for {chosen}: no link of theirs that crosses hosts says how. Expected: rewrite: "
-            "at a link in inventory.yaml. "
-            f"Possible here: {possible or 'none'}"
+            say(
+                "repoint: nothing to do for {chosen}: no link of theirs that crosses hosts says how. Expected: "
+                "rewrite: at a link in inventory.yaml. Possible here: {possible}",
+                chosen=chosen,
+                possible=possible or say("none"),
+            )
         )
 
 

@@ -16,6 +16,7 @@ from engine.command_line import typed_command
 from engine.config.scope import Scope
 from engine.contracts.move_state import MoveState
 from engine.errors import HostLostError, NotObservedError, RefusedError
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.project import STATE
 from hosts.coordination.lock import Holder, release_lock, take_lock
@@ -140,10 +141,15 @@ def _lock_file(file: IO[str], path: Path) -> None:
     except BlockingIOError as error:
         file.seek(0)
         lines = file.read().splitlines()
-        who = lines[1] if len(lines) > 1 else "another process"
+        who = lines[1] if len(lines) > 1 else say("another process")
         raise RefusedError(
-            f"{path}: held by a run on this machine ({who}). Expected: one run at a time. "
-            f"Wait for it, or look: {typed_command('status', environment=path.stem)}"
+            say(
+                "{path}: held by a run on this machine ({who}). Expected: one run at a time. Wait for it, or look: "
+                "{command}",
+                path=path,
+                who=who,
+                command=typed_command("status", environment=path.stem),
+            )
         ) from error
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.journal.location import VARIABLE, JournalLocation
 from engine.redaction.redactor import Redactor
@@ -34,8 +35,12 @@ def read_journal(options: Options) -> Journal:
     if journal is None:
         file = options.place.text
         raise InputError(
-            f"{file}: not there, so environment {options.environment} has no run on record. Expected: its "
-            "journal. Look: ls state"
+            say(
+                "{file}: not there, so environment {environment} has no run on record. Expected: its journal. Look: "
+                "ls state",
+                file=file,
+                environment=options.environment,
+            )
         )
     return journal
 

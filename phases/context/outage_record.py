@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from actions.common.base_action import WrappedAction
 from engine.contracts.action import Note
+from engine.finding import say
 from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, unknown
 from phases.context.service_move import ServiceMove
@@ -46,10 +47,13 @@ class RecordedOutage(WrappedAction):
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether it was measured and is over; beside it what was predicted."""
-        judgement = super().verify(note) if note else unknown("the outage was not measured")
+        judgement = super().verify(note) if note else unknown(say("the outage was not measured"))
         predicted = self._predicted()
         if predicted is None or not judgement.passed:
             return judgement
         return Judgement(
-            judgement.verdict, f"{judgement.text}; predicted: {predicted:.1f} s", judgement.measured, judgement.details
+            judgement.verdict,
+            say("{text}; predicted: {predicted:.1f} s", text=judgement.text, predicted=predicted),
+            judgement.measured,
+            judgement.details,
         )

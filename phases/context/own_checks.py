@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.contracts.phase import PHASES, WRITING_PHASES
 from engine.errors import InputError
+from engine.finding import joined, say
 from engine.i18n.language import term
 from engine.project import CHECKOUT
 from engine.report_sections import Table
@@ -24,7 +25,7 @@ CONFTEST: Final = "conftest.py"
 TEST_FILE: Final = re.compile(r"test_.*\.py|.*_test\.py")
 SERVICE: Final = "service"
 HOST: Final = "host"
-GUIDE: Final = "See docs/own-checks.md"
+GUIDE: Final = say("See docs/own-checks.md")
 
 
 @dataclass(frozen=True)
@@ -66,58 +67,91 @@ def refuse_wrong(own: Path, project: Path) -> None:
 
 def _problems(own: Path, project: Path) -> Iterator[str]:
     if not own.is_dir():
-        yield f"{own}: is no folder. Expected: a folder with {', '.join(f'{phase}/' for phase in READING)}"
+        yield say(
+            "{own}: is no folder. Expected: a folder with {reading}",
+            own=own,
+            reading=", ".join(f"{phase}/" for phase in READING),
+        )
         return
     for above in sorted({project, *project.resolve().parents, *own.resolve().parents} - {CHECKOUT, *CHECKOUT.parents}):
         if (above / CONFTEST).is_file():
-            yield (
-                f"{above / CONFTEST}: pytest loads it into every phase, and no approval covers it. Expected: in "
-                f"{own}/. Try: mv {CONFTEST} {own}/"
+            yield say(
+                "{above}: pytest loads it into every phase, and no approval covers it. Expected: in {own}/. Try: mv "
+                "{conftest} {own}/",
+                above=above / CONFTEST,
+                own=own,
+                conftest=CONFTEST,
             )
     for path in sorted(own.iterdir()):
         if path.is_dir() and path.name not in READING and path.name != "__pycache__" and not path.name.startswith("."):
             yield _wrong_folder(path)
         if path.suffix == ".py" and path.name != CONFTEST:
-            yield (
-                f"{path}: belongs to no phase, so it never runs. Expected: in "
-                f"{' or '.join(f'{own}/{phase}/' for phase in READING)}"
+            yield say(
+                "{path}: belongs to no phase, so it never runs. Expected: in {reading}",
+                path=path,
+                reading=joined(say(" or "), (f"{own}/{phase}/" for phase in READING)),
             )
     for phase in READING:
         seen: dict[str, str] = {}
         for path in sorted((own / phase).rglob("*.py")):
             if path.name != CONFTEST and not TEST_FILE.fullmatch(path.name):
-                yield f"{path}: pytest does not collect it. Expected: test_*.py for checks, {CONFTEST} for fixtures"
+                yield say(
+                    "{path}: pytest does not collect it. Expected: test_*.py for checks, {conftest} for fixtures",
+                    path=path,
+                    conftest=CONFTEST,
+                )
             else:
                 yield from _file_problems(path, seen)
 
 
 def _wrong_folder(path: Path) -> str:
     if path.name in WRITING_PHASES:
-        advice = (
-            f"Own checks only read, so they run in {' and '.join(READING)}; a failed one in preflight closes the "
-            "gate of migrate"
+        advice = say(
+            "Own checks only read, so they run in {reading}; a failed one in preflight closes the gate of migrate",
+            reading=joined(say(" and "), READING),
         )
-        return f"{path}: {path.name} changes hosts. {advice}. Try: mv {path} {path.with_name('preflight')}"
-    return f"{path}: is no phase. Expected: {' or '.join(READING)}"
+        return say(
+            "{path}: {name} changes hosts. {advice}. Try: mv {path} {with_name}",
+            path=path,
+            name=path.name,
+            advice=advice,
+            with_name=path.with_name("preflight"),
+        )
+    return say("{path}: is no phase. Expected: {reading}", path=path, reading=joined(say(" or "), READING))
 
 
 def _file_problems(path: Path, seen: dict[str, str]) -> Iterator[str]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        yield f"{path}:{error.lineno}: {error.msg}. Expected: Python. Try: python -m py_compile {path}"
+        yield say(
+            "{path}:{lineno}: {msg}. Expected: Python. Try: python -m py_compile {path}",
+            path=path,
+            lineno=error.lineno,
+            msg=error.msg,
+        )
         return
     except (OSError, ValueError) as error:
-        yield f"{path}: can't be read: {error}. Expected: Python in UTF-8"
+        yield say("{path}: can't be read: {error}. Expected: Python in UTF-8", path=path, error=error)
         return
     for node in _tests(tree) if path.name != CONFTEST else ():
         where, key = f"{path}:{node.lineno}: {node.name}", key_of(node.name)
         if not (ast.get_docstring(node) or "").strip():
-            yield f"{where}: no docstring. Expected: one; its first line is the check's sentence in the evidence"
+            yield say(
+                "{where}: no docstring. Expected: one; its first line is the check's sentence in the evidence",
+                where=where,
+            )
         if isinstance(node, ast.AsyncFunctionDef):
-            yield f"{where}: is async, so pytest does not run it. Expected: def {node.name}(…)"
+            yield say(
+                "{where}: is async, so pytest does not run it. Expected: def {name}(…)", where=where, name=node.name
+            )
         if key in seen:
-            yield f"{where}: has the key {key}, as {seen[key]}. Expected: a name of its own"
+            yield say(
+                "{where}: has the key {key}, as {seen}. Expected: a name of its own",
+                where=where,
+                key=key,
+                seen=seen[key],
+            )
         seen.setdefault(key, f"{path}:{node.lineno}")
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from actions.relays.planning import hosts_of_relays
 from engine.config.scope import Scope
 from engine.errors import NotObservedError
+from engine.finding import joined, say
 from engine.journal.journal import Journal
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.context.run_context import RunContext, where_now
@@ -35,30 +36,52 @@ def judge_relay_hosts(move: ServiceMove) -> Judgement:
     strangers = [host for host in hosts if host not in scope.environment.hosts]
     if strangers:
         whose = {
-            host: ", ".join(sorted(one for one, where in context.where().items() if where == host))
+            host: joined(", ", sorted((one for one, where in context.where().items() if where == host)))
             for host in strangers
         }
         told = tuple(
-            f"{host} ({whose[host] or 'a planned place'}) has no identity in environments/{name}.yaml"
+            say(
+                "{host} ({whose}) has no identity in environments/{name}.yaml",
+                host=host,
+                whose=whose[host] or say("a planned place"),
+                name=name,
+            )
             for host in strangers
         )
         return failed(
-            f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each "
-            "is pinned, for relays are "
-            f"set and taken away there. Try: {context.scope.command('pin')}",
+            say(
+                "{service}: {strangers_count} of {hosts_count} hosts with relays can't be used: {first_told}. "
+                "Expected: each is pinned, for relays are set and taken away there. Try: {command}",
+                service=service,
+                strangers_count=len(strangers),
+                hosts_count=len(hosts),
+                first_told=told[0],
+                command=context.scope.command("pin"),
+            ),
             told,
         )
     silent = {host: error for host in hosts if (error := _silence_of(context, host))}
     if silent:
         first = next(iter(silent))
         return unknown(
-            f"{service}: {len(silent)} of {len(hosts)} hosts with relays do not answer: {silent[first]} Expected: an "
-            "answer, for relays are set and "
-            f"taken away there. Try: ssh {first} docker version",
+            say(
+                "{service}: {silent_count} of {hosts_count} hosts with relays do not answer: {silent} Expected: an "
+                "answer, for relays are set and taken away there. Try: ssh {first} docker version",
+                service=service,
+                silent_count=len(silent),
+                hosts_count=len(hosts),
+                silent=silent[first],
+                first=first,
+            ),
             tuple(silent.values()),
         )
     return passed(
-        f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}",
+        say(
+            "{service}: all {count} hosts with relays answer: {hosts}",
+            service=service,
+            count=len(hosts),
+            hosts=", ".join(hosts) or say("none"),
+        ),
         hosts,
         hosts=len(hosts),
     )

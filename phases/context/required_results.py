@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from engine.config.scope import PlannedMove, Scope
 from engine.errors import NotObservedError
+from engine.finding import joined, say
 from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
 from engine.project import project_folder
@@ -59,8 +60,11 @@ def steps_of(phase: str, runbooks: Path = RUNBOOKS) -> tuple[Step, ...]:
         ]
     except (OSError, SyntaxError) as error:
         raise NotObservedError(
-            f"{runbooks / phase}: the runbooks can't be read: {error}. Expected: those of this version. Look: "
-            "git status"
+            say(
+                "{runbooks}: the runbooks can't be read: {error}. Expected: those of this version. Look: git status",
+                runbooks=runbooks / phase,
+                error=error,
+            )
         ) from error
     functions = [(tree, node) for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
     fixtures = {
@@ -151,7 +155,9 @@ def missing_rows(phase: str, service: str, scope: Scope, records: Sequence[Recor
             missing += [] if there else [step.key]
         elif step.about == "host":
             hosts = step.hosts(move, (backup.host,) if backup else ())
-            missing += [f"{step.key} of {host}" for host in hosts if (step.key, None, host) not in rows]
+            missing += [
+                say("{key} of {host}", key=step.key, host=host) for host in hosts if (step.key, None, host) not in rows
+            ]
         elif (step.key, None, None) not in rows:
             missing.append(step.key)
     return missing
@@ -159,5 +165,5 @@ def missing_rows(phase: str, service: str, scope: Scope, records: Sequence[Recor
 
 def told(missing: Sequence[str]) -> str:
     """Return the first of what is missing, and how many more there are."""
-    more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
-    return ", ".join(missing[:LISTED]) + more
+    more = say(" and {count} more", count=len(missing) - LISTED) if len(missing) > LISTED else ""
+    return joined(", ", missing[:LISTED]) + more

@@ -16,6 +16,7 @@ from engine.contracts.host import Endpoint
 from engine.contracts.move_state import MoveState
 from engine.contracts.product import Product, ServiceInstance
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.journal.journal import Journal, Run
 from engine.journal.kinds import RecordKind
 from engine.journal.name_digests import Sealer, keep_names, sealer_of
@@ -126,7 +127,7 @@ class RunContext:
         name = self.entry(service).container
         container = self.facts(host).container(name)
         if container is None:
-            raise NotObservedError(f"{host}: no container {name}. Look: docker ps -a")
+            raise NotObservedError(say("{host}: no container {name}. Look: docker ps -a", host=host, name=name))
         return container
 
     def target(self, service: str, host: str, *, published: bool = False) -> ServiceInstance:
@@ -161,7 +162,9 @@ class RunContext:
             if container_port == port and protocol == "tcp":
                 reached_at = host.address if address in {"", "0.0.0.0", "::"} else address  # noqa: S104 Docker's word
                 return host.forward(host_port, reached_at)
-        raise NotObservedError(f"{container.host}: {container.name} publishes no port for {port}/tcp")
+        raise NotObservedError(
+            say("{host}: {name} publishes no port for {port}/tcp", host=container.host, name=container.name, port=port)
+        )
 
     def _inside(self, container: ContainerFacts, command: ContainerCommand) -> CommandResult:
         """Run a reading command inside a container; its secrets travel in the request, on no command line."""
@@ -256,12 +259,21 @@ def container_address(container: ContainerFacts) -> str:
     for network in networks.values():
         if network.get("IPAddress"):
             return str(network["IPAddress"])
-    raise NotObservedError(f"{container.host}: {container.name} has no address; it is {container.state}")
+    raise NotObservedError(
+        say(
+            "{host}: {name} has no address; it is {state}",
+            host=container.host,
+            name=container.name,
+            state=container.state,
+        )
+    )
 
 
 def _mount_over(container: ContainerFacts, path: str) -> MountFacts:
     wanted = PurePosixPath(path)
     covering = [mount for mount in container.mounts if wanted.is_relative_to(mount.destination) and mount.source]
     if not covering:
-        raise NotObservedError(f"{container.host}: no mount of {container.name} holds {path}")
+        raise NotObservedError(
+            say("{host}: no mount of {name} holds {path}", host=container.host, name=container.name, path=path)
+        )
     return max(covering, key=lambda mount: len(mount.destination))

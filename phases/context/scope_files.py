@@ -8,6 +8,7 @@ from engine.command_line import LAB, typed_command
 from engine.config.loading import load_files
 from engine.config.scope import Scope, build_scope
 from engine.errors import InputError
+from engine.finding import say
 from engine.run.options import Options
 
 
@@ -22,7 +23,13 @@ def load_scope(options: Options, *, ports_taken: bool = True) -> Scope:
             if options.environment == LAB
             else typed_command("pin", environment=options.environment)
         )
-        raise InputError(f"{options.environment_file}: not there; it holds the identities of the hosts. Try: {advice}")
+        raise InputError(
+            say(
+                "{environment_file}: not there; it holds the identities of the hosts. Try: {advice}",
+                environment_file=options.environment_file,
+                advice=advice,
+            )
+        )
     files = load_files(options.inventory, options.plan, options.environment_file, ports_taken=ports_taken)
     return build_scope(files.inventory, files.plan, files.environment, services=options.services, waves=options.waves)
 

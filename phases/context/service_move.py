@@ -15,6 +15,7 @@ from engine.contracts.container import ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import Product, ServiceInstance
 from engine.errors import InputError, NotObservedError
+from engine.finding import say
 from hosts.facts.model import HostFacts
 from phases.context.attempt import read_past
 from phases.context.run_context import RunContext
@@ -120,8 +121,12 @@ class ServiceMove:
         container = self.find_container()
         if container is None:
             raise InputError(
-                f"{self.source}: no container {self.entry.container}. Expected: the one of inventory.yaml, "
-                f"services/{self.service}"
+                say(
+                    "{source}: no container {container}. Expected: the one of inventory.yaml, services/{service}",
+                    source=self.source,
+                    container=self.entry.container,
+                    service=self.service,
+                )
             )
         return places_to_copy(container.mounts, self.mount_rules)
 

@@ -13,24 +13,7 @@ from checks.dependencies.environment_links import draft_links
 from engine.constants import LABEL_ROLE
 from engine.contracts.container import ContainerFacts, MountFacts
 from hosts.facts.model import HostFacts
-
-PRODUCTS: Final = {
-    "n8n": "n8n",
-    "postgres": "postgres",
-    "keycloak": "keycloak",
-    "grafana": "grafana",
-    "prometheus": "prometheus",
-    "loki": "loki",
-    "redis": "redis",
-    "minio": "minio",
-    "rabbitmq": "rabbitmq",
-    "caddy": "caddy",
-    "waha": "waha",
-    "metabase": "metabase",
-    "temporalio/server": "temporal",
-    "temporalio/auto-setup": "temporal",
-}
-"""Product by the end of an image's name."""
+from services.registry import GENERIC, by_image_name
 
 HOSTS_OWN: Final = (
     "/var/run/docker.sock",
@@ -102,11 +85,12 @@ def _entry(container: ContainerFacts) -> dict[str, Any]:
 
 
 def product_of(image: str) -> str:
-    """Return the product behind an image reference, `generic` for one that no file in services/ knows."""
+    """Return the product behind an image reference, `generic` for one that no folder in services/ knows."""
+    known = by_image_name()
     name = image.partition("@")[0]
     path = name.rsplit(":", 1)[0] if ":" in name.rsplit("/", 1)[-1] else name
     ends = (path, "/".join(path.split("/")[-2:]), path.split("/")[-1])
-    return next((PRODUCTS[end] for end in ends if end in PRODUCTS), "generic")
+    return next((known[end] for end in ends if end in known), GENERIC)
 
 
 def _port(address: str, host: int, container: int, protocol: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ again.
 from __future__ import annotations
 
 import re
-import time
 from typing import Final
 
 from actions.common.labels import move_label
@@ -14,8 +13,10 @@ from engine.config.scope import PlannedMove, Scope
 from engine.constants import LABEL_MOVE
 from engine.contracts.move_state import MoveState
 from engine.errors import InputError, NotObservedError, RefusedError, UnreachableError
+from engine.finding import joined, say
 from engine.journal.journal import Journal, Run
 from engine.journal.kinds import RecordKind
+from engine.polling import Polling
 from engine.run.options import Options
 from engine.signoff.signed_text import one_line
 from hosts.fleet import Fleet
@@ -48,27 +49,37 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
     undoes = command == "repoint" and options.revert
     if (command != "rollback" and not undoes) or not options.services:
         raise InputError(
-            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. nox -s "
-            f"rollback -- redis --lab --apply {FLAG} REASON"
+            say(
+                "{flag}: goes with a rollback (or repoint --revert) of services given by name, e.g. {command}",
+                flag=FLAG,
+                command=scope.command("rollback", FLAG, "REASON", service=scope.moves[0].service, apply=True),
+            )
         )
     reason, hosts = str(options.target_lost), {move.target for move in scope.moves}
     for host in sorted(hosts):
         alive = sign_of_life(fleet, host)
         if alive:
             raise RefusedError(
-                f"{host}: {alive}, so it is not dead. Expected: no connection at all for {KNOCK_FOR_S:.0f} s. Leave "
-                f"{FLAG} out; "
-                f"look: ssh {host} docker ps -a; or switch it off for good, so that it can't serve beside the old "
-                "one, and try again"
+                say(
+                    "{host}: {alive}, so it is not dead. Expected: no connection at all for {knock_for_s:.0f} s. "
+                    "Leave {flag} out; look: ssh {host} docker ps -a; or switch it off for good, so that it can't "
+                    "serve beside the old one, and try again",
+                    host=host,
+                    alive=alive,
+                    knock_for_s=KNOCK_FOR_S,
+                    flag=FLAG,
+                )
             )
     asked = () if undoes else scope.moves
     lost = [move for move in asked if not options.discard and not must_be_undone(read_return(journal, move.service))]
     if lost:
-        names = ", ".join(f"{move.service} on {move.target}" for move in lost)
+        names = joined(", ", (say("{service} on {target}", service=move.service, target=move.target) for move in lost))
         raise RefusedError(
-            f"{names}: what was written there since the cutover can't be brought back from a dead host. To go back to "
-            "the data as it was before "
-            "the move, add --discard-target-writes REASON"
+            say(
+                "{names}: what was written there since the cutover can't be brought back from a dead host. To go back "
+                "to the data as it was before the move, add --discard-target-writes REASON",
+                names=names,
+            )
         )
     for host in hosts:
         fleet.mark_lost(host, reason)
@@ -81,22 +92,21 @@ def sign_of_life(fleet: Fleet, host: str) -> str:
     Dead is only what nobody can connect to: one that is slow, refuses, asks for a password or breaks off runs, and may
     serve.
     """
-    until = time.monotonic() + KNOCK_FOR_S
-    while True:
+
+    def knock() -> str:
         try:
             fleet[host].run(["true"], timeout_s=KNOCK_S)
         except UnreachableError as error:
             said = str(error).partition(SSH_SAID)[2]
             if said and not NO_CONNECTION.search(said):
                 return f"answers, though not as it should ({one_line(said)})"
+            return ""
         except (NotObservedError, RefusedError) as error:
             return f"answers, though not as it should ({one_line(str(error))})"
-        else:
-            return "answers through ssh"
-        left = until - time.monotonic()
-        if left <= 0:
-            return ""
-        time.sleep(min(PAUSE_S, left))
+        return "answers through ssh"
+
+    polling = Polling(f"a sign of life of {host}", KNOCK_FOR_S, first_s=PAUSE_S, longest_s=PAUSE_S)
+    return polling.until(knock, bool).answer
 
 
 def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
@@ -148,7 +158,7 @@ def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> No
                 write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was declared lost")
                 argv = ["sh", "-c", STOP, "stop", f"{LABEL_MOVE}={label}"]
                 found = run_checked(
-                    fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S
+                    fleet, host, argv, doing=say("stop what runs of {label}", label=label), timeout_s=STOP_S
                 ).text.split()
             except NotObservedError:
                 continue

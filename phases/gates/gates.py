@@ -15,6 +15,7 @@ from engine.config.scope import Scope
 from engine.contracts.move_state import MoveState
 from engine.contracts.phase import WRITING_PHASES
 from engine.errors import RefusedError
+from engine.finding import joined, say
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
 from engine.project import project_folder
@@ -22,6 +23,7 @@ from engine.sharding.merged_run import STEP, counted
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from hosts.local.git import is_committed
 from phases.context.attempt import read_past
+from phases.context.frozen_plan import tell_same
 from phases.context.link_state import has_begun, in_the_way, links_to_rewrite, repoint_command
 from phases.context.required_results import missing_rows, told
 from phases.signoff.approvals import code_digest, judge_plan_approved
@@ -29,11 +31,11 @@ from phases.signoff.signatures import CLOCKS_APART
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
 BAD: Final = {Verdict.FAILED.value, Verdict.UNKNOWN.value}
-UNMOVED: Final = {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}
+UNMOVED: Final = {MoveState.PLANNED, MoveState.UNDONE}
 GUARDED: Final = "migrate"
 ROLLBACK: Final = "rollback"
 REPOINT: Final = "repoint"
-NOTHING_DONE: Final = "refused, nothing was done"
+NOTHING_DONE: Final = say("refused, nothing was done")
 SHOWN_COMMIT: Final = 12
 
 
@@ -71,21 +73,32 @@ class Gates:
         wrong = [line for answer in answers if not answer.passed for line in answer.details or (answer.text,)]
         if wrong:
             raise RefusedError(
-                "\n".join(
-                    [f"{command}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self._next(answers)}"]
+                joined(
+                    "\n",
+                    [
+                        say("{phase}: {nothing_done}", phase=command, nothing_done=NOTHING_DONE),
+                        *(say("  {line}", line=line) for line in wrong),
+                        say("Try: {next}", next=self._next(answers)),
+                    ],
                 )
             )
 
     def _check_rollback(self) -> None:
         states = {move.service: read_past(self.journal, move.service).settled for move in self.scope.moves}
         wrong = [
-            f"{service}: is {state.words}; there is nothing to bring back"
+            say("{service}: is {words}; there is nothing to bring back", service=service, words=state.words)
             for service, state in states.items()
             if state in UNMOVED
         ]
         if wrong:
-            told = "\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *(f"  {line}" for line in wrong)])
-            raise RefusedError(f"{told}\nTry: {self.scope.command('status')}")
+            told = joined(
+                "\n",
+                [
+                    say("{phase}: {nothing_done}", phase=ROLLBACK, nothing_done=NOTHING_DONE),
+                    *(say("  {line}", line=line) for line in wrong),
+                ],
+            )
+            raise RefusedError(say("{told}\nTry: {command}", told=told, command=self.scope.command("status")))
         self._refuse_repointed(states)
 
     def _refuse_repointed(self, services: Iterable[str]) -> None:
@@ -93,14 +106,22 @@ class Gates:
         pointed = {name: owners for name in services if (owners := in_the_way(self.scope, self.journal, name))}
         if pointed:
             told = [
-                f"  {name}: references to {', '.join(owners)} are re-pointed; they would lead nowhere"
+                say(
+                    "  {name}: references to {owners} are re-pointed; they would lead nowhere",
+                    name=name,
+                    owners=", ".join(owners),
+                )
                 for name, owners in pointed.items()
             ]
             ways = dict.fromkeys(
                 repoint_command(self.scope, owner, undo=True) for owners in pointed.values() for owner in owners
             )
-            advice = f"Put them back first (of a dead host with the same --target-lost): {' && '.join(ways)}"
-            raise RefusedError("\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *told, advice]))
+            advice = say(
+                "Put them back first (of a dead host with the same --target-lost): {ways}", ways=joined(" && ", ways)
+            )
+            raise RefusedError(
+                joined("\n", [say("{phase}: {nothing_done}", phase=ROLLBACK, nothing_done=NOTHING_DONE), *told, advice])
+            )
 
     def _check_repoint(self) -> None:
         """Raise RefusedError when references must not begin to be rewritten; what has begun goes on."""
@@ -115,9 +136,10 @@ class Gates:
         ]
         wrong = [
             *(
-                (
-                    f"{name}: is not moved yet. Expected: done. Move it: "
-                    f"{self.scope.command('migrate', service=name, apply=True)}"
+                say(
+                    "{name}: is not moved yet. Expected: done. Move it: {command}",
+                    name=name,
+                    command=self.scope.command("migrate", service=name, apply=True),
                 )
                 for name in moved
             ),
@@ -127,42 +149,50 @@ class Gates:
         ]
         if wrong:
             raise RefusedError(
-                "\n".join(
+                joined(
+                    "\n",
                     [
-                        f"{REPOINT}: {NOTHING_DONE}",
-                        *(f"  {line}" for line in wrong),
-                        f"Try: {self.scope.command('status')}",
-                    ]
+                        say("{phase}: {nothing_done}", phase=REPOINT, nothing_done=NOTHING_DONE),
+                        *(say("  {line}", line=line) for line in wrong),
+                        say("Try: {command}", command=self.scope.command("status")),
+                    ],
                 )
             )
 
     def state(self) -> Judgement:
         """Judge whether each move is in a state that it can start from."""
-        stuck = []
+        stuck: list[str] = []
         for service in (move.service for move in self.scope.moves):
             state = MoveState(self.journal.move_state(service))
             if state.is_returning:  # --retry does not help: clients may have written to either side
                 stuck.append(
-                    f"{service}: is being rolled back. Finish that first: "
-                    f"{self.scope.command('rollback', service=service, apply=True)}"
+                    say(
+                        "{service}: is being rolled back. Finish that first: {command}",
+                        service=service,
+                        command=self.scope.command("rollback", service=service, apply=True),
+                    )
                 )
             elif service in self.again:
                 continue
             elif state is MoveState.NEEDS_OPERATOR:
                 stuck.append(
-                    f"{service}: {state.words}: look at its last evidence, then go on with its undo: "
-                    f"{self.scope.command('rollback', service=service, apply=True)}; or mend it by hand, then --retry "
-                    f"{service}"
+                    say(
+                        "{service}: {words}: look at its last evidence, then go on with its undo: {command}; or mend "
+                        "it by hand, then --retry {service}",
+                        service=service,
+                        words=state.words,
+                        command=self.scope.command("rollback", service=service, apply=True),
+                    )
                 )
             elif state is MoveState.ROLLED_BACK:
                 again = self.scope.command("migrate", "--retry", service, service=service, apply=True)
-                stuck.append(f"{service}: was rolled back. To move it again: {again}")
-        return _judged(stuck, f"{len(self.scope.moves)} moves can start or go on")
+                stuck.append(say("{service}: was rolled back. To move it again: {again}", service=service, again=again))
+        return _judged(stuck, say("{count} moves can start or go on", count=len(self.scope.moves)))
 
     def preflight(self) -> Judgement:
         """Judge whether each move that has not begun has a preflight of this very plan that passed, lately."""
         return self._of_new_moves(
-            "a preflight passed",
+            say("a preflight passed"),
             lambda new: [
                 line for service in new for line in preflight_problems(service, self.scope, self.journal, self.clock())
             ],
@@ -170,21 +200,31 @@ class Gates:
 
     def approved(self) -> Judgement:
         """Judge whether the people whom the plan names signed it as everything is now."""
-        new = self.new_moves()
+        new = (*self.new_moves(), *self._begun_by_hearsay())
         if not new:
             return self._of_new_moves("", lambda _: [])
         approvals = judge_plan_approved(self.scope, self.journal, new)
         return _judged(
             approvals.problems,
-            f"approved by {approvals.text()}" if approvals.valid else "nobody is asked to approve in the lab",
+            say("approved by {approvals}", approvals=approvals.text())
+            if approvals.valid
+            else say("nobody is asked to approve in the lab"),
         )
 
     def window(self) -> Judgement:
         """Judge whether it is time."""
         problems = self._window_problems()
         if self.outside_window and not self._is_inside():
-            return passed(f'outside the window of {self._told_window()}, because "{self.outside_window}"')
-        return self._of_new_moves(f"inside the window of {self._told_window()}", lambda _: problems)
+            return passed(
+                say(
+                    'outside the window of {told_window}, because "{outside_window}"',
+                    told_window=self._told_window(),
+                    outside_window=self.outside_window,
+                )
+            )
+        return self._of_new_moves(
+            say("inside the window of {told_window}", told_window=self._told_window()), lambda _: problems
+        )
 
     def _window_problems(self) -> list[str]:
         window, now = self.scope.window, self.clock()
@@ -192,33 +232,47 @@ class Gates:
             return []
         if window.status != "agreed":
             return [
-                (
-                    f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the '
-                    "stakeholders said so"
+                say(
+                    'window: {told_window} is only {status}. Expected: status "agreed", once the stakeholders said so',
+                    told_window=self._told_window(),
+                    status=window.status,
                 )
             ]
-        what = "has not begun" if now < window.starts_at else "is over"
+        what = say("has not begun") if now < window.starts_at else say("is over")
         at = now.astimezone(window.starts_at.tzinfo)
-        return [f'window: {self._told_window()} {what}; it is {at:%Y-%m-%d %H:%M}. To go on: --outside-window "reason"']
+        return [
+            say(
+                'window: {told_window} {what}; it is {at}. To go on: --outside-window "reason"',
+                told_window=self._told_window(),
+                what=what,
+                at=f"{at:%Y-%m-%d %H:%M}",
+            )
+        ]
 
     def _is_inside(self) -> bool:
         window = self.scope.window
         return window.status == "agreed" and window.starts_at <= self.clock() < window.ends_at
 
     def _told_window(self) -> str:
-        return f"{self.scope.window.starts_at:%Y-%m-%d %H:%M} to {self.scope.window.ends_at:%Y-%m-%d %H:%M %z}"
+        return say(
+            "{starts_at} to {ends_at}",
+            starts_at=f"{self.scope.window.starts_at:%Y-%m-%d %H:%M}",
+            ends_at=f"{self.scope.window.ends_at:%Y-%m-%d %H:%M %z}",
+        )
 
     def tree(self) -> Judgement:
         """Judge whether the runbooks that run are those that were committed; approvals may be newer."""
-        return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: self._tree_problems())
+        return self._of_new_moves(
+            say("runbooks of commit {commit}", commit=self.commit[:SHOWN_COMMIT]), lambda _: self._tree_problems()
+        )
 
     def _tree_problems(self) -> list[str]:
         if not self.scope.environment.require_clean_checkout:
             return []
-        problems = [] if is_committed(self.commit) else [_checkout_problem("checkout", "git", self.commit)]
+        problems = [] if is_committed(self.commit) else [_checkout_problem(say("checkout"), "git", self.commit)]
         if self.project_commit and not is_committed(self.project_commit):
             problems.append(
-                _checkout_problem("project", f"git -C {shlex.quote(str(project_folder()))}", self.project_commit)
+                _checkout_problem(say("project"), f"git -C {shlex.quote(str(project_folder()))}", self.project_commit)
             )
         return problems
 
@@ -228,11 +282,25 @@ class Gates:
             move.service for move in self.scope.moves if not MoveState(self.journal.move_state(move.service)).is_forward
         )
 
+    def _begun_by_hearsay(self) -> tuple[str, ...]:
+        """Return the services that have begun by the word of one host alone (adopt): no host opens the way past those
+        who approve.
+        """
+        begun = (move for move in self.scope.moves if MoveState(self.journal.move_state(move.service)).is_forward)
+        return tuple(
+            move.service
+            for move in begun
+            if (state := self.journal.last(RecordKind.MOVE_STATE, service=move.service)) is not None
+            and tell_same(state, move) is False
+        )
+
     def _of_new_moves(self, told: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:
         new = self.new_moves()
         if not new:
             begun = ", ".join(move.service for move in self.scope.moves)
-            return passed(f"skipped: {begun} has already started; gates apply only before a move starts")
+            return passed(
+                say("skipped: {begun} has already started; gates apply only before a move starts", begun=begun)
+            )
         return _judged(problems(new), told)
 
     def _next(self, answers: list[Judgement]) -> str:
@@ -243,18 +311,23 @@ class Gates:
 
 def _checkout_problem(what: str, git: str, commit: str) -> str:
     if commit.endswith("+changes"):
-        return (
-            f"{what}: files differ from the commit. Expected: what runs is what was reviewed. Look: {git} status "
-            "--ignored"
+        return say(
+            "{what}: files differ from the commit. Expected: what runs is what was reviewed. Look: {git} status "
+            "--ignored",
+            what=what,
+            git=git,
         )
-    return (
-        f"{what}: git did not tell whether it is what was committed ({commit}). Expected: a clean checkout. Look: "
-        f"{git} status"
+    return say(
+        "{what}: git did not tell whether it is what was committed ({commit}). Expected: a clean checkout. Look: "
+        "{git} status",
+        what=what,
+        commit=commit,
+        git=git,
     )
 
 
 def _judged(problems: list[str], told: str) -> Judgement:
-    return failed(f"{'; '.join(problems)}", tuple(problems)) if problems else passed(told)
+    return failed(say("{problems}", problems=joined("; ", problems)), tuple(problems)) if problems else passed(told)
 
 
 def preflight_problems(service: str, scope: Scope, journal: Journal, now: datetime) -> list[str]:
@@ -266,42 +339,63 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
     """
     if lost := journal.lost_records():
         return [
-            (
-                f"{service}: journal: {lost}. Expected: all that was written. Put back a copy of {journal.where}, "
-                "or run preflight with a new one"
+            say(
+                "{service}: journal: {lost}. Expected: all that was written. Put back a copy of {where}, or run "
+                "preflight with a new one",
+                service=service,
+                lost=lost,
+                where=journal.where,
             )
         ]
     run, ended = _last_run(service, journal, "preflight")
     if not run:
-        return [f"{service}: no preflight on record. Expected: one that PASSED"]
+        return [say("{service}: no preflight on record. Expected: one that PASSED", service=service)]
     about, rows = run[0], _rows_about(service, run)
     if lacking := [row.body["text"] for row in rows if row.key == STEP]:
-        return [f"{service}: preflight of {about.at[:16]} is not whole: {text}" for text in lacking]
+        return [
+            say("{service}: preflight of {at} is not whole: {text}", service=service, at=about.at[:16], text=text)
+            for text in lacking
+        ]
     if not ended:
         return [
-            (
-                f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that "
-                "ran to its end"
+            say(
+                "{service}: preflight of {at} was killed after {count} rows. Expected: one that ran to its end",
+                service=service,
+                at=about.at[:16],
+                count=len(rows),
             )
         ]
     if unfit := _unfit(about, scope, now):
         return [f"{service}: {unfit}"]
     missing = missing_rows("preflight", service, scope, run)
-    lines = (
+    lines: list[str] = (
         [
-            (
-                f"{service}: preflight of {about.at[:16]} has no row {told(missing)}. Expected: a row of every "
-                "step. Run it again"
+            say(
+                "{service}: preflight of {at} has no row {missing}. Expected: a row of every step. Run it again",
+                service=service,
+                at=about.at[:16],
+                missing=told(missing),
             )
         ]
         if missing
         else []
     )
     blocking = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value]
-    lines += [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
+    lines += [
+        say("{service}: preflight {key} {problem}", service=service, key=row.key, problem=problem)
+        for row in blocking
+        if (problem := _not_good(row, now))
+    ]
     failed_before = _failed_preparation(service, journal)
     return lines + [
-        f"{service}: prepare {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in failed_before
+        say(
+            "{service}: prepare {key} is {verdict}: {text}",
+            service=service,
+            key=row.key,
+            verdict=row.body["verdict"],
+            text=row.body["text"][:160],
+        )
+        for row in failed_before
     ]
 
 
@@ -309,26 +403,32 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
     """Return why a preflight is not one of this plan, by these runbooks, of the last hours."""
     age = now - datetime.fromisoformat(about.at)
     if about.body["plan_digest"] != scope.digest:
-        return (
-            f"preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: "
-            f"{scope.digest[:12]}; files changed"
+        return say(
+            "preflight of {at} was for plan {plan_digest}. Expected: {digest}; files changed",
+            at=about.at[:16],
+            plan_digest=about.body["plan_digest"][:12],
+            digest=scope.digest[:12],
         )
     if age < -CLOCKS_APART:
-        return (
-            f"preflight is of {about.at[:16]} UTC, and it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} now. Expected: "
-            "not of the future; a clock was wrong"
+        return say(
+            "preflight is of {at} UTC, and it is {now} now. Expected: not of the future; a clock was wrong",
+            at=about.at[:16],
+            now=f"{now.astimezone(UTC):%Y-%m-%dT%H:%M}",
         )
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
-        return (
-            f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most "
-            f"{scope.plan.evidence_max_age_h:g} h"
+        return say(
+            "preflight is {age:.1f} h old. Expected: at most {evidence_max_age_h:g} h",
+            age=age.total_seconds() / 3600,
+            evidence_max_age_h=scope.plan.evidence_max_age_h,
         )
     code = code_digest(scope.environment.own_checks) if scope.environment.require_clean_checkout else ""
     if code and about.body.get("code") != code:
-        seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
-        return (
-            f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code[:SHOWN_COMMIT]}, the "
-            "code that runs now"
+        seen = str(about.body.get("code") or say("not recorded"))[:SHOWN_COMMIT]
+        return say(
+            "preflight of {at} was made by other code ({seen}). Expected: {code}, the code that runs now",
+            at=about.at[:16],
+            seen=seen,
+            code=code[:SHOWN_COMMIT],
         )
     return ""
 
@@ -349,9 +449,9 @@ def _not_good(row: Record, now: datetime) -> str:
     """Return why a row closes the gate, also one that was good only because of a waiver that no longer holds."""
     waiver = row.body.get("waiver") or {}
     if row.body["verdict"] not in GOOD:
-        return f"is {row.body['verdict']}: {row.body['text'][:160]}"
+        return say("is {verdict}: {text}", verdict=row.body["verdict"], text=row.body["text"][:160])
     return (
-        f"is WAIVED, but only until {waiver['expires_at']}"
+        say("is WAIVED, but only until {expires_at}", expires_at=waiver["expires_at"])
         if waiver and datetime.fromisoformat(waiver["expires_at"]) <= now
         else ""
     )

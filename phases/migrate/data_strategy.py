@@ -13,12 +13,13 @@ from actions.replication.replica import Replica
 from actions.replication.steps import FinishReplica, ProveReplica, StartReplica
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Action
+from engine.contracts.replication import Login, Replication
 from engine.journal.kinds import RecordKind
 from hosts.local.secret_references import resolve_secret
+from phases.assess.readiness import approved_digest
 from phases.context.path_rates import measured_rates
 from phases.context.service_facts import peer_of
 from phases.context.service_move import ServiceMove
-from services.replication import Login, Replication, replication_of
 
 START_AND_READY_S: Final = 8.0
 """Stopping, creating, starting and becoming ready, about: what of an outage no copy can shorten."""
@@ -39,7 +40,7 @@ def data_steps(move: ServiceMove, route: Route) -> DataSteps:
     copying = _copying(move, route, places, size)
     proving = _proving(copying)
     clear = RemoveCopyHelpers(route, copying.ends)
-    kind = replication_of(move.entry.product)
+    kind = move.product.replication
     if move.planned.strategy == "replicate" and kind is not None:
         return _replicating(move, copying, kind)
     before = (Precopy(copying, START_AND_READY_S),) if copies_live(move.planned) else ()
@@ -74,6 +75,7 @@ def _replicating(move: ServiceMove, copying: CopyVolumes, kind: Replication) -> 
         _login(move),
         place,
         lambda: copying.make_places((place,) if place else ()),
+        approved_digest(move),
     )
 
     def replicates() -> bool:

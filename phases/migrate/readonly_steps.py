@@ -11,6 +11,7 @@ from checks.containers.restart_guards import judge_guards, judge_movable
 from checks.containers.state_paths import judge_shared_volumes
 from checks.ports.free_ports import judge_ports_free
 from engine.contracts.fingerprint import Validity
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.assess.readiness import (
@@ -35,7 +36,12 @@ def confirm_source(move: ServiceMove) -> ReadOnlyStep:
         container = move.container_on(move.source)
         if not container.running:
             return failed(
-                f"{move.source}: {container.name} is {container.state}. Expected: running, as preflight saw it"
+                say(
+                    "{source}: {name} is {state}. Expected: running, as preflight saw it",
+                    source=move.source,
+                    name=container.name,
+                    state=container.state,
+                )
             )
         facts, target, rules = move.source_facts(), move.target_facts(), move.mount_rules
         guards, names = move.entry.restart_guards, names_needed(move)
@@ -57,15 +63,27 @@ def confirm_source(move: ServiceMove) -> ReadOnlyStep:
         ]
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:
-            return Judgement(wrong[0].verdict, "; ".join(answer.text for answer in wrong), details=wrong[0].details)
+            return Judgement(
+                wrong[0].verdict, joined("; ", (answer.text for answer in wrong)), details=wrong[0].details
+            )
         return passed(
-            f"{move.service} runs on {move.source} as declared and approved; image, ports, names and disk of "
-            f"{move.target} are ready"
+            say(
+                "{service} runs on {source} as declared and approved; image, ports, names and disk of {target} are "
+                "ready",
+                service=move.service,
+                source=move.source,
+                target=move.target,
+            )
         )
 
     return ReadOnlyStep(
         "confirm-source",
-        f"look whether {move.service} on {move.source} and its place on {move.target} are as preflight saw them",
+        say(
+            "look whether {service} on {source} and its place on {target} are as preflight saw them",
+            service=move.service,
+            source=move.source,
+            target=move.target,
+        ),
         ask,
     )
 
@@ -76,25 +94,46 @@ def fingerprint_source(move: ServiceMove) -> ReadOnlyStep:
     def ask() -> Judgement:
         before = move.recorded_fingerprint("source")
         if before is not None and not move.container_on(move.source).running:
-            return passed(f"{move.service}: {len(before.parts)} parts were recorded before it was stopped")
+            return passed(
+                say(
+                    "{service}: {count} parts were recorded before it was stopped",
+                    service=move.service,
+                    count=len(before.parts),
+                )
+            )
         seen = move.fingerprint(move.source, since=None)
         if not seen.parts:
-            return passed(f"{move.service}: its product tells nothing to compare beyond its files")
+            return passed(say("{service}: its product tells nothing to compare beyond its files", service=move.service))
         move.record_fingerprint(move.source, "source", seen)
         things = sum(part.count for part in seen.parts.values())
         return passed(
-            f"{move.service} on {move.source}: {len(seen.parts)} parts, {things:,} things",
+            say(
+                "{service} on {source}: {count} parts, {things:,} things",
+                service=move.service,
+                source=move.source,
+                count=len(seen.parts),
+                things=things,
+            ),
             parts=len(seen.parts),
             things=things,
         )
 
-    return ReadOnlyStep("fingerprint-source", f"read what {move.service} holds on {move.source}", ask)
+    return ReadOnlyStep(
+        "fingerprint-source",
+        say("read what {service} holds on {source}", service=move.service, source=move.source),
+        ask,
+    )
 
 
 def ready_target(move: ServiceMove) -> ReadOnlyStep:
     """Return the question whether the service is ready on its target, asked until its deadline."""
     deadline_s = move.product.ready_deadline_s
-    words = f"wait up to {deadline_s:.0f} s until {move.service} is ready on {move.target}"
+    words = say(
+        "wait up to {deadline_s:.0f} s until {service} is ready on {target}",
+        deadline_s=deadline_s,
+        service=move.service,
+        target=move.target,
+    )
     return ReadOnlyStep("ready-target", words, lambda: health.judge_ready(move.context, move.service, move.target))
 
 
@@ -111,12 +150,20 @@ def fingerprint_target(move: ServiceMove) -> ReadOnlyStep:
         move.record_fingerprint(move.target, "target", seen)
         if replicated:
             return compare_replicated(before, seen, held=are_writers_held(move))
-        instead = f"not compared here: they hold only while no client writes; {_compared_as_files(move)}"
+        instead = say(
+            "not compared here: they hold only while no client writes; {compared_as_files}",
+            compared_as_files=_compared_as_files(move),
+        )
         return compare_fingerprints(before, seen, frozenset({Validity.SINCE_CUTOVER}), instead=instead)
 
     return ReadOnlyStep(
         "fingerprint-target",
-        f"compare what {move.service} holds on {move.target} with what it held on {move.source}",
+        say(
+            "compare what {service} holds on {target} with what it held on {source}",
+            service=move.service,
+            target=move.target,
+            source=move.source,
+        ),
         ask,
     )
 
@@ -125,9 +172,9 @@ def _compared_as_files(move: ServiceMove) -> str:
     """Return what the proof of the volumes has compared of them, as a clause."""
     places = move.places()
     return (
-        f"the files of {len(places)} mounts were compared ({READ[move.planned.verify]})"
+        say("the files of {count} mounts were compared ({read})", count=len(places), read=READ[move.planned.verify])
         if places
-        else "no mount is copied, so no file was compared either"
+        else say("no mount is copied, so no file was compared either")
     )
 
 
@@ -135,23 +182,34 @@ def _nothing_to_compare(move: ServiceMove, *, replicated: bool) -> Judgement:
     """Return the answer for a product that tells nothing beyond its files: what was compared of these, if anything."""
     if replicated:
         return unknown(
-            f"{move.service}: its data came by replication and no fingerprint of {move.source} is on record: nothing "
-            "was compared. "
-            "Expected: one that was read before the stop. Run the move again with strategy precopy"
+            say(
+                "{service}: its data came by replication and no fingerprint of {source} is on record: nothing was "
+                "compared. Expected: one that was read before the stop. Run the move again with strategy precopy",
+                service=move.service,
+                source=move.source,
+            )
         )
-    return passed(f"{move.service}: its product tells nothing to compare beyond its files; {_compared_as_files(move)}")
+    return passed(
+        say(
+            "{service}: its product tells nothing to compare beyond its files; {compared_as_files}",
+            service=move.service,
+            compared_as_files=_compared_as_files(move),
+        )
+    )
 
 
 def smoke_target(move: ServiceMove) -> ReadOnlyStep:
     """Return the use of the service's function through its published port."""
-    words = f"use {move.service} on {move.target} through its published port"
+    words = say("use {service} on {target} through its published port", service=move.service, target=move.target)
     return ReadOnlyStep("smoke-target", words, lambda: health.judge_smoke(move.context, move.service, move.target))
 
 
 def dependants_work(move: ServiceMove) -> ReadOnlyStep:
     """Return the question whether all dependants work."""
-    names = ", ".join(link.from_ for link in move.context.scope.dependants_of(move.service))
-    return ReadOnlyStep("dependants-work", f"ask {names} whether they work", lambda: health.judge_dependants(move))
+    names = joined(", ", (link.from_ for link in move.context.scope.dependants_of(move.service)))
+    return ReadOnlyStep(
+        "dependants-work", say("ask {names} whether they work", names=names), lambda: health.judge_dependants(move)
+    )
 
 
 def record_baseline(move: ServiceMove) -> ReadOnlyStep:
@@ -162,13 +220,23 @@ def record_baseline(move: ServiceMove) -> ReadOnlyStep:
     def ask() -> Judgement:
         seen = move.fingerprint(move.target, since=None)
         if not seen.parts:
-            return passed(f"{move.service}: nothing beyond its files is known to compare later")
+            return passed(say("{service}: nothing beyond its files is known to compare later", service=move.service))
         move.record_fingerprint(move.target, "cutover", seen)
         lasting = [part for part in seen.parts.values() if part.holds is Validity.SINCE_CUTOVER]
         things = sum(part.count for part in lasting)
         return passed(
-            f"{move.service} on {move.target}: {len(lasting)} parts ({things:,} things) must stay from now on",
+            say(
+                "{service} on {target}: {count} parts ({things:,} things) must stay from now on",
+                service=move.service,
+                target=move.target,
+                count=len(lasting),
+                things=things,
+            ),
             things=things,
         )
 
-    return ReadOnlyStep("record-baseline", f"read what {move.service} holds on {move.target} from now on", ask)
+    return ReadOnlyStep(
+        "record-baseline",
+        say("read what {service} holds on {target} from now on", service=move.service, target=move.target),
+        ask,
+    )

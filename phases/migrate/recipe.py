@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.hooks import RunHook
-from actions.container.source import DisableRestart, RenameSource, StopSource
+from actions.container.source import STOPPED_STATES, DisableRestart, RenameSource, StopSource
 from actions.container.target import CreateTarget, StartTarget
 from actions.container_spec.saved_spec import SaveSourceSpec
 from actions.outage.probe import MeasureOutage, StartProbe
@@ -16,13 +17,15 @@ from actions.outage.vantage_point import ProbeTarget, choose_probe_target
 from actions.relays.before_start import RelayDependencies, own_links
 from actions.relays.planning import wanted_forwarders
 from actions.relays.reconcile import refuse_outside
+from checks.containers.state_paths import judge_shared_volumes
 from engine.config.inventory import Hook
 from engine.config.scope import PlannedMove, Scope
 from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.product import SavesFirst
+from engine.verdict import Judgement
 from phases.assess import readiness
-from phases.assess.shared_mounts import judge_mounts_there
+from phases.assess.shared_mounts import judge_mounts_filled, judge_mounts_there
 from phases.context import outage_record
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
@@ -72,7 +75,13 @@ def recipe(move: ServiceMove, attempt: int) -> tuple[Action, ...]:
         *data.before,
         *_hold_and_read(move, route),
         DisableRestart(route),
-        StopSource(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(move, move.source)),
+        StopSource(
+            route,
+            product.stop_grace_s,
+            product.clean_exit_codes,
+            *before_stop(move, move.source),
+            unshared=lambda: _judge_unshared(move),
+        ),
         *data.after,
         CreateTarget(
             route, dropped, addresses_of(move), move.planned.ports, lambda: judge_mounts_there(move), approved
@@ -83,6 +92,10 @@ def recipe(move: ServiceMove, attempt: int) -> tuple[Action, ...]:
             product.stop_grace_s,
             acts=product.acts_on_start,
             reached_by=reached_on_start(move.context.scope, move.planned, move.context.where()),
+            mounts_filled=lambda: judge_mounts_filled(move),
+            unwritten=lambda: judge_shared_volumes(
+                move.source_facts(), move.container(), move.mount_rules, move.entry.restart_guards
+            ),
         ),
         migrate.ready_target(move),
         migrate.fingerprint_target(move),
@@ -94,6 +107,17 @@ def recipe(move: ServiceMove, attempt: int) -> tuple[Action, ...]:
         *([_measure(move, route, aim)] if aim else []),
         data.clear,
         RenameSource(route),
+    )
+
+
+def _judge_unshared(move: ServiceMove) -> Judgement:
+    """Judge whether no other container runs that may write to what the service's source holds."""
+    move.context.fleet.forget_facts(move.source)
+    facts, container = move.source_facts(), move.container()
+    facts.need_docker()
+    running = tuple(one for one in facts.containers if one.name == container.name or one.state not in STOPPED_STATES)
+    return judge_shared_volumes(
+        replace(facts, containers=running), container, move.mount_rules, move.entry.restart_guards
     )
 
 

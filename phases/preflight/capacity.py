@@ -21,6 +21,7 @@ from checks.capacity.target_load import (
 )
 from engine.config.scope import PlannedMove, Scope
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.i18n.language import term
 from engine.journal.samples import HOST
 from engine.report_sections import Table
@@ -92,7 +93,7 @@ class Capacity:
         try:
             return list(self._rows(host))
         except NotObservedError as error:
-            return [(host, "–", "–", "–", "–", f"UNKNOWN: {error}")]
+            return [(host, "–", "–", "–", "–", say("UNKNOWN: {error}", error=error))]
 
     def _rows(self, host: str) -> Iterator[tuple[str, ...]]:
         load, thresholds = self.load(host), self.context.scope.thresholds(host)
@@ -110,7 +111,7 @@ class Capacity:
                 thresholds.cpu_percent,
             ),
             (
-                "busiest disk",
+                say("busiest disk"),
                 _share(self._sampled_load(host).disk.busy_percent, 100.0),
                 self.judge_disks_busy(host),
                 thresholds.io_percent,
@@ -121,8 +122,8 @@ class Capacity:
                 host,
                 what,
                 now,
-                f"{percent} %" if percent is not None else "not enough data",
-                f"{limit:g} %",
+                f"{percent} %" if percent is not None else say("not enough data"),
+                say("{limit:g} %", limit=limit),
                 load.text,
             )
 
@@ -190,4 +191,4 @@ def targets_of(scope: Scope) -> tuple[str, ...]:
 
 
 def _share(part: float | None, whole: float) -> str:
-    return "not known" if part is None or not whole else f"{100.0 * part / whole:.0f} %"
+    return say("not known") if part is None or not whole else say("{part:.0f} %", part=100.0 * part / whole)

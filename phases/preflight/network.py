@@ -16,6 +16,7 @@ from checks.hosts.network import Matrix, Need, explaining_rule, join_matrix, lis
 from engine.command_line import ANY, typed_command
 from engine.config.scope import Scope
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.journal.kinds import RecordKind
 from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Judgement, failed, passed, unknown
@@ -112,10 +113,14 @@ def try_with_listeners(context: RunContext, host: str, *, apply: bool) -> Judgem
     if not apply:
         ports = ", ".join(str(port) for port in sorted({need.port for need in needs}))
         raise PlannedOnly(
-            f"{host}: listen on {ports or 'no port'} for some seconds, and connect from the hosts that will need them"
+            say(
+                "{host}: listen on {ports} for some seconds, and connect from the hosts that will need them",
+                host=host,
+                ports=ports or say("no port"),
+            )
         )
     if not needs:
-        return passed(f"{host}: something listens already at every port that others need there")
+        return passed(say("{host}: something listens already at every port that others need there", host=host))
     with listening(
         context.fleet,
         host,
@@ -158,7 +163,7 @@ def _try_one(context: RunContext, need: Need) -> tuple[Outcome, str]:
     if isinstance(found, str):
         return Outcome.NOT_TRIED, found
     tried = found.tries.get((need.address, need.port))
-    return (tried.outcome, tried.words) if tried else (Outcome.NOT_TRIED, "no answer about it")
+    return (tried.outcome, tried.words) if tried else (Outcome.NOT_TRIED, say("no answer about it"))
 
 
 def judge_trial(
@@ -170,24 +175,51 @@ def judge_trial(
         rule = explaining_rule(need, outcome, facts)
         if outcome not in {Outcome.OPEN, Outcome.NOT_TRIED}:
             wrong.append(
-                f"{need.text()} {outcome.value} "
-                f"({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}"
+                say(
+                    "{need} {outcome_value} ({rule}), needed for {first_why}",
+                    need=need.text(),
+                    outcome_value=outcome.value,
+                    rule=rule or words[:120] or say("no rule is known that explains it"),
+                    first_why=need.why[0],
+                )
             )
-    untried = [f"{need.text()}: {words}" for need, (outcome, words) in tried.items() if outcome is Outcome.NOT_TRIED]
+    untried = [
+        say("{need}: {words}", need=need.text(), words=words)
+        for need, (outcome, words) in tried.items()
+        if outcome is Outcome.NOT_TRIED
+    ]
     if wrong:
         return failed(
-            f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. "
-            "Open it in the firewalls between "
-            f"and on {host}, then: {typed_command('prepare', environment=environment, apply=True)}",
+            say(
+                "{host}: {wrong_count} of {tried_count} ways to a listener are blocked: {first_wrong}. Expected: each "
+                "open. Open it in the firewalls between and on {host}, then: {command}",
+                host=host,
+                wrong_count=len(wrong),
+                tried_count=len(tried),
+                first_wrong=wrong[0],
+                command=typed_command("prepare", environment=environment, apply=True),
+            ),
             tuple(wrong),
         )
     if untried:
         return unknown(
-            f"{host}: {len(untried)} of {len(tried)} ways could not be tried: {untried[0]}. Expected: bash or nc there",
+            say(
+                "{host}: {untried_count} of {tried_count} ways could not be tried: {first_untried}. Expected: bash or "
+                "nc there",
+                host=host,
+                untried_count=len(untried),
+                tried_count=len(tried),
+                first_untried=untried[0],
+            ),
             tuple(untried),
         )
     return passed(
-        f"{host}: a listener was reached on all {len(tried)} ways on which nothing listens yet", ways=len(tried)
+        say(
+            "{host}: a listener was reached on all {count} ways on which nothing listens yet",
+            host=host,
+            count=len(tried),
+        ),
+        ways=len(tried),
     )
 
 

@@ -18,6 +18,7 @@ from hosts.facts.compose_files import FoundFiles
 from hosts.facts.model import HostFacts
 from hosts.fleet import Fleet
 from phases.assess.host_projects import LONGEST_ARGUMENT, read_host_projects
+from services.registry import product_or_generic
 
 MOST_AT_ONCE: Final = 16
 
@@ -130,28 +131,33 @@ def _published(scope: Scope, move: PlannedMove, facts: HostFacts | None) -> tupl
     return ports, identity_of(container)
 
 
-def _products(scope: Scope, host: str) -> dict[str, str]:
-    return {entry.container: entry.product for entry in scope.services.values() if entry.host == host}
+def _roles(scope: Scope, host: str) -> dict[str, str]:
+    """Return what the products of a host's containers call a setting that names another service."""
+    return {
+        entry.container: product_or_generic(entry.product).settings_role
+        for entry in scope.services.values()
+        if entry.host == host
+    }
 
 
 def _of_containers(scope: Scope, facts: HostFacts) -> Iterator[Setting]:
     """Yield the variables and arguments of a host's containers."""
-    products = _products(scope, facts.host)
+    roles = _roles(scope, facts.host)
     for container in facts.containers:
-        product = products.get(container.name, "")
-        yield from paired_variables(facts.host, container.name, container.env, product)
+        role = roles.get(container.name, "")
+        yield from paired_variables(facts.host, container.name, container.env, role)
         config = container.raw.get("Config") or {}
         words = " ".join(map(str, [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]))
         yield Setting(
-            facts.host, f"container {container.name}, its command", words[:LONGEST_ARGUMENT], product, is_file=False
+            facts.host, f"container {container.name}, its command", words[:LONGEST_ARGUMENT], role, is_file=False
         )
 
 
 def _of_files(scope: Scope, facts: HostFacts, found: FoundFiles) -> Iterator[Setting]:
-    """Yield the texts that were fetched, each with the product of the container that has it mounted."""
-    products = _products(scope, facts.host)
+    """Yield the texts that were fetched, each with what the product that has it mounted calls it."""
+    roles = _roles(scope, facts.host)
     owners = {
-        mount.source: products.get(one.name, "")
+        mount.source: roles.get(one.name, "")
         for one in facts.containers
         for mount in one.mounts
         if mount.kind == "bind"

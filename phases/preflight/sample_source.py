@@ -25,6 +25,7 @@ from checks.capacity.prometheus_samples import (
 from checks.capacity.sample_source import OWN, SampleSource
 from engine.config.environment import PrometheusPlace
 from engine.errors import InputError, NotObservedError
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.journal.samples import HOST, Sample, read_samples
 from engine.redaction.redactor import Redactor
@@ -64,7 +65,8 @@ def read_baselines(
         return _recorded(open_prometheus(place, redactor), place, tuple(wanted), between)
     except (NotObservedError, InputError) as error:
         return Baselines(
-            read_samples(journal, between[0]), SampleSource(trouble=f"not from the Prometheus that is named: {error}")
+            read_samples(journal, between[0]),
+            SampleSource(trouble=say("not from the Prometheus that is named: {error}", error=error)),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from checks.capacity.baseline import Load, load_of
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.journal.samples import Sample
 from engine.report_sections import Table
 from hosts.facts.usage import read_load
@@ -43,17 +44,25 @@ def baseline_table(samples: Iterable[Sample]) -> Table:
     samples = tuple(samples)
     subjects = sorted({(one.host, one.container) for one in samples})
     rows = tuple(
-        (host, container or "the host", *_cells(load_of(samples, host, container))) for host, container in subjects
+        (host, container or say("the host"), *_cells(load_of(samples, host, container))) for host, container in subjects
     )
     return Table("Baseline", ("host", "what", "memory", "processors", "disk busy", "samples", "hours"), rows)
 
 
 def _cells(load: Load) -> tuple[str, str, str, str, str]:
-    memory = "not known" if load.memory_bytes is None else f"{load.memory_bytes / 1024**2:,.0f} MiB"
-    processors = "not known" if load.processors is None else f"{load.processors:.2f}"
+    memory = (
+        say("not known")
+        if load.memory_bytes is None
+        else say("{memory_bytes:,.0f} MiB", memory_bytes=load.memory_bytes / 1024**2)
+    )
+    processors = say("not known") if load.processors is None else f"{load.processors:.2f}"
     busy = (
-        "not known"
+        say("not known")
         if load.disk.busy_percent is None
-        else f"{load.disk.busy_percent:.0f} %, {(load.disk.bytes_s or 0) / 1e6:.1f} MB/s"
+        else say(
+            "{busy_percent:.0f} %, {bytes_s:.1f} MB/s",
+            busy_percent=load.disk.busy_percent,
+            bytes_s=(load.disk.bytes_s or 0) / 1e6,
+        )
     )
     return memory, processors, busy, f"{load.samples:,}", f"{load.hours:.1f}"

@@ -16,7 +16,8 @@ from checks.capacity.disk_space import judge_space
 from engine.contracts.action import Note
 from engine.contracts.product import Restorable
 from engine.errors import NotObservedError
-from engine.polling import wait_until_passed
+from engine.finding import say
+from engine.polling import quick_polling
 from engine.verdict import Judgement, failed, unknown
 from phases.context.service_move import ServiceMove
 from services.fingerprints.stable_parts import judge_restored, moved_parts, settle
@@ -109,8 +110,9 @@ def judge_scratch_ready(move: ServiceMove, container: str) -> Judgement:
     """Wait until the scratch copy can do its work; one that has ended is not waited for."""
     product = move.product
     move.context.fleet.forget_facts(move.target)
-    move.context.waits(f"the scratch copy of {move.service} on {move.target}", product.ready_deadline_s)
-    return wait_until_passed(_once(move, container), product.ready_deadline_s)
+    what = f"the scratch copy of {move.service} on {move.target}"
+    wait = quick_polling(what, product.ready_deadline_s, tell=move.context.waits)
+    return wait.judge_in_time(_once(move, container))
 
 
 def _once(move: ServiceMove, container: str) -> Callable[[], Judgement]:
@@ -134,7 +136,10 @@ def _judge_same(move: ServiceMove, not_kept: Collection[str]) -> Judgement:
     expected = move.recorded_fingerprint(MOMENT)
     if expected is None:
         return failed(
-            f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again"
+            say(
+                "{service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again",
+                service=move.service,
+            )
         )
     move.context.fleet.forget_facts(move.target)
     restored = move.fingerprint(move.target, since=expected)

@@ -16,6 +16,7 @@ from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill
 from engine.command_line import ANY, typed_command
 from engine.errors import InputError, NotObservedError
+from engine.finding import joined, say
 from engine.i18n.language import term
 from engine.journal.kinds import RecordKind
 from engine.report_sections import Table
@@ -39,13 +40,24 @@ def keep_host(context: RunContext, host: str, *, apply: bool) -> Judgement:
     """
     backup, environment = context.scope.environment.backup, context.scope.environment.environment
     if backup is None:
-        raise InputError(f"environments/{environment}.yaml: backup: missing; expected host, path and password")
+        raise InputError(
+            say(
+                "environments/{environment}.yaml: backup: missing; expected host, path and password",
+                environment=environment,
+            )
+        )
     facts = context.facts(host)
     facts.need_docker()
     if not apply:
         count = len(facts.containers)
         raise PlannedOnly(
-            f"{host}: keep the configuration of {count} containers and the compose files in {backup.host}:{backup.path}"
+            say(
+                "{host}: keep the configuration of {count} containers and the compose files in {backup_host}:{path}",
+                host=host,
+                count=count,
+                backup_host=backup.host,
+                path=backup.path,
+            )
         )
     found, _ = read_host_projects(context.fleet, facts)
     texts = {**found.contents, **fetch_files(context.fleet[host], [*ENGINE_FILES, *facts.around.units]).contents}
@@ -80,31 +92,50 @@ def judge_kept(
     """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back
     as it went.
     """
-    again = f"Keep it: {typed_command('prepare', environment=environment, apply=True)}"
+    again = say("Keep it: {command}", command=typed_command("prepare", environment=environment, apply=True))
     if record is None:
         return failed(
-            f"{host}: the configuration of its containers was never kept. Expected: a snapshot away from it. {again}"
+            say(
+                "{host}: the configuration of its containers was never kept. Expected: a snapshot away from it. "
+                "{again}",
+                host=host,
+                again=again,
+            )
         )
     item = BackupObject.from_record(record["object"])
     age_hours = (now - item.taken_at).total_seconds() / 3600
     problems = [
-        *(["what was read back is not what was stored"] if not record["read_back"] else []),
-        *(["it holds no container"] if not record["containers"] else []),
-        *([f"it is {age_hours:.1f} h old"] if age_hours > oldest_hours else []),
+        *([say("what was read back is not what was stored")] if not record["read_back"] else []),
+        *([say("it holds no container")] if not record["containers"] else []),
+        *([say("it is {age_hours:.1f} h old", age_hours=age_hours)] if age_hours > oldest_hours else []),
     ]
     if problems:
         return failed(
-            f"{host}: the kept configuration (snapshot {item.snapshot[:8]}): {'; '.join(problems)}. Expected: at most "
-            f"{oldest_hours:g} h old, and "
-            f"the same when it is read. {again}",
+            say(
+                "{host}: the kept configuration (snapshot {snapshot}): {problems}. Expected: at most {oldest_hours:g} "
+                "h old, and the same when it is read. {again}",
+                host=host,
+                snapshot=item.snapshot[:8],
+                problems=joined("; ", problems),
+                oldest_hours=oldest_hours,
+                again=again,
+            ),
             tuple(problems),
         )
-    told = (
-        f"{record['containers']} containers and {record['files'] - record['containers']} files "
-        f"({record['compose_files']} of them compose files)"
+    told = say(
+        "{containers} containers and {files} files ({compose_files} of them compose files)",
+        containers=record["containers"],
+        files=record["files"] - record["containers"],
+        compose_files=record["compose_files"],
     )
     return passed(
-        f"{host}: {told} kept in snapshot {item.snapshot[:8]}, {age_hours:.1f} h old, read back as stored",
+        say(
+            "{host}: {told} kept in snapshot {snapshot}, {age_hours:.1f} h old, read back as stored",
+            host=host,
+            told=told,
+            snapshot=item.snapshot[:8],
+            age_hours=age_hours,
+        ),
         size_bytes=item.size_bytes,
     )
 
@@ -151,7 +182,7 @@ def backup_table(context: RunContext, now: datetime, hosts: Collection[str], ser
                 f"configuration {host}",
                 item,
                 now,
-                "read back as stored" if record and record["read_back"] else "NO",
+                say("read back as stored") if record and record["read_back"] else "NO",
             )
         )
     return Table(term("Backups"), ("of", "what", "snapshot", "size", "age", "restored"), tuple(rows))
@@ -176,14 +207,21 @@ def _expected(move: ServiceMove) -> tuple[str, ...]:
 
 def _drilled(drill: Drill | None, item: BackupObject) -> str:
     if drill is None or drill.snapshots.get(item.name) != item.snapshot:
-        return "NO: this snapshot was never restored"
+        return say("NO: this snapshot was never restored")
     if drill.problem:
-        return f"NO: {drill.problem}"
-    return "not drilled, read to its end" if drill.not_drilled else f"on {drill.target}"
+        return say("NO: {problem}", problem=drill.problem)
+    return say("not drilled, read to its end") if drill.not_drilled else say("on {target}", target=drill.target)
 
 
 def _row(who: str, name: str, item: BackupObject | None, now: datetime, restored: str) -> tuple[str, ...]:
     if item is None:
         return who, name, "none", "–", "–", "–"
     hours = (now - item.taken_at).total_seconds() / 3600
-    return who, name, item.snapshot[:8], f"{item.size_bytes:,} bytes", f"{hours:.1f} h", restored
+    return (
+        who,
+        name,
+        item.snapshot[:8],
+        say("{size_bytes:,} bytes", size_bytes=item.size_bytes),
+        say("{hours:.1f} h", hours=hours),
+        restored,
+    )

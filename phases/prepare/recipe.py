@@ -9,6 +9,7 @@ from actions.images.ship import ShipImage
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Action
 from engine.errors import InputError
+from engine.finding import say
 from hosts.local.secret_references import resolve_secret
 from phases.context.routes import route_of
 from phases.context.service_facts import peer_of
@@ -22,9 +23,11 @@ def prepare_recipe(move: ServiceMove) -> tuple[Action, ...]:
     backup = move.context.scope.environment.backup
     if backup is None:
         raise InputError(
-            f"environments/{move.environment}.yaml: backup: missing; expected host, path and "
-            "password: "
-            "no move starts without a backup away from its source"
+            say(
+                "environments/{environment}.yaml: backup: missing; expected host, path and password: no move starts "
+                "without a backup away from its source",
+                environment=move.environment,
+            )
         )
     container = move.container_on(move.source)
     repository = Repository(

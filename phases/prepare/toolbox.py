@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actions.common.labels import move_label
 from actions.images.ship import ship_toolbox as ship
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
 from engine.saga.outcomes import PlannedOnly
@@ -15,7 +16,7 @@ from phases.context.run_context import RunContext
 def ship_toolbox(context: RunContext, host: str, *, apply: bool) -> Judgement:
     """Put the toolbox image onto a host; in a dry run say so."""
     if not apply:
-        raise PlannedOnly(f"{host}: load the toolbox image, unless the same one is there")
+        raise PlannedOnly(say("{host}: load the toolbox image, unless the same one is there", host=host))
     context.facts(host).need_docker()
     judgement = ship(context.fleet, host, move_label(context.scope.environment.environment, "toolbox", 1))
     context.fleet.forget_facts(host)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from actions.common.base_action import BaseAction
 from engine.contracts.action import Note
 from engine.contracts.fingerprint import Fingerprint, Validity
+from engine.finding import say
 from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, failed, passed
 from phases.repoint.subject import Pointing
@@ -27,7 +28,10 @@ class BaselineHeld(BaseAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"compare what {', '.join(self.pointing.dependants)} hold with what they held at their cutover"
+        return say(
+            "compare what {dependants} hold with what they held at their cutover",
+            dependants=", ".join(self.pointing.dependants),
+        )
 
     def do(self, note: Note) -> None:
         """Compare."""
@@ -45,7 +49,9 @@ class BaselineHeld(BaseAction):
 
     def verify(self, note: Note) -> Judgement:
         """Judge by what was compared then: afterwards the references differ on purpose."""
-        return passed(str(note["held"])) if "held" in note else failed(str(note.get("wrong") or "not compared yet"))
+        return (
+            passed(str(note["held"])) if "held" in note else failed(str(note.get("wrong") or say("not compared yet")))
+        )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Read again the parts that became others with the references, now that these are put back; nothing else."""
@@ -68,7 +74,9 @@ class BaselineRead(BaseAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"read again what {', '.join(self.pointing.dependants)} hold, for the nights to come"
+        return say(
+            "read again what {dependants} hold, for the nights to come", dependants=", ".join(self.pointing.dependants)
+        )
 
     def do(self, note: Note) -> None:
         """Read, and note what became another."""
@@ -79,9 +87,14 @@ class BaselineRead(BaseAction):
         """Judge whether it was read; the parts that became others are told."""
         parts = tuple(note.get("parts") or ())
         if not note.get("read"):
-            return failed("not read again yet")
+            return failed(say("not read again yet"))
         return passed(
-            f"{len(parts)} parts became others with the references: {', '.join(parts) or 'none'}", parts=len(parts)
+            say(
+                "{count} parts became others with the references: {parts}",
+                count=len(parts),
+                parts=", ".join(parts) or say("none"),
+            ),
+            parts=len(parts),
         )
 
 

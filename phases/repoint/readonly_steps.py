@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from actions.references.file import FileReference
 from actions.references.variable import VariableReference
 from actions.relays.planning import PUBLISHED_ONLY, Relay, link_name
-from checks.containers.state_paths import judge_writable_layer
+from checks.containers.state_paths import judge_kept_by_stop, judge_state_paths, judge_writable_layer
 from checks.dependencies.connections import connections_to, names_of, relay_named, users_of
 from engine.config.inventory import Link
+from engine.contracts.mount_kinds import kind_over
 from engine.contracts.move_state import MoveState
+from engine.contracts.product import MayForget
 from engine.errors import LongshoreError, NotObservedError
+from engine.finding import joined, say
 from engine.i18n.language import term
 from engine.journal.kinds import RecordKind
 from engine.report_sections import Table
@@ -18,6 +22,7 @@ from engine.verdict import Judgement, failed, passed, unknown
 from hosts.network.connection_watch import watch_openings
 from hosts.network.reachability import Outcome, try_connections
 from phases.assess import health
+from phases.assess.readiness import outside_of, state_paths_of
 from phases.context.attempt import read_past
 from phases.context.link_state import Address, places_planned
 from phases.context.run_context import RunContext
@@ -32,8 +37,16 @@ UNUSED_S: Final = 15.0
 
 def words_of(pointing: Pointing) -> str:
     """Return what is asked before anything is rewritten."""
-    names = "; ".join(f"{link_name(link)} at {address.text()}" for link, address in pointing.links)
-    return f"look whether both ends are where the plan puts them and each reference can be rewritten: {names}"
+    names = joined(
+        "; ",
+        (
+            say("{link_name} at {address}", link_name=link_name(link), address=address.text())
+            for link, address in pointing.links
+        ),
+    )
+    return say(
+        "look whether both ends are where the plan puts them and each reference can be rewritten: {names}", names=names
+    )
 
 
 def confirm(pointing: Pointing) -> Judgement:
@@ -41,7 +54,15 @@ def confirm(pointing: Pointing) -> Judgement:
     context = pointing.context
     problems = [text for link, address in pointing.links for text in _link_problems(context, link, address)]
     if problems:
-        return failed(f"{len(problems)} of {len(pointing.links)} links are not ready: {problems[0]}", tuple(problems))
+        return failed(
+            say(
+                "{problems_count} of {links_count} links are not ready: {problem}",
+                problems_count=len(problems),
+                links_count=len(pointing.links),
+                problem=problems[0],
+            ),
+            tuple(problems),
+        )
     try:
         changes = [(reference.route.service, reference.foresee()) for reference in pointing.references]
     except NotObservedError as error:
@@ -61,15 +82,18 @@ def confirm(pointing: Pointing) -> Judgement:
     for answer in answers:
         if not answer.passed:
             return answer
-    count = f"{len(pointing.references)} references of {', '.join(pointing.dependants)}"
-    told = ", ".join(address.text() for _, address in pointing.links)
+    count = say(
+        "{count} references of {dependants}", count=len(pointing.references), dependants=", ".join(pointing.dependants)
+    )
+    told = joined(", ", (address.text() for _, address in pointing.links))
     return passed(
-        f"{count} can be rewritten; {told} answers from there", tuple(line for _, lines in changes for line in lines)
+        say("{count} can be rewritten; {told} answers from there", count=count, told=told),
+        tuple(line for _, lines in changes for line in lines),
     )
 
 
 def _said(lines: tuple[str, ...], sign: str) -> str:
-    return "; ".join(line[2:] for line in lines[1:] if line.startswith(sign))
+    return joined("; ", (line[2:] for line in lines[1:] if line.startswith(sign)))
 
 
 def _link_problems(context: RunContext, link: Link, address: Address) -> list[str]:
@@ -80,48 +104,71 @@ def _link_problems(context: RunContext, link: Link, address: Address) -> list[st
         if end in moved and (state is not MoveState.DONE or where[end] != planned[end]):
             told = state.value.replace("_", " ")
             first = context.scope.command("migrate", service=end, apply=True)
-            return [f"{link_name(link)}: {end} is {told}. Expected: done, on {planned[end]}. Move it first: {first}"]
+            return [
+                say(
+                    "{link_name}: {end} is {told}. Expected: done, on {planned}. Move it first: {first}",
+                    link_name=link_name(link),
+                    end=end,
+                    told=told,
+                    planned=planned[end],
+                    first=first,
+                )
+            ]
     here = planned[link.from_]
     if here not in context.scope.environment.hosts:
         return [
-            (
-                f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: "
-                f"{context.scope.command('pin')}"
+            say(
+                "{link_name}: {here} has no identity here. Expected: a pinned host. Try: {command}",
+                link_name=link_name(link),
+                here=here,
+                command=context.scope.command("pin"),
             )
         ]
     tried = try_connections(context.fleet[here], [(address.address, address.port)]).tries.get(
         (address.address, address.port)
     )
     if tried is None or tried.outcome is not Outcome.OPEN:
-        outcome = tried.outcome.value if tried else "not tried"
+        outcome = tried.outcome.value if tried else say("not tried")
         return [
-            (
-                f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc "
-                f"-vz {address.address} {address.port}"
+            say(
+                "{link_name}: {here} to {address}: {outcome}. Expected: open. Look: ssh {here} nc -vz "
+                "{address_address} {port}",
+                link_name=link_name(link),
+                here=here,
+                address=address.text(),
+                outcome=outcome,
+                address_address=address.address,
+                port=address.port,
             )
         ]
     return []
 
 
 def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
-    """Judge whether a container that is made anew loses nothing: what was changed in it outside its mounts would go."""
+    """Judge whether a container that is stopped for its references loses nothing: what is in memory only would go, and
+    with a container that is made anew what was changed in it outside its mounts.
+    """
     context, host = pointing.context, pointing.host_of(dependant)
-    if not any(
-        isinstance(reference, VariableReference) and reference.route.service == dependant
-        for reference in pointing.references
-    ):
-        return passed(f"{dependant}: its container stays")
-    container = context.container(dependant, host)
+    references = [reference for reference in pointing.references if reference.route.service == dependant]
+    made_anew = any(isinstance(reference, VariableReference) for reference in references)
+    if not made_anew and not any(isinstance(one, FileReference) and one.restarts for one in references):
+        return passed(say("{dependant}: its container goes on running", dependant=dependant))
+    container, product = context.container(dependant, host), context.product(dependant)
+    in_memory = [path for path in state_paths_of(product, container) if kind_over(container, path) == "tmpfs"]
+    answers = [judge_state_paths(container, in_memory)] if in_memory else []
     try:
-        changes = read_changes(context, host, container.name)
+        if isinstance(product, MayForget):
+            answers.append(
+                judge_kept_by_stop(f"{host}: {container.name}", product.lost_by_stop(context.target(dependant, host)))
+            )
+        if made_anew:
+            changes, ignored = read_changes(context, host, container.name), context.entry(dependant)
+            outside = outside_of(product, container)
+            answers.append(judge_writable_layer(container, changes, outside, ignored.ignore_writable_layer_because))
     except NotObservedError as error:
         return unknown(str(error))
-    return judge_writable_layer(
-        container,
-        changes,
-        context.product(dependant).writable_noise,
-        context.entry(dependant).ignore_writable_layer_because,
-    )
+    told = passed(say("{dependant}: its stop loses nothing that is known of", dependant=dependant))
+    return next((answer for answer in answers if not answer.passed), answers[-1] if answers else told)
 
 
 def ready(pointing: Pointing, dependant: str) -> Judgement:
@@ -139,31 +186,42 @@ def works(pointing: Pointing) -> Judgement:
         pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in lost_hosts
     ]
     if dead:
-        return passed(f"whether the dependants work was not asked: {dead[0]} is declared lost")
+        return passed(
+            say("whether the dependants work was not asked: {first_dead} is declared lost", first_dead=dead[0])
+        )
     answers = {dependant: ready(pointing, dependant) for dependant in pointing.dependants}
-    wrong = [f"{name}: {answer.text}" for name, answer in answers.items() if not answer.passed]
+    wrong = [
+        say("{name}: {text}", name=name, text=answer.text) for name, answer in answers.items() if not answer.passed
+    ]
     return (
-        failed("; ".join(wrong))
+        failed(joined("; ", wrong))
         if wrong
-        else passed(f"{len(answers)} of {len(answers)} dependants are ready: {', '.join(answers)}")
+        else passed(
+            say("{count} of {count} dependants are ready: {answers}", count=len(answers), answers=joined(", ", answers))
+        )
     )
 
 
 def used(pointing: Pointing) -> Judgement:
     """Judge whether each dependant works and is connected to the new address."""
-    context, told = pointing.context, []
+    context = pointing.context
+    told: list[str] = []
     for dependant in pointing.dependants:
         host = pointing.host_of(dependant)
         for answer in (ready(pointing, dependant), health.judge_smoke(context, dependant, host)):
             if not answer.passed:
-                return Judgement(answer.verdict, f"{dependant} on {host}: {answer.text}", details=answer.details)
-        told.append(f"{dependant} works")
+                return Judgement(
+                    answer.verdict,
+                    say("{dependant} on {host}: {text}", dependant=dependant, host=host, text=answer.text),
+                    details=answer.details,
+                )
+        told.append(say("{dependant} works", dependant=dependant))
     for link, address in pointing.links:
         seen = _connected(pointing, link, address)
         if not seen.passed:
             return seen
         told.append(seen.text)
-    return passed("; ".join(told), links=len(pointing.links))
+    return passed(joined("; ", told), links=len(pointing.links))
 
 
 def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
@@ -172,7 +230,14 @@ def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
     context.fleet.forget_facts(host)
     count = connections_to(context.facts(host), name, address.address, address.port)
     if count:
-        return passed(f"{link_name(link)}: {count} connections to {address.text()}")
+        return passed(
+            say(
+                "{link_name}: {count} connections to {address}",
+                link_name=link_name(link),
+                count=count,
+                address=address.text(),
+            )
+        )
     context.waits(f"{link.from_} connects to {address.text()}", USED_S)
     opened = [
         one
@@ -180,11 +245,22 @@ def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
         if one.target == address.address
     ]
     if opened:
-        return passed(f"{link_name(link)}: connected to {address.text()} while it was watched")
+        return passed(
+            say(
+                "{link_name}: connected to {address} while it was watched",
+                link_name=link_name(link),
+                address=address.text(),
+            )
+        )
     return unknown(
-        f"{link_name(link)}: no connection to {address.text()} within {USED_S:.0f} s. Expected: one at least. What is "
-        "rewritten may not be what "
-        f"{link.from_} uses, or it was idle: use it, then try again"
+        say(
+            "{link_name}: no connection to {address} within {used_s:.0f} s. Expected: one at least. What is rewritten "
+            "may not be what {from_} uses, or it was idle: use it, then try again",
+            link_name=link_name(link),
+            address=address.text(),
+            used_s=USED_S,
+            from_=link.from_,
+        )
     )
 
 
@@ -200,13 +276,16 @@ def unused(context: RunContext, relays: frozenset[Relay]) -> Judgement:
     users = users or [user for relay in named for user in _users_while_watched(context, relay)]
     if users:
         return failed(
-            (
-                f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or "
-                "re-point it by hand"
+            say(
+                "{user}, through a relay that would go. Expected: nobody uses it. Declare the link, or re-point it by "
+                "hand",
+                user=users[0],
             ),
             tuple(users),
         )
-    return passed(f"nobody connected through {len(named)} relays within {UNUSED_S:.0f} s")
+    return passed(
+        say("nobody connected through {count} relays within {unused_s:.0f} s", count=len(named), unused_s=UNUSED_S)
+    )
 
 
 def _users_while_watched(context: RunContext, relay: Relay) -> list[str]:
@@ -217,6 +296,12 @@ def _users_while_watched(context: RunContext, relay: Relay) -> list[str]:
     context.waits(f"nobody uses {relay.alias}:{relay.port} on {relay.host}", UNUSED_S)
     opened = watch_openings(context.fleet, relay.host, container.name, relay.port, seconds=UNUSED_S)
     return [
-        f"{name} on {relay.host}: connects to {relay.alias}:{relay.port}"
+        say(
+            "{name} on {host}: connects to {alias}:{port}",
+            name=name,
+            host=relay.host,
+            alias=relay.alias,
+            port=relay.port,
+        )
         for name in names_of(facts, relay.network, [one.source for one in opened])
     ]

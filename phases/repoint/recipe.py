@@ -12,6 +12,7 @@ from actions.references.steps import ReleaseRelays, RewriteReferences
 from actions.relays.planning import Relay, wanted_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Action
+from engine.finding import say
 from engine.journal.kinds import RecordKind
 from phases.context.link_state import REPOINT_STEPS, read_repointed
 from phases.context.readonly_step import ReadOnlyStep
@@ -31,11 +32,13 @@ def repoint_recipe(pointing: Pointing) -> tuple[Action, ...]:
         BaselineHeld(pointing),
         RewriteReferences(_service_route(pointing), pointing.references, lambda dependant: ready(pointing, dependant)),
         ReadOnlyStep(
-            "references-used", "see each dependant work and connected to the new address", lambda: used(pointing)
+            "references-used", say("see each dependant work and connected to the new address"), lambda: used(pointing)
         ),
         BaselineRead(pointing),
         release_of(pointing),
-        ReadOnlyStep("dependants-without-relays", "see each dependant work without the relays", lambda: used(pointing)),
+        ReadOnlyStep(
+            "dependants-without-relays", say("see each dependant work without the relays"), lambda: used(pointing)
+        ),
     )
 
 

@@ -12,19 +12,17 @@ from actions.common.base_action import BaseAction, WrappedAction
 from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
-from actions.copy.endpoints import PURPOSE as COPY_KEY
+from actions.copy.endpoints import PURPOSE as COPY_WAY
 from actions.copy.endpoints import ROLE as COPY
 from actions.copy.safety_copy import ROLE as ASIDE
 from actions.copy.safety_copy import SafetyCopy
 from actions.copy.volumes import CopyVolumes, VerifyVolumes
-from actions.outage.probe import ROLE as PROBE
 from actions.outage.probe import MeasureOutage, StartProbe
 from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
-from actions.replication.replica import PURPOSE as REPLICA_KEY
+from actions.replication.replica import PURPOSE as REPLICA_WAY
 from actions.replication.replica import ROLE as REPLICA
-from actions.rollback.clean_source import KEY as CLEAN_SOURCE
 from actions.rollback.clean_source import CleanSource
 from actions.rollback.clean_target import CleanTarget
 from actions.rollback.copy_back import CopyBack
@@ -37,6 +35,7 @@ from engine.contracts.container import ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.contracts.move_state import MoveState
 from engine.errors import ActionError, NotObservedError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.context.attempt import read_past
@@ -53,10 +52,12 @@ BEFORE_RETURN = "return"
 """The moment of the fingerprint that is taken on the target just before it is stopped for a rollback."""
 
 ASIDE_FACTOR = 1.1
-NO_DATA = "nothing beyond its files is known to compare"
+NO_DATA = say("nothing beyond its files is known to compare")
 
 DEAD_STEPS = ("target-writes", "start-probe-back", "stop-moved", "return-outage", "clean-target")
 """What is asked of the new host, or done there; the outage began when it died, before any probe."""
+SOURCE_STEP = "clean-source"
+"""Done where the new host is not asked; elsewhere the step that cleans it up does both sides."""
 DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
     "confirm-rollback",
@@ -72,11 +73,11 @@ RETURN_STEPS = (
     "smoke-returned",
     "dependants-returned",
     "return-outage",
+    SOURCE_STEP,
     "clean-target",
-    CLEAN_SOURCE,
 )
 REPEATABLE = frozenset(
-    {"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target", CLEAN_SOURCE}
+    {"start-probe-back", "switch-back", "start-returned", "return-outage", SOURCE_STEP, "clean-target"}
 )
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
@@ -156,19 +157,19 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         StartReturned(route, keep=bool(discard)),
         _ask(
             "ready-returned",
-            f"wait until {move.service} is ready on {move.source}",
+            say("wait until {service} is ready on {source}", service=move.service, source=move.source),
             lambda: health.judge_ready(move.context, move.service, move.source),
         ),
         _fingerprint(move, "source" if discard else BEFORE_RETURN),
         _ask(
             "smoke-returned",
-            f"use {move.service} on {move.source}",
+            say("use {service} on {source}", service=move.service, source=move.source),
             lambda: health.judge_smoke(move.context, move.service, move.source),
         ),
         *_dependants(move),
         *([Renamed(key="return-outage", action=RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
         *(
-            [CleanSource(route, (COPY, REPLICA, PROBE, ASIDE), (COPY_KEY, REPLICA_KEY))]
+            [CleanSource(route, (COPY, REPLICA, ASIDE), (COPY_WAY, REPLICA_WAY))]
             if dead
             else [
                 CleanTarget(
@@ -185,9 +186,8 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
 
 
 def _stop_moved(move: ServiceMove, route: Route, *, keep: bool) -> StopMoved:
-    """Return the stop of the moved container; what it runs before is read on its host, so only where that is asked."""
-    saving = before_stop(move, move.target)
-    return StopMoved(route, move.product.stop_grace_s, move.product.clean_exit_codes, *saving, keep=keep)
+    product, saving = move.product, before_stop(move, move.target)
+    return StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=keep)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlyStep:
@@ -199,10 +199,14 @@ def _kept_container(move: ServiceMove) -> tuple[ContainerFacts | None, Judgement
     name, source = move.entry.container, move.source_facts()
     kept = source.container(kept_name(name)) or source.container(name)
     if kept is not None and not kept.running:
-        return kept, passed(f"{kept.name} is kept and stopped on {move.source}")
+        return kept, passed(say("{name} is kept and stopped on {source}", name=kept.name, source=move.source))
     return None, failed(
-        f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
-        "and stopped since the move"
+        say(
+            "{source}: {kept_name} is {state}. Expected: kept and stopped since the move",
+            source=move.source,
+            kept_name=kept_name(name),
+            state=kept.state if kept else say("not there"),
+        )
     )
 
 
@@ -217,19 +221,39 @@ def _confirm(move: ServiceMove, *, needs_space: bool) -> ReadOnlyStep:
         moved = move.target_facts().container(name)
         if moved is None:
             return failed(
-                f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a"
+                say(
+                    "{target}: no container {name}. Expected: the moved one. Look: ssh {target} docker ps -a",
+                    target=move.target,
+                    name=name,
+                )
             )
-        needs = [SpaceNeed(f"{move.service}: data set aside", source.docker_root, move.bytes_to_copy())]
-        room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
+        needs = [
+            SpaceNeed(say("{service}: data set aside", service=move.service), source.docker_root, move.bytes_to_copy())
+        ]
+        room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed(say("nothing is set aside"))
         if not room.passed:
             return room
         return passed(
-            f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on "
-            f"{move.source}; {room.text}"
+            say(
+                "{moved_name} is {state} on {target}, {kept_name} is kept and stopped on {source}; {text}",
+                moved_name=moved.name,
+                state=moved.state,
+                target=move.target,
+                kept_name=kept.name,
+                source=move.source,
+                text=room.text,
+            )
         )
 
     return ReadOnlyStep(
-        "confirm-rollback", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask
+        "confirm-rollback",
+        say(
+            "look whether {service} stands on {target} and is kept on {source}",
+            service=move.service,
+            target=move.target,
+            source=move.source,
+        ),
+        ask,
     )
 
 
@@ -241,12 +265,25 @@ def _confirm_kept(move: ServiceMove, reason: str) -> ReadOnlyStep:
         if kept is None:
             return problem
         return passed(
-            f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the "
-            f"move is lost with it ({reason})"
+            say(
+                "{name} is kept and stopped on {source}; what was written on {target} since the move is lost with it "
+                "({reason})",
+                name=kept.name,
+                source=move.source,
+                target=move.target,
+                reason=reason,
+            )
         )
 
     return ReadOnlyStep(
-        "confirm-rollback", f"look whether {move.service} is kept on {move.source}; {move.target} is declared lost", ask
+        "confirm-rollback",
+        say(
+            "look whether {service} is kept on {source}; {target} is declared lost",
+            service=move.service,
+            source=move.source,
+            target=move.target,
+        ),
+        ask,
     )
 
 
@@ -260,22 +297,40 @@ def _written_since(move: ServiceMove, *, discard: str | None) -> ReadOnlyStep:
         now = move.fingerprint(move.target, since=None)
         if not now.parts:
             return passed(
-                f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}"
+                say(
+                    "{service}: {no_data}; whatever was written on {target} {fate}",
+                    service=move.service,
+                    no_data=NO_DATA,
+                    target=move.target,
+                    fate=_fate(move, discard=discard),
+                )
             )
         move.record_fingerprint(move.target, BEFORE_RETURN, now)
         lines = describe_writes(move.recorded_fingerprint("cutover"), now)
-        told = f"{len(lines)} of {len(now.parts)} parts were written on {move.target} since the cutover"
+        told = say(
+            "{lines_count} of {parts_count} parts were written on {target} since the cutover",
+            lines_count=len(lines),
+            parts_count=len(now.parts),
+            target=move.target,
+        )
         return passed(
-            f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}",
+            say(
+                "{told}{lines}. This {fate}",
+                told=told,
+                lines=say(": {lines}", lines=joined("; ", lines[:3])) if lines else "",
+                fate=_fate(move, discard=discard),
+            ),
             tuple(lines),
             parts_written=len(lines),
         )
 
     return ReadOnlyStep(
         "target-writes",
-        (
-            f"read what was written to {move.service} on {move.target} since the cutover; it "
-            f"{_fate(move, discard=discard)}"
+        say(
+            "read what was written to {service} on {target} since the cutover; it {fate}",
+            service=move.service,
+            target=move.target,
+            fate=_fate(move, discard=discard),
         ),
         ask,
     )
@@ -286,43 +341,73 @@ def _last_reading(move: ServiceMove, state: str, *, discard: str | bool | None) 
     now = move.recorded_fingerprint(BEFORE_RETURN)
     if now is not None:
         lines = describe_writes(move.recorded_fingerprint("cutover"), now)
-        told = f"{len(lines)} of {len(now.parts)} parts were written there since the cutover"
+        told = say(
+            "{lines_count} of {parts_count} parts were written there since the cutover",
+            lines_count=len(lines),
+            parts_count=len(now.parts),
+        )
         fate = _fate(move, discard=discard)
         return passed(
-            f"{move.service} on {move.target}: was read before this rollback stopped it: {told}. This {fate}",
+            say(
+                "{service} on {target}: was read before this rollback stopped it: {told}. This {fate}",
+                service=move.service,
+                target=move.target,
+                told=told,
+                fate=fate,
+            ),
             tuple(lines),
         )
     if discard:
         return unknown(
-            f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or "
-            "look at its files by hand"
+            say(
+                "{target}: {service} is {state}, so what was written there can't be told. Start it, or look at its "
+                "files by hand",
+                target=move.target,
+                service=move.service,
+                state=state,
+            )
         )
-    return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
+    return passed(
+        say(
+            "{target}: {service} is {state}; its files are brought back as they are, and proven",
+            target=move.target,
+            service=move.service,
+            state=state,
+        )
+    )
 
 
 def _fate(move: ServiceMove, *, discard: str | bool | None) -> str:
     return (
-        f"is NOT brought back: it stays on {move.target} (the reason given: {discard})"
+        say(
+            "is NOT brought back: it stays on {target} (the reason given: {discard})",
+            target=move.target,
+            discard=discard,
+        )
         if discard
-        else f"is brought back to {move.source}"
+        else say("is brought back to {source}", source=move.source)
     )
 
 
 def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
     """Return a line for each part that is new or differs from the cutover's reading, with both counts."""
     then = before.parts if before else {}
-    lines = []
+    lines: list[str] = []
     for name, part in now.parts.items():
         old = then.get(name)
         if old is None:
-            lines.append(f"{name}: new, {part.count:,}")
+            lines.append(say("{name}: new, {count:,}", name=name, count=part.count))
         elif (old.count, old.digest) != (part.count, part.digest):
             lines.append(
-                f"{name}: {old.count:,} → {part.count:,}"
+                say("{name}: {old_count:,} → {part_count:,}", name=name, old_count=old.count, part_count=part.count)
                 if old.count != part.count
-                else f"{name}: content changed ({part.count:,})"
+                else say("{name}: content changed ({count:,})", name=name, count=part.count)
             )
-    gone = [f"{name}: gone, was {part.count:,}" for name, part in then.items() if name not in now.parts]
+    gone = [
+        say("{name}: gone, was {count:,}", name=name, count=part.count)
+        for name, part in then.items()
+        if name not in now.parts
+    ]
     return lines + gone
 
 
@@ -336,20 +421,31 @@ def _links(move: ServiceMove, back: dict[str, str]) -> ReadOnlyStep:
         mine = [text for text in wanted.problems if move.service in text]
         if mine:
             return failed(
-                (
-                    f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back "
-                    "that dependant first"
+                say(
+                    "{service}: {count} links can't be kept from {source}: {first_mine}. Roll back that dependant "
+                    "first",
+                    service=move.service,
+                    count=len(mine),
+                    source=move.source,
+                    first_mine=mine[0],
                 ),
                 tuple(mine),
             )
         relays = sorted(one.text() for one in wanted.forwarders)
         return passed(
-            f"all links of {move.service} can be kept once it is back on {move.source}; {len(relays)} relays then",
+            say(
+                "all links of {service} can be kept once it is back on {source}; {count} relays then",
+                service=move.service,
+                source=move.source,
+                count=len(relays),
+            ),
             tuple(relays),
         )
 
     return ReadOnlyStep(
-        "links-returnable", f"look whether every dependant can reach {move.service} on {move.source}", ask
+        "links-returnable",
+        say("look whether every dependant can reach {service} on {source}", service=move.service, source=move.source),
+        ask,
     )
 
 
@@ -358,28 +454,35 @@ def _fingerprint(move: ServiceMove, moment: str) -> ReadOnlyStep:
         before = move.recorded_fingerprint(moment)
         if before is None:
             files = (
-                "those that it left behind, not compared with anything"
+                say("those that it left behind, not compared with anything")
                 if moment == "source"
-                else "compared when they were brought back"
+                else say("compared when they were brought back")
             )
-            return passed(f"{move.service}: {NO_DATA}; its files are {files}")
+            return passed(
+                say("{service}: {no_data}; its files are {files}", service=move.service, no_data=NO_DATA, files=files)
+            )
         now = move.fingerprint(move.source, since=before)
         move.record_fingerprint(move.source, "returned", now)
         return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
-    then = "there before the move" if moment == "source" else f"on {move.target}"
-    words = f"compare what {move.service} holds on {move.source} with what it held {then}"
+    then = say("there before the move") if moment == "source" else say("on {target}", target=move.target)
+    words = say(
+        "compare what {service} holds on {source} with what it held {then}",
+        service=move.service,
+        source=move.source,
+        then=then,
+    )
     return ReadOnlyStep("fingerprint-returned", words, ask)
 
 
 def _dependants(move: ServiceMove) -> tuple[ReadOnlyStep, ...]:
     if not move.context.scope.dependants_of(move.service):
         return ()
-    names = ", ".join(link.from_ for link in move.context.scope.dependants_of(move.service))
+    names = joined(", ", (link.from_ for link in move.context.scope.dependants_of(move.service)))
     return (
         ReadOnlyStep(
             "dependants-returned",
-            f"ask {names} whether they work",
+            say("ask {names} whether they work", names=names),
             lambda: health.judge_dependants(move),
         ),
     )
@@ -397,8 +500,10 @@ class FinishUndo(BaseAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return (
-            f"undo what the move of {self.move.service} did so far, in reverse, and see it serve on {self.move.source}"
+        return say(
+            "undo what the move of {service} did so far, in reverse, and see it serve on {source}",
+            service=self.move.service,
+            source=self.move.source,
         )
 
     def do(self, note: Note) -> None:
@@ -407,7 +512,7 @@ class FinishUndo(BaseAction):
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether the move is undone and the source serves."""
-        ended = str(note.get("ended", "")) or "not undone yet"
+        ended = str(note.get("ended", "")) or say("not undone yet")
         if self.state() is not MoveState.UNDONE:
             return failed(ended)
         proof = self.proof()

@@ -11,6 +11,7 @@ from actions.references.steps import UndoReferences
 from engine.contracts.action import Action
 from engine.contracts.move_state import MoveState
 from engine.errors import NotObservedError
+from engine.finding import recorded
 from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
@@ -193,7 +194,7 @@ class Moves:
             )
             self.found[service] = self.patience.repeat(partial(self._look, move)) if must_be_undone(past) else begun
             if self.found[service] and self.apply:
-                context.run.record(RecordKind.FOUND_COMMITTED, service=service, body={"text": self.found[service]})
+                context.run.record(RecordKind.FOUND_COMMITTED, service=service, body=recorded(self.found[service]))
                 context.run.record(RecordKind.MOVE_STATE, service=service, body={"state": MoveState.COMMITTED.value})
         return self.found[service]
 

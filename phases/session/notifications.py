@@ -75,7 +75,7 @@ class Notifier:
             and body.get("severity") == Severity.BLOCKER.value
         ):
             title = f"{body.get('subject')}: {self.language.say(BADGES[str(body['verdict'])])}"
-            self._send(title, f"{self.language.say(str(body.get('sentence')))}\n{body.get('text')}")
+            self._send(title, f"{self.language.say(str(body.get('sentence')))}\n{self.language.text_of(body)}")
 
     def stop(self) -> None:
         """Tell of a run that ends without its last record."""

@@ -339,7 +339,7 @@ def work_beside(opening: Opening) -> Iterator[None]:
     """Make the queues that work on several hosts at once. Last, so that they end first: what they do needs hosts, locks
     and journal.
     """
-    opening.beside = queues_of(opening.moves, opening.fleet)
+    opening.beside = queues_of(opening.moves)
     try:
         yield
     finally:
@@ -455,9 +455,9 @@ def _book(moves: Moves, run: Run, progress: Progress, options: Options, command:
     return ShardRecorder(**about, shard=options.shard, argv=options.argv) if options.shard else RunRecorder(**about)
 
 
-def queues_of(moves: Moves, fleet: Fleet) -> HostQueues:
+def queues_of(moves: Moves) -> HostQueues:
     """Return the queues that work on several hosts at once."""
-    return HostQueues(moves, lambda service, key: carrier_of(moves.context.move_of(service), key), fleet.cut)
+    return HostQueues(moves, lambda service, key: carrier_of(moves.context.move_of(service), key))
 
 
 def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:

@@ -14,6 +14,7 @@ from testinfra.host import Host as TestinfraHost
 
 from engine.config.inventory import ServiceEntry
 from engine.contracts.phase import PHASES
+from engine.finding import say
 from engine.run.plugin import OWN, Endings
 from engine.saga.outcomes import judgement_of_error
 from engine.verdict import Effect, Judgement, Verdict, passed, unknown
@@ -164,16 +165,21 @@ def judge_own(error: BaseException | None, asked: list[TestinfraHost]) -> Judgem
     if error is None:
         if not commands:
             return unknown(
-                "this check asked no host anything, so it measured nothing. Expected: a test that uses the fixture host"
+                say(
+                    "this check asked no host anything, so it measured nothing. Expected: a test that uses the "
+                    "fixture host"
+                )
             )
-        return passed(f"holds on {where}: {commands} commands asked", commands=commands)
+        return passed(
+            say("holds on {where}: {commands} commands asked", where=where, commands=commands), commands=commands
+        )
     if isinstance(error, pytest.skip.Exception):
-        return unknown(f"skipped: {error.msg}. Expected: a check that looks")
+        return unknown(say("skipped: {msg}. Expected: a check that looks", msg=error.msg))
     ended = judgement_of_error(error)
     first, *rest = ended.text.removeprefix("the tool itself failed").strip().splitlines() or [type(error).__name__]
     own_fault = ended.text.startswith("the tool itself failed")
     text = (
-        f"the check itself failed {first}"
+        say("the check itself failed {first}", first=first)
         if own_fault
         else f"{where}: {first}"
         if where and ended.verdict is Verdict.FAILED

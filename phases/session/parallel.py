@@ -6,14 +6,14 @@ restores one of them while the next is taken. Rows of evidence stay in the plan'
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Thread, current_thread
+from threading import Thread
 from typing import Final
 
+from engine.cancellation import Cancellation, cancellable
 from engine.errors import NotObservedError
 from engine.saga.saga import RunningMove
 from engine.verdict import Judgement
@@ -45,17 +45,16 @@ class QueuedAction:
 class HostQueues:
     """The deeds of all moves of a run. `carrier_of(service, key)` names the host whose turn a deed waits for.
 
-    A service's own deeds keep their order. `cut` ends the commands that run on hosts now: so an interruption reaches
-    them.
+    A service's own deeds keep their order. An interruption cancels the work of all threads: their commands on hosts are
+    ended, what they wait for is not waited for any more.
     """
 
     moves: Moves
     carrier_of: Callable[[str, str], str]
-    cut: Callable[[], None]
     _answers: dict[tuple[str, str], Future[Judgement]] = field(default_factory=dict, init=False)
     _carriers: dict[str, SimpleQueue[QueuedAction | None]] = field(default_factory=dict, init=False)
     _threads: list[Thread] = field(default_factory=list, init=False)
-    _at_work: set[Thread] = field(default_factory=set, init=False)
+    _cancellation: Cancellation = field(default_factory=Cancellation, init=False)
 
     def perform(self, service: str, key: str) -> Judgement:
         """Return the judgement of a deed once it is there; the first question starts all. Raises what the deed raised,
@@ -108,30 +107,19 @@ class HostQueues:
     def _carry(self, turns: SimpleQueue[QueuedAction | None]) -> None:
         """Perform the deeds that wait for one host, one after the other."""
         while (turn := turns.get()) is not None:
-            self._at_work.add(current_thread())
             answer = self._answers[turn.move.service, turn.key]
             try:
-                answer.set_result(turn.move.perform(turn.key))
+                with cancellable(self._cancellation):
+                    answer.set_result(turn.move.perform(turn.key))
             except BaseException as error:  # noqa: BLE001 raised where the answer is asked for
                 answer.set_exception(error)
-            self._at_work.discard(current_thread())
             if following := turn.next():
                 self._give(following)
 
     def _interrupt(self) -> None:
-        """Do in each working thread what Ctrl-C does in the main one: its deed ends, is recorded and undone; no other
-        begins.
+        """Have the work of each thread end as Ctrl-C ends that of the main one: its deed ends, is recorded and undone;
+        no other begins.
         """
         for running in self.moves.started.values():
             running.stopped_because = running.stopped_because or STOPPED
-        for thread in tuple(self._at_work):
-            raise_in(thread, KeyboardInterrupt)
-        self.cut()
-
-
-def raise_in(thread: Thread, error: type[BaseException]) -> None:
-    """Raise an exception in another thread at its next step; one that waits for a command sees it when that has ended.
-
-    https://docs.python.org/3/c-api/init.html#c.PyThreadState_SetAsyncExc
-    """
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(error))
+        self._cancellation.cancel()

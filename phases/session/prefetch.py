@@ -34,7 +34,7 @@ class Prefetch:
         """Begin to ask about these services, in this order."""
         for service in services:
             if service not in self._serves:
-                self._serves[service] = self._pool.submit(health.judge_source_serves, self._move_of(service))
+                self._serves[service] = self._pool.submit(health.judge_serves_now, self._move_of(service))
                 self._state[service] = self._pool.submit(readiness.judge_state, self._move_of(service))
 
     def serves(self, service: str) -> Judgement:

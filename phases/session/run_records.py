@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Collection, Iterable
 
 from engine.errors import NotObservedError
+from engine.finding import recorded
 from engine.journal.kinds import RecordKind
 from phases.context.run_context import RunContext
 from phases.signoff.approvals import source_body, toolbox_of
@@ -24,7 +25,7 @@ def record_scope(context: RunContext) -> None:
         body={"title": scope.plan.title, "moves": moves, "simulated": list(scope.environment.simulated)},
     )
     for text in scope.not_applicable:
-        run.record(RecordKind.STEP_SKIPPED, body={"text": text})
+        run.record(RecordKind.STEP_SKIPPED, body=recorded(text))
 
 
 def record_looked_at(context: RunContext, command: str, hosts: Iterable[str], services: Collection[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from actions.rollback.clean_source import KEY as CLEAN_SOURCE
 from engine.config.scope import Scope
 from engine.run.options import Options
 from engine.run.recorder import RunRecorder
@@ -19,7 +18,7 @@ from phases.gates.gates import Gates
 from phases.migrate.data_strategy import copies_live
 from phases.migrate.recipe import AFTER_COMMIT, BEFORE_HOLD
 from phases.prepare.backup_drill import steps_left_out
-from phases.rollback.recipe import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP
+from phases.rollback.recipe import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, SOURCE_STEP, UNDO_STEP
 from phases.session.moves import Moves
 from phases.session.parallel import HostQueues
 from phases.session.work_split import WorkShare
@@ -93,7 +92,7 @@ class Session:
         undo |= (
             dict.fromkeys(DEAD_STEPS, "its new host is declared lost")
             if self.options.target_lost
-            else {CLEAN_SOURCE: "its new host is not lost: what is left is removed with the moved service"}
+            else {SOURCE_STEP: "its new host is there: both sides are left clean in one step"}
         )
         return undo | (
             dict.fromkeys(

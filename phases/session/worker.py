@@ -48,4 +48,4 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
         book = WorkerRecorder(run, command, tuple(move.service for move in scope.moves), folder)
         share = work_share(scope, command, options.shard, spread=False)
         moves = moves_of(context, command, options, frozenset())
-        yield Session(options, context, book, moves, queues_of(moves, fleet), gates, Waivers(), share)
+        yield Session(options, context, book, moves, queues_of(moves), gates, Waivers(), share)

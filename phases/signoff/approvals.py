@@ -13,6 +13,7 @@ from engine.config.scope import Scope
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.container import ContainerFacts
 from engine.errors import InputError
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
 from engine.project import OWN_CHECKS, project_folder
@@ -100,7 +101,7 @@ def _signed(path: Path, scope: Scope) -> Signed:
         return Signed(str(path), None, str(error))
     problem = problem_of_signature(scope, path, Signer(NAMESPACE, statement.person, statement.role))
     if not problem and statement.signed_at.tzinfo is None:
-        problem = f"its time {statement.signed_at} has no UTC offset"
+        problem = say("its time {signed_at} has no UTC offset", signed_at=statement.signed_at)
     problem = problem or signed_in_future(statement.signed_at, again=scope.command("approve", "--role", statement.role))
     return Signed(str(path), _in_utc(statement), problem)
 

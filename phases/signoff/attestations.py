@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import joined, lines_of_text, say
 from engine.journal.kinds import RecordKind
 from engine.signoff.attestation import NAMESPACE, Attestation, digest_of, parse_attestation
 from engine.verdict import Judgement, passed, waiting
@@ -58,7 +59,9 @@ def new_attestation(scope: Scope, asked: ManualRequest, person: str, note: str, 
     """Return the attestation of a step as it is asked now; raises InputError for what does not fit together."""
     environment = scope.environment.environment
     if not note.strip():
-        raise InputError('attest: --note: empty. Expected: what was done, e.g. --note "told in the weekly meeting"')
+        raise InputError(
+            say('attest: --note: empty. Expected: what was done, e.g. --note "told in the weekly meeting"')
+        )
     name, digest = _kept_file(asked, file) if file else ("", "")
     return Attestation(
         environment,
@@ -79,10 +82,21 @@ def _kept_file(asked: ManualRequest, file: Path) -> tuple[str, str]:
         content = file.read_bytes()
     except OSError as error:
         raise InputError(
-            f"attest: --file {file}: {error.strerror}. Expected: a file that shows it. Look: ls -l {file}"
+            say(
+                "attest: --file {file}: {strerror}. Expected: a file that shows it. Look: ls -l {file}",
+                file=file,
+                strerror=error.strerror,
+            )
         ) from error
     if not 0 < len(content) <= LARGEST_FILE:
-        raise InputError(f"attest: --file {file}: {len(content)} bytes. Expected: 1 to {LARGEST_FILE}")
+        raise InputError(
+            say(
+                "attest: --file {file}: {count} bytes. Expected: 1 to {largest_file}",
+                file=file,
+                count=len(content),
+                largest_file=LARGEST_FILE,
+            )
+        )
     digest = hashlib.sha256(content).hexdigest()
     return f"{asked.name}-{digest[:8]}-{re.sub(r'[^A-Za-z0-9._-]+', '_', file.name)}", digest
 
@@ -158,8 +172,11 @@ def judge_manual(
     draft.write_text(text, encoding="utf-8")
     found = read_attested(scope, asked, since)
     if found.attestation is None or found.path is None:
-        told = "; ".join(found.void) or "nobody attested it yet"
-        return waiting(f"{told}. What to do: {draft}. Then: {_command(scope, asked)}", tuple(text.splitlines()))
+        told = joined("; ", found.void) or say("nobody attested it yet")
+        return waiting(
+            say("{told}. What to do: {draft}. Then: {command}", told=told, draft=draft, command=_command(scope, asked)),
+            lines_of_text(text),
+        )
     for file in _files_of(found.path, found.attestation):
         shutil.copyfile(file, place / file.name)
     run.record(
@@ -177,4 +194,6 @@ def _files_of(path: Path, one: Attestation) -> list[Path]:
 
 
 def _command(scope: Scope, asked: ManualRequest) -> str:
-    return scope.command("attest", asked.step.step, service=asked.service or "") + ' --as EMAIL --note "…"'
+    return say(
+        '{command} --as EMAIL --note "…"', command=scope.command("attest", asked.step.step, service=asked.service or "")
+    )

@@ -12,10 +12,13 @@ from typing import Final
 from engine.config.inventory import ServiceEntry
 from engine.config.plan import Role
 from engine.config.scope import Scope
+from engine.contracts.product import ManualCheck
 from engine.errors import InputError
+from engine.finding import joined, say
 from engine.journal.journal import Journal
 from phases.context.attempt import committed_at
 from phases.signoff.team_messages import draft_for, moves_here, team_of, teams, window_words
+from services.registry import product_or_generic
 
 SHORT_TTL_S: Final = 300
 
@@ -63,65 +66,81 @@ class ManualRequest:
 
 
 def _tell_teams(scope: Scope, _service: str | None) -> str:
-    drafts = "\n".join(draft_for(scope, team) for team in teams(scope))
-    return f"Send each team its message, and attest once all have it.\n\n{drafts}"
+    drafts = [draft_for(scope, team) for team in teams(scope)]
+    return joined("\n", [say("Send each team its message, and attest once all have it."), "", *drafts])
 
 
 def _put_into_calendar(scope: Scope, _service: str | None) -> str:
-    moved = ", ".join(f"{move.service} ({move.source} to {move.target})" for move in moves_here(scope))
-    how = f"{scope.command('window', 'ics')} writes the invitation"
-    return (
-        f"Put the window into the shared calendar ({how}), and attest once it stands "
-        f"there.\n\n{window_words(scope)}: {moved}\n"
+    moved = joined(
+        ", ",
+        (
+            say("{service} ({source} to {target})", service=move.service, source=move.source, target=move.target)
+            for move in moves_here(scope)
+        ),
     )
+    asked = say(
+        "Put the window into the shared calendar ({command} writes the invitation), and attest once it stands there.",
+        command=scope.command("window", "ics"),
+    )
+    return joined("\n", [asked, "", say("{window}: {moved}", window=window_words(scope), moved=moved), ""])
 
 
 def _shorten_names(scope: Scope, service: str | None) -> str:
-    names = "\n".join(f"- {name}" for name in scope.services[str(service)].public_names)
-    return (
-        f"Lower the time to live of each of these names to {SHORT_TTL_S} seconds or less, at least one old time to "
-        "live before the window, "
-        f"and attest once it is published: clients then follow within minutes.\n\n{names}\n"
+    names = (f"- {name}" for name in scope.services[str(service)].public_names)
+    asked = say(
+        "Lower the time to live of each of these names to {seconds} seconds or less, at least one old time to live "
+        "before the window, and attest once it is published: clients then follow within minutes.",
+        seconds=SHORT_TTL_S,
     )
+    return joined("\n", [asked, "", *names, ""])
 
 
 def _change_dns(scope: Scope, service: str | None) -> str:
     move = next(move for move in moves_here(scope) if move.service == service)
     identity = scope.environment.hosts.get(move.target)
-    addresses = ", ".join(identity.public_addresses or (identity.address,)) if identity else "its address"
-    names = "\n".join(f"- {name}" for name in scope.services[move.service].public_names)
-    return f"Point each of these names to {move.target} ({addresses}), and attest once it is published.\n\n{names}\n"
-
-
-def _send_message(scope: Scope, service: str | None) -> str:
-    sessions = ", ".join(map(str, scope.services[str(service)].options.get("sessions") or ())) or "each session"
-    return (
-        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must "
-        "arrive. "
-        "Attest it with a screenshot.\n\nNo program does this: the inventory allows no test_number.\n"
+    addresses = ", ".join(identity.public_addresses or (identity.address,)) if identity else say("its address")
+    names = (f"- {name}" for name in scope.services[move.service].public_names)
+    asked = say(
+        "Point each of these names to {target} ({addresses}), and attest once it is published.",
+        target=move.target,
+        addresses=addresses,
     )
+    return joined("\n", [asked, "", *names, ""])
+
+
+def _products_check(step: str) -> ManualStep:
+    """Return a step that products ask for, in their words, of those of their services that let no program do it."""
+
+    def of(entry: ServiceEntry) -> Iterator[ManualCheck]:
+        for one in product_or_generic(entry.product).manual_checks:
+            if one.step == step and not entry.options.get(one.unless_option):
+                yield one
+
+    def asks(scope: Scope, service: str | None) -> str:
+        entry = scope.services[str(service)]
+        return joined("\n", (one.text(str(service), entry.options) for one in of(entry)))
+
+    return ManualStep(step, asks, per_service=True, applies=lambda entry: any(of(entry)), after_commit=True)
 
 
 def _try_integrations(scope: Scope, _service: str | None) -> str:
     moved = {move.service for move in moves_here(scope)}
     users = {service: sorted({link.from_ for link in scope.links if link.to == service}) for service in sorted(moved)}
     lines = (
-        f"- {service} ({team_of(scope, service)})"
-        + (f", used by {', '.join(users[service])}" if users[service] else "")
+        say("- {service} ({team}), used by {users}", service=service, team=team, users=", ".join(users[service]))
+        if users[service]
+        else say("- {service} ({team})", service=service, team=team)
         for service in users
+        for team in (team_of(scope, service),)
     )
-    asked = (
+    asked = say(
         "Let those who use these services try what their work depends on, and attest what was tried and what they said."
     )
-    return f"{asked}\n\n" + "\n".join(lines) + "\n"
+    return joined("\n", [asked, "", *lines, ""])
 
 
 def _is_seen_outside(entry: ServiceEntry) -> bool:
     return bool(entry.public_names)
-
-
-def _has_no_test_number(entry: ServiceEntry) -> bool:
-    return entry.product == "waha" and not entry.options.get("test_number")
 
 
 STEPS: Final = (
@@ -129,9 +148,7 @@ STEPS: Final = (
     ManualStep("prepare/calendar-entry", _put_into_calendar),
     ManualStep("prepare/dns-ttl-lowered", _shorten_names, per_service=True, applies=_is_seen_outside),
     ManualStep("validate/dns-switched", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
-    ManualStep(
-        "validate/message-sent", _send_message, per_service=True, applies=_has_no_test_number, after_commit=True
-    ),
+    _products_check("validate/message-sent"),
     ManualStep("validate/integrations-tested", _try_integrations, role="business", after_commit=True),
 )
 
@@ -141,13 +158,19 @@ def asked(step: str, service: str | None = None) -> ManualRequest:
     found = [one for one in STEPS if step in {one.step, one.step.partition("/")[2]}]
     if not found:
         raise InputError(
-            f"attest: step {step}: not one that a person attests. Known: {', '.join(one.step for one in STEPS)}"
+            say(
+                "attest: step {step}: not one that a person attests. Known: {steps}",
+                step=step,
+                steps=", ".join(one.step for one in STEPS),
+            )
         )
     if found[0].per_service != (service is not None):
         expected = (
-            "--service NAME: it is done for each" if found[0].per_service else "no --service: it is done once for all"
+            "--service NAME: it is done for each"
+            if found[0].per_service
+            else say("no --service: it is done once for all")
         )
-        raise InputError(f"attest: step {found[0].step}: expected {expected}")
+        raise InputError(say("attest: step {step}: expected {expected}", step=found[0].step, expected=expected))
     return ManualRequest(found[0], service)
 
 
@@ -155,8 +178,15 @@ def refuse_other(scope: Scope, one: ManualRequest) -> None:
     """Raise InputError for a service of which a step is not asked, naming those of which it is."""
     of = [each.service for each in manual_requests(scope) if each.step is one.step]
     if one.service is not None and one.service not in of:
-        known = ", ".join(str(service) for service in of) or "no service here"
-        raise InputError(f"attest: step {one.step.step} --service {one.service}: not asked of it. Asked of: {known}")
+        known = ", ".join(str(service) for service in of) or say("no service here")
+        raise InputError(
+            say(
+                "attest: step {step} --service {service}: not asked of it. Asked of: {known}",
+                step=one.step.step,
+                service=one.service,
+                known=known,
+            )
+        )
 
 
 def manual_requests(scope: Scope) -> Iterator[ManualRequest]:
@@ -193,5 +223,11 @@ def since_when(asked: ManualRequest, journal: Journal | None, services: Iterable
     commits = [committed_at(journal, service) for service in about] if journal else []
     known = [at for at in commits if at is not None]
     if not known:
-        raise TooEarlyError(f"{asked.step.step}: can be done once {asked.service or 'a service'} is moved")
+        raise TooEarlyError(
+            say(
+                "{step}: can be done once {service} is moved",
+                step=asked.step.step,
+                service=asked.service or say("a service"),
+            )
+        )
     return max(known)

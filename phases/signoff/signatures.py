@@ -13,6 +13,7 @@ from typing import Final
 from engine.config.scope import Scope
 from engine.constants import ENVIRONMENT_PREFIX
 from engine.errors import InputError
+from engine.finding import say
 from engine.project import APPROVALS, STATE
 from engine.run.options import LAB
 from hosts.local.ssh_signing import KeySigner, open_signer, sign_text, signature_problem
@@ -36,10 +37,12 @@ def signed_in_future(at: datetime, *, again: str) -> str:
     """
     if at <= now() + CLOCKS_APART:
         return ""
-    return (
-        f"it says it was signed at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and it is {now():%Y-%m-%d %H:%M} here. "
-        "Expected: not in the future; "
-        f"one of the two clocks is wrong. Set it, then sign again: {again}"
+    return say(
+        "it says it was signed at {at} UTC, and it is {now} here. Expected: not in the future; one of the two clocks "
+        "is wrong. Set it, then sign again: {again}",
+        at=f"{at.astimezone(UTC):%Y-%m-%d %H:%M}",
+        now=f"{now():%Y-%m-%d %H:%M}",
+        again=again,
     )
 
 
@@ -53,10 +56,10 @@ def need_person(scope: Scope, person: str, role: str | None) -> str:
     name = scope.environment.environment
     approver = scope.environment.approvers.get(person)
     if approver is None or (role is not None and role not in approver.roles):
-        may = (
-            ", ".join(f"{one} ({', '.join(its.roles)})" for one, its in scope.environment.approvers.items()) or "nobody"
+        may = ", ".join(f"{one} ({', '.join(its.roles)})" for one, its in scope.environment.approvers.items()) or say(
+            "nobody"
         )
-        asked, what = (f" --role {role}", "an approver in that role") if role else ("", "an approver")
+        asked, what = (f" --role {role}", say("an approver in that role")) if role else ("", say("an approver"))
         raise InputError(
             f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They stand in "
             f"environments/{name}.yaml, approvers"
@@ -87,7 +90,7 @@ def problem_of_signature(scope: Scope, path: Path, by: Signer) -> str:
     approvers = scope.environment.approvers
     problem = signature_problem(path, by.namespace, by.person, {one: its.key for one, its in approvers.items()})
     if not problem and by.role is not None and by.role not in approvers[by.person].roles:
-        problem = f"{by.person} may not sign as {by.role}"
+        problem = say("{person} may not sign as {role}", person=by.person, role=by.role)
     return problem
 
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from engine.config.plan import PlannedMove
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import joined, say
+
+WEEKDAYS: Final = (
+    say("Monday"),
+    say("Tuesday"),
+    say("Wednesday"),
+    say("Thursday"),
+    say("Friday"),
+    say("Saturday"),
+    say("Sunday"),
+)
 
 
 def window_words(scope: Scope) -> str:
@@ -17,8 +30,18 @@ def window_words(scope: Scope) -> str:
     window, zone = scope.window, zone_of(scope)
     begin, end = window.starts_at.astimezone(zone), window.ends_at.astimezone(zone)
     hours = (window.ends_at - window.starts_at).total_seconds() / 3600
-    last = f"{end:%H:%M}" if end.date() == begin.date() else f"{end:%A %Y-%m-%d %H:%M}"
-    return f"{begin:%A %Y-%m-%d %H:%M} to {last} ({window.time_zone}), {hours:g} hours"
+    last = f"{end:%H:%M}" if end.date() == begin.date() else _moment(end)
+    return say(
+        "{begin} to {last} ({zone}), {hours:g} hours",
+        begin=_moment(begin),
+        last=last,
+        zone=window.time_zone,
+        hours=hours,
+    )
+
+
+def _moment(at: datetime) -> str:
+    return say("{weekday} {moment}", weekday=WEEKDAYS[at.weekday()], moment=f"{at:%Y-%m-%d %H:%M}")
 
 
 def zone_of(scope: Scope) -> ZoneInfo:
@@ -27,7 +50,10 @@ def zone_of(scope: Scope) -> ZoneInfo:
         return ZoneInfo(scope.window.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InputError(
-            f"window/time_zone: {scope.window.time_zone} is no time zone. Expected: a name such as America/Sao_Paulo"
+            say(
+                "window/time_zone: {time_zone} is no time zone. Expected: a name such as America/Sao_Paulo",
+                time_zone=scope.window.time_zone,
+            )
         ) from None
 
 
@@ -45,12 +71,12 @@ def teams(scope: Scope) -> list[str]:
 
 def team_of(scope: Scope, service: str) -> str:
     """Return who answers for a service; where the inventory does not say, the service itself names them."""
-    return scope.services[service].team or f"team of {service}"
+    return scope.services[service].team or say("team of {service}", service=service)
 
 
 def draft_for(scope: Scope, team: str) -> str:
     """Return the message to one team: when, which of its services move, what it uses that moves, what it has to do."""
-    return "\n".join(_lines(scope, team)) + "\n"
+    return joined("\n", [*_lines(scope, team), ""])
 
 
 def _lines(scope: Scope, team: str) -> Iterator[str]:
@@ -58,22 +84,29 @@ def _lines(scope: Scope, team: str) -> Iterator[str]:
     own = [move for move in moves.values() if team_of(scope, move.service) == team]
     used = [link for link in scope.links if link.to in moves and team_of(scope, link.from_) == team]
     named = list(dict.fromkeys([*(move.service for move in own), *(link.to for link in used)]))
-    yield f"To: {team}"
-    yield f"Subject: {', '.join(named)} will be moved, {window_words(scope)}"
+    yield say("To: {team}", team=team)
+    yield say("Subject: {services} will be moved, {window}", services=", ".join(named), window=window_words(scope))
     yield ""
     for move in own:
-        yield (
-            f"- {move.service}, which you answer for, moves from {move.source} to {move.target}. It is down while "
-            "its data is copied."
+        yield say(
+            "- {service}, which you answer for, moves from {source} to {target}. It is down while its data is copied.",
+            service=move.service,
+            source=move.source,
+            target=move.target,
         )
     for link in used:
         move = moves[link.to]
-        yield (
-            f"- {link.from_} uses {link.to} as {link.name}:{link.port}. It moves from {move.source} to "
-            f"{move.target}; the address stays."
+        yield say(
+            "- {user} uses {service} as {name}:{port}. It moves from {source} to {target}; the address stays.",
+            user=link.from_,
+            service=link.to,
+            name=link.name,
+            port=link.port,
+            source=move.source,
+            target=move.target,
         )
-    yield (
+    yield say(
         "You need not change anything before the window. Expect failed requests for the length of each move, and "
         "a reconnect after it."
     )
-    yield "Please look at your applications when the window is over, and tell us what does not work as before."
+    yield say("Please look at your applications when the window is over, and tell us what does not work as before.")

@@ -13,6 +13,7 @@ import rfc8785
 from engine.config.scope import Scope
 from engine.config.validation import Strict, refuse
 from engine.errors import InputError
+from engine.finding import say
 from engine.journal.journal import Run
 from engine.journal.kinds import RecordKind
 from engine.run.options import Options
@@ -29,7 +30,14 @@ def load_waivers(options: Options, scope: Scope) -> Waivers:
     """Return the run's waivers; raises InputError for a file that is wrong, and for a waiver that is not signed."""
     path = options.waivers or DEFAULT
     found = list_waivers(options, scope)
-    refuse(path, [f"waivers ({one.about}): {problem}" for one in found if (problem := signing_problem(scope, one))])
+    refuse(
+        path,
+        [
+            say("waivers ({about}): {problem}", about=one.about, problem=problem)
+            for one in found
+            if (problem := signing_problem(scope, one))
+        ],
+    )
     return Waivers(str(path), tuple(found))
 
 
@@ -89,11 +97,11 @@ def signing_problem(scope: Scope, waiver: Waiver) -> str:
     """Return why a waiver does not count, empty when its approver signed exactly this."""
     path, again = file_of(waiver), scope.command("waive", "--as", waiver.approver)
     if not path.exists():
-        return f"not signed by {waiver.approver}, or changed since. Try: {again}"
+        return say("not signed by {approver}, or changed since. Try: {again}", approver=waiver.approver, again=again)
     try:
         text = path.read_text(encoding="utf-8")
         if other := waiver.differs_from(text, str(path), rests_on(scope, waiver)):
-            return f"{path} {other}. Try: {again}"
+            return say("{path} {other}. Try: {again}", path=path, other=other, again=again)
         at = signed_at(text, str(path))
     except (InputError, OSError, UnicodeDecodeError) as error:
         return str(error)

@@ -11,6 +11,7 @@ from checks.containers.recreated import judge_fidelity
 from checks.hosts.dns import read_addresses
 from engine.contracts.fingerprint import Validity
 from engine.contracts.move_state import MoveState
+from engine.finding import say
 from engine.journal.journal import Journal
 from engine.saga.outcomes import NotRun
 from engine.verdict import Judgement, failed, passed, unknown
@@ -25,8 +26,14 @@ def refuse_unmoved(journal: Journal, service: str) -> None:
     """
     state = MoveState(journal.move_state(service))
     if not state.serves_target:
-        told = "was not moved" if state in {MoveState.PLANNED, MoveState.PREPARED} else f"is {state.words}, not moved"
-        raise NotRun(f"not run: {service} {told}; only a move that is committed or done is validated")
+        told = say("was not moved") if state is MoveState.PLANNED else say("is {words}, not moved", words=state.words)
+        raise NotRun(
+            say(
+                "not run: {service} {told}; only a move that is committed or done is validated",
+                service=service,
+                told=told,
+            )
+        )
 
 
 def judge_container(move: ServiceMove) -> Judgement:
@@ -34,10 +41,19 @@ def judge_container(move: ServiceMove) -> Judgement:
     host = move.target
     container = move.container_on(host)
     restarts = int(container.raw.get("RestartCount", 0))
-    told = f"{container.name} on {host}: {container.state}, health {container.health}, {restarts} restarts"
-    look = f"Try: ssh {host} docker logs --tail 50 {container.name}"
+    told = say(
+        "{name} on {host}: {state}, health {health}, {restarts} restarts",
+        name=container.name,
+        host=host,
+        state=container.state,
+        health=container.health,
+        restarts=restarts,
+    )
+    look = say("Try: ssh {host} docker logs --tail 50 {name}", host=host, name=container.name)
     if not container.running or container.health not in {"healthy", "none"} or restarts:
-        return failed(f"{told}. Expected: running, healthy, 0 restarts. {look}", restarts=restarts)
+        return failed(
+            say("{told}. Expected: running, healthy, 0 restarts. {look}", told=told, look=look), restarts=restarts
+        )
     return passed(told, restarts=restarts)
 
 
@@ -46,7 +62,11 @@ def judge_configuration(move: ServiceMove) -> Judgement:
     recorded = read_recorded(move.context.fleet, move.source, move.service)
     if recorded is None:
         return unknown(
-            f"{move.source}: no recorded specification of {move.service}. Expected: the one that the move saved"
+            say(
+                "{source}: no recorded specification of {service}. Expected: the one that the move saved",
+                source=move.source,
+                service=move.service,
+            )
         )
     target = move.container_on(move.target)
     dropped, before = (
@@ -54,7 +74,12 @@ def judge_configuration(move: ServiceMove) -> Judgement:
         with_references(recorded.inspect, variables_repointed(move.context.scope, move.service)),
     )
     return judge_fidelity(
-        f"{target.name} on {move.target}", before, target.raw, committed=True, dropped=dropped, ports=move.planned.ports
+        say("{name} on {target}", name=target.name, target=move.target),
+        before,
+        target.raw,
+        committed=True,
+        dropped=dropped,
+        ports=move.planned.ports,
     )
 
 
@@ -73,7 +98,10 @@ def judge_fingerprint(move: ServiceMove) -> Judgement:
     before = move.recorded_fingerprint("cutover")
     if before is None:
         return unknown(
-            f"{move.service}: no fingerprint of a cutover in the journal. Expected: a committed move before validate"
+            say(
+                "{service}: no fingerprint of a cutover in the journal. Expected: a committed move before validate",
+                service=move.service,
+            )
         )
     now = move.fingerprint(move.target, since=before)
     move.record_fingerprint(move.target, "validate", now)

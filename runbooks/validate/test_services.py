@@ -12,6 +12,7 @@ from checks.containers.kept_source import judge_source_stays_stopped
 from checks.containers.logs import judge_logs, read_since_start
 from checks.hosts.dns import judge_public_names
 from engine.contracts.step import Judge
+from engine.finding import say
 from engine.saga.saga import RunningMove
 from engine.verdict import Judgement
 from phases.assess.health import judge_dependants, judge_smoke
@@ -62,7 +63,15 @@ def test_logs_are_clean(service_move: ServiceMove, judge: Judge) -> None:
     """Its log since the move contains no line that indicates a problem."""
     host, product = service_move.target, service_move.product
     read = read_since_start(service_move.context.fleet[host], service_move.container_on(host))
-    judge(judge_logs(f"{service_move.service} on {host}", read.lines, product.trouble, product.noise, read.cut))
+    judge(
+        judge_logs(
+            say("{service} on {host}", service=service_move.service, host=host),
+            read.lines,
+            product.trouble,
+            product.noise,
+            read.cut,
+        )
+    )
 
 
 @pytest.mark.step("source-stays-stopped")

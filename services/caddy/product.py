@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.finding import joined, say
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.caddy import storage as files
 from services.caddy.sites import REDIRECTS, Answer, ask_plain, ask_site, shake_hands
@@ -27,10 +29,12 @@ PRIVATE: Final = frozenset({"600", "400", "640", "440"})
 """Modes of a key that others than its owner and group can't read."""
 
 
-class Product:
+class Product(contract.Product):
     """The web server in front of all."""
 
     name = "caddy"
+    image_names: tuple[str, ...] = ("caddy",)
+    settings_role = "Caddy upstream"
     acts_on_start = True
     stop_grace_s = 30
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -40,24 +44,25 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r'"msg":"obtaining certificate"',
-            "a certificate was missing and is ordered anew: its storage did not travel",
+            say("a certificate was missing and is ordered anew: its storage did not travel"),
         ),
         LogPattern(
-            r"could not get certificate|rateLimited|too many failed authorizations", "the certificate authority refuses"
+            r"could not get certificate|rateLimited|too many failed authorizations",
+            say("the certificate authority refuses"),
         ),
         LogPattern(
-            r"unrecognized directive|loading initial config|adapting config", "its configuration is not understood"
+            r"unrecognized directive|loading initial config|adapting config", say("its configuration is not understood")
         ),
-        LogPattern(r"permission denied", "the owner or mode of its files is wrong"),
-        LogPattern(r"no such host|server misbehaving", "an upstream's name is not known here"),
-        LogPattern(r"no space left on device", "the disk is full"),
+        LogPattern(r"permission denied", say("the owner or mode of its files is wrong")),
+        LogPattern(r"no such host|server misbehaving", say("an upstream's name is not known here")),
+        LogPattern(r"no space left on device", say("the disk is full")),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(
             r"failed to sufficiently increase (receive|send) buffer size",
-            "a kernel setting for HTTP/3; it works without",
+            say("a kernel setting for HTTP/3; it works without"),
         ),
-        LogPattern(r"no OCSP stapling for", "the internal authority has no OCSP"),
+        LogPattern(r"no OCSP stapling for", say("the internal authority has no OCSP")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -66,20 +71,29 @@ class Product:
             sites = files.list_sites(files.ask_admin(at, "/config/"))
             if not sites:
                 return failed(
-                    f"{at.where}: no virtual host in its running configuration. Expected: those of its Caddyfile"
+                    say(
+                        "{where}: no virtual host in its running configuration. Expected: those of its Caddyfile",
+                        where=at.where,
+                    )
                 )
             certificate = shake_hands(at, sites[0].host, _root(at))  # no request: what is behind it may come later
         except (UnreachableError, AssertionError) as error:
             return failed(str(error))
         return passed(
-            f"{at.where}: runs {len(sites)} sites; {sites[0].host} serves a trusted certificate of {certificate.issuer}"
+            say(
+                "{where}: runs {count} sites; {host} serves a trusted certificate of {issuer}",
+                where=at.where,
+                count=len(sites),
+                host=sites[0].host,
+                issuer=certificate.issuer,
+            )
         )
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it keeps nothing of ours
         """Ask every virtual host through TLS: trusted, with the certificate of its storage, answered by its
         upstream.
         """
-        return repeat_until_passed(lambda: _judge_sites(at), SITES_DEADLINE_S)
+        return Polling("every site answers", SITES_DEADLINE_S).judge(lambda: _judge_sites(at))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sites, modules, certificates, authorities and the modes of keys."""
@@ -166,7 +180,7 @@ def _judge_sites(at: ServiceInstance) -> Judgement:
     leaves = {files.domain_of(path): certificate for path, certificate in kept.items()}
     declared: Mapping[str, Any] = at.options.get("sites") or {}
     missing = [
-        f"{host} is declared, but no virtual host of its configuration"
+        say("{host} is declared, but no virtual host of its configuration", host=host)
         for host in declared
         if host not in {s.host for s in sites}
     ]
@@ -176,17 +190,28 @@ def _judge_sites(at: ServiceInstance) -> Judgement:
     ]
     if wrong or not sites:
         return failed(
-            (
-                f"{at.where}: {'; '.join(wrong[:5]) or 'no virtual host'}. Expected: each of {len(sites)} "
-                "trusted, with its stored certificate, answered"
+            say(
+                "{where}: {wrong}. Expected: each of {count} trusted, with its stored certificate, answered",
+                where=at.where,
+                wrong=joined("; ", wrong[:5]) or say("no virtual host"),
+                count=len(sites),
             ),
             tuple(wrong),
         )
-    told = ", ".join(f"{site.host} → {' '.join(site.upstreams) or 'itself'}" for site in sites)
-    return passed(
+    told = joined(
+        ", ",
         (
-            f"{at.where}: all {len(sites)} sites answer through TLS with the certificates of its storage, and "
-            f"redirect to it: {told}"
+            say("{host} → {upstreams}", host=site.host, upstreams=" ".join(site.upstreams) or say("itself"))
+            for site in sites
+        ),
+    )
+    return passed(
+        say(
+            "{where}: all {count} sites answer through TLS with the certificates of its storage, and redirect to it: "
+            "{told}",
+            where=at.where,
+            count=len(sites),
+            told=told,
         ),
         sites=len(sites),
     )
@@ -204,22 +229,57 @@ def _site_problems(
     kept = leaves.get(site.host)
     if kept and kept.sha256 != answer.certificate.sha256:
         wrong.append(
-            f"{site.host}: serves certificate {answer.certificate.sha256[:16]}, its storage has {kept.sha256[:16]}"
+            say(
+                "{host}: serves certificate {sha256}, its storage has {sha256_2}",
+                host=site.host,
+                sha256=answer.certificate.sha256[:16],
+                sha256_2=kept.sha256[:16],
+            )
         )
     if status not in REDIRECTS or not place.startswith("https://"):
-        wrong.append(f"{site.host}: answers {status} {place} without TLS, no redirect to https")
+        wrong.append(
+            say(
+                "{host}: answers {status} {place} without TLS, no redirect to https",
+                host=site.host,
+                status=status,
+                place=place,
+            )
+        )
     return wrong
 
 
 def _answer_problems(site: files.Site, answer: Answer, declared: Mapping[str, Any]) -> list[str]:
     behind = " ".join(site.upstreams) or "itself"
     if "status" in declared and answer.status != int(declared["status"]):
-        return [f"{site.host}: {answer.status}, declared {declared['status']} (upstream {behind})"]
+        return [
+            say(
+                "{host}: {answer_status}, declared {status} (upstream {behind})",
+                host=site.host,
+                answer_status=answer.status,
+                status=declared["status"],
+                behind=behind,
+            )
+        ]
     if answer.status in BROKEN_UPSTREAM:
-        return [f"{site.host}: {answer.status}: its upstream {behind} does not answer"]
+        return [
+            say(
+                "{host}: {status}: its upstream {behind} does not answer",
+                host=site.host,
+                status=answer.status,
+                behind=behind,
+            )
+        ]
     wanted = str(declared.get("contains", ""))
     return (
-        [f"{site.host}: {answer.status}, but without {wanted!r}: not the upstream that is declared ({behind})"]
+        [
+            say(
+                "{host}: {status}, but without {wanted}: not the upstream that is declared ({behind})",
+                host=site.host,
+                status=answer.status,
+                wanted=repr(wanted),
+                behind=behind,
+            )
+        ]
         if wanted not in answer.body
         else []
     )

@@ -14,6 +14,7 @@ from typing import Final
 from engine.contracts.host import Endpoint
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import say
 from services.clients.certificates import Certificate, read_der
 
 TIMEOUT_S: Final = 10.0
@@ -52,7 +53,13 @@ def _secured(at: ServiceInstance, host: str, root_pem: str) -> Iterator[tuple[ss
         ) from None
     except (OSError, http.client.HTTPException) as error:
         raise UnreachableError(
-            f"{at.where}: {host}: no answer through TLS: {type(error).__name__}: {str(error)[:120]}"
+            say(
+                "{where}: {host}: no answer through TLS: {name}: {error}",
+                where=at.where,
+                host=host,
+                name=type(error).__name__,
+                error=str(error)[:120],
+            )
         ) from None
 
 
@@ -99,7 +106,9 @@ def ask_plain(at: ServiceInstance, endpoint: Endpoint, host: str) -> tuple[int, 
         answer = connection.getresponse()
         return answer.status, str(answer.headers.get("Location", ""))
     except (OSError, http.client.HTTPException) as error:
-        raise UnreachableError(f"{at.where}: {host}: no answer without TLS: {type(error).__name__}") from None
+        raise UnreachableError(
+            say("{where}: {host}: no answer without TLS: {name}", where=at.where, host=host, name=type(error).__name__)
+        ) from None
     finally:
         connection.close()
 

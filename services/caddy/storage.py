@@ -15,6 +15,7 @@ from typing import Any, Final
 from engine.contracts.container import ContainerCommand
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import say
 from services.clients.certificates import Certificate, leaf_of
 
 INSIDE_S: Final = 30.0
@@ -45,7 +46,13 @@ def inside(at: ServiceInstance, *argv: str) -> str:
     answer = at.inside(ContainerCommand(argv, timeout_s=INSIDE_S))
     if answer.exit_code != 0:
         raise UnreachableError(
-            f"{at.where}: {argv[0]} inside the container: exit {answer.exit_code}: {answer.error_text[:160]}"
+            say(
+                "{where}: {first_argv} inside the container: exit {exit_code}: {error_text}",
+                where=at.where,
+                first_argv=argv[0],
+                exit_code=answer.exit_code,
+                error_text=answer.error_text[:160],
+            )
         )
     return answer.text
 
@@ -56,7 +63,9 @@ def ask_admin(at: ServiceInstance, path: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise UnreachableError(f"{at.where}: admin API {path}: {text[:80]!r} is no JSON") from None
+        raise UnreachableError(
+            say("{where}: admin API {path}: {text} is no JSON", where=at.where, path=path, text=repr(text[:80]))
+        ) from None
 
 
 def list_sites(configuration: Mapping[str, Any] | None) -> tuple[Site, ...]:

@@ -1,66 +1,97 @@
-"""A signed token, judged with the keys that its issuer publishes: RSA with SHA-2, as RFC 7515 and RFC 8017
-(8.2.2) say.
-"""
+"""A signed token, verified with the keys that its issuer publishes (RFC 7515, 7517, 7518 and 8037)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-PREFIXES: Final = {
-    "RS256": ("sha256", bytes.fromhex("3031300d060960864801650304020105000420")),
-    "RS384": ("sha384", bytes.fromhex("3041300d060960864801650304020205000430")),
-    "RS512": ("sha512", bytes.fromhex("3051300d060960864801650304020305000440")),
-}
-"""Per algorithm: the hash, and the DER bytes that stand before it in the padded block (RFC 8017, 9.2, note 1)."""
+from joserfc.errors import DecodeError, JoseError, UnsupportedAlgorithmError
+from joserfc.jwk import Key, import_key
+from joserfc.jws import CompactSignature, JWSRegistry, extract_compact, validate_compact
+
+from engine.finding import joined, say
+
+ALGORITHMS: Final = (
+    *("RS256", "RS384", "RS512"),
+    *("PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512"),
+    *("EdDSA", "Ed25519", "Ed448"),
+)
+"""All algorithms with a public key that Keycloak signs with. Never "none", and no shared secret: HS256 with a published
+key as its secret is a known forgery.
+"""
 
 
 class TokenError(Exception):
     """The token is not what its issuer's keys would have signed; the text says why and never holds the token."""
 
 
+class _Registry(JWSRegistry):
+    """The algorithms of a public key. Header fields that nobody knows are ignored, as RFC 7515 (4.1) asks, unless
+    `crit` names them.
+    """
+
+    def get_alg(self, name: str) -> Any:
+        """Return an algorithm; of "EdDSA" joserfc warns on stderr (RFC 9864), but Keycloak signs under that name."""
+        if name not in ALGORITHMS:
+            raise UnsupportedAlgorithmError(f"Algorithm {name!r} is not allowed")
+        return self.algorithms[name]
+
+
+REGISTRY: Final = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
+
+
 def verified_claims(token: str, keys: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the claims of a token whose signature one of the published keys (RFC 7517) confirms; raises TokenError."""
-    parts = token.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 header, claims, signature
-        raise TokenError(f"{len(parts)} parts; expected header, claims and signature")
-    header, claims = _json(parts[0]), _json(parts[1])
-    algorithm = str(header.get("alg"))
-    if algorithm not in PREFIXES:
-        raise TokenError(f"signed with {algorithm}; known: {', '.join(PREFIXES)}")
-    fitting = [key for key in keys if key.get("kid") == header.get("kid") and key.get("kty") == "RSA"]
-    if not fitting:
-        raise TokenError(f"signed with key {header.get('kid')}, which is not among the {len(keys)} published ones")
-    if not any(_confirms(key, algorithm, f"{parts[0]}.{parts[1]}".encode(), _bytes(parts[2])) for key in fitting):
-        raise TokenError(f"the published key {header.get('kid')} does not confirm its signature")
-    return claims
-
-
-def _confirms(key: Mapping[str, Any], algorithm: str, signed: bytes, signature: bytes) -> bool:
-    modulus, exponent = (int.from_bytes(_bytes(str(key[name])), "big") for name in ("n", "e"))
-    size = (modulus.bit_length() + 7) // 8
-    name, prefix = PREFIXES[algorithm]
-    ending = prefix + hashlib.new(name, signed).digest()
-    expected = b"\x00\x01" + b"\xff" * (size - len(ending) - 3) + b"\x00" + ending
-    return (
-        len(signature) == size
-        and pow(int.from_bytes(signature, "big"), exponent, modulus).to_bytes(size, "big") == expected
-    )
-
-
-def _bytes(text: str) -> bytes:
+    signed = _read(token)
+    header = signed.headers()
+    if header["alg"] not in ALGORITHMS:
+        raise TokenError(
+            say("signed with {alg}; known: {algorithms}", alg=header["alg"], algorithms=", ".join(ALGORITHMS))
+        )
+    named = [key for key in keys if key.get("kid") == header.get("kid") and key.get("use") != "enc"]
+    if not named:
+        raise TokenError(
+            say(
+                "signed with key {kid}, which is not among the {count} published ones",
+                kid=header.get("kid"),
+                count=len(keys),
+            )
+        )
+    reasons = [reason for key in named if (reason := _why_not_confirmed(signed, key))]
+    if len(reasons) == len(named):
+        raise TokenError(
+            say(
+                "the published key {kid} does not confirm its signature: {reasons}",
+                kid=header.get("kid"),
+                reasons=joined("; ", reasons),
+            )
+        )
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise TokenError("not base64url; expected a compact JWS") from None
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(_bytes(text)))
+        return dict(json.loads(signed.payload))
     except (ValueError, TypeError):
-        raise TokenError("not JSON in base64url; expected a compact JWS") from None
+        raise TokenError(say("its claims are no JSON object; expected a JWT")) from None
+
+
+def _read(token: str) -> CompactSignature:
+    if (parts := token.count(".") + 1) != 3:  # noqa: PLR2004 header, claims, signature
+        raise TokenError(say("{parts} parts; expected header, claims and signature", parts=parts))
+    try:
+        return extract_compact(token.encode(), registry=REGISTRY)
+    except DecodeError:
+        raise TokenError(say("not JSON in base64url; expected a compact JWS")) from None
+    except JoseError as error:
+        raise TokenError(say("no compact JWS ({error})", error=error.error)) from None
+
+
+def _why_not_confirmed(signed: CompactSignature, published: Mapping[str, Any]) -> str:
+    """Return why a key does not confirm a signature, "" when it does."""
+    try:
+        key: Key = import_key(dict(published))
+        key.check_alg(signed.headers()["alg"])
+        return "" if validate_compact(signed, key, registry=REGISTRY) else say("another signature")
+    except JoseError as error:
+        return error.error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # what a damaged key brings up in its reader
+        return say("no readable key ({name})", name=type(error).__name__)

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from typing import Final
 
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 
 SHOWN: Final = 10
+NAMED: Final = 5
 ENOUGH: Final = 0.9
 """So much of a part that clients could write to must still be there; what they removed meanwhile is no loss."""
 
@@ -27,22 +29,40 @@ def compare_fingerprints(
     """
     judged = {name: part for name, part in before.parts.items() if part.holds in holds}
     if not judged or not after.parts:
-        return unknown(f"{before.service}: nothing to compare: {len(judged)} parts before, {len(after.parts)} now")
+        return unknown(
+            say(
+                "{service}: nothing to compare: {judged_count} parts before, {parts_count} now",
+                service=before.service,
+                judged_count=len(judged),
+                parts_count=len(after.parts),
+            )
+        )
     wrong = [text for name, part in judged.items() if (text := _difference(name, part, after.parts.get(name)))]
     things = sum(part.count for part in judged.values())
     left = len(before.parts) - len(judged)
-    told = f"{len(judged)} parts ({things:,} things) compared" + (f", {left} parts {instead}" if left else "")
+    told = say(
+        "{count} parts ({things:,} things) compared{left}",
+        count=len(judged),
+        things=things,
+        left=say(", {left} parts {instead}", left=left, instead=instead) if left else "",
+    )
     if wrong:
         return failed(
-            (
-                f"{before.service}: {len(wrong)} of {len(judged)} parts differ: {'; '.join(wrong[:3])}. Expected: "
-                f"all equal; {told}"
+            say(
+                "{service}: {wrong_count} of {judged_count} parts differ: {wrong}. Expected: all equal; {told}",
+                service=before.service,
+                wrong_count=len(wrong),
+                judged_count=len(judged),
+                wrong=joined("; ", wrong[:3]),
+                told=told,
             ),
             tuple(wrong[:SHOWN]),
             parts=len(judged),
             differing=len(wrong),
         )
-    return passed(f"{before.service}: all equal; {told}", parts=len(judged), things=things)
+    return passed(
+        say("{service}: all equal; {told}", service=before.service, told=told), parts=len(judged), things=things
+    )
 
 
 def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -> Judgement:
@@ -62,16 +82,22 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     }
     kept = Fingerprint(before.service, {name: part for name, part in before.parts.items() if name not in moved})
     lost = [
-        f"{name}: {part.count:,} → {now.count if now else 0:,}"
+        say("{name}: {part_count:,} → {count:,}", name=name, part_count=part.count, count=now.count if now else 0)
         for name, part in moved.items()
         if (now := after.parts.get(name)) is None or now.count < ENOUGH * part.count
     ]
     if lost:
         return failed(
-            f"{before.service}: {len(lost)} of {len(before.parts)} parts lost more than {1 - ENOUGH:.0%} of what they "
-            "held when they were read on "
-            f"the source: {'; '.join(lost[:3])}. Expected: at most what clients removed until the stop. Run the move "
-            "again with strategy precopy",
+            say(
+                "{service}: {lost_count} of {parts_count} parts lost more than {enough:.0%} of what they held when "
+                "they were read on the source: {lost}. Expected: at most what clients removed until the stop. Run the "
+                "move again with strategy precopy",
+                service=before.service,
+                lost_count=len(lost),
+                parts_count=len(before.parts),
+                enough=1 - ENOUGH,
+                lost=joined("; ", lost[:3]),
+            ),
             tuple(lost[:SHOWN]),
             differing=len(lost),
         )
@@ -79,31 +105,44 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     if not moved:
         return judged
     names = tuple(
-        f"not compared: {name}: {part.count:,} when it was read, {after.parts[name].count:,} now"
+        say(
+            "not compared: {name}: {count:,} when it was read, {now:,} now",
+            name=name,
+            count=part.count,
+            now=after.parts[name].count,
+        )
         for name, part in moved.items()
     )
     return Judgement(
         judged.verdict,
-        (
-            f"{judged.text}; NOT compared: {len(moved)} parts that clients could write to until the stop: "
-            f"{', '.join(list(moved)[:3])}"
+        say(
+            "{text}; NOT compared: {count} parts that clients could write to until the stop: {moved}",
+            text=judged.text,
+            count=len(moved),
+            moved=", ".join(list(moved)[:3]),
         ),
         {**judged.measured, "not_compared": len(moved)},
-        (*judged.details, *names[:SHOWN]),
+        (*judged.details, *names[:NAMED]),
     )
 
 
 def _difference(name: str, before: FingerprintPart, after: FingerprintPart | None) -> str:
     if after is None:
-        return f"{name}: missing"
+        return say("{name}: missing", name=name)
     if (before.count, before.digest) == (after.count, after.digest):
         return ""
     named = _named(before, after)
     if named:
         return f"{name}: {named}"
     if before.count != after.count:
-        return f"{name}: {before.count:,} → {after.count:,}"
-    return f"{name}: content differs ({before.count:,} things)"
+        return say(
+            "{name}: {before_count:,} → {after_count:,}", name=name, before_count=before.count, after_count=after.count
+        )
+    return say("{name}: content differs ({count:,} things)", name=name, count=before.count)
+
+
+def _more(count: int) -> str:
+    return say(" and {count} more", count=count) if count > 0 else ""
 
 
 def _named(before: FingerprintPart, after: FingerprintPart) -> str:
@@ -112,6 +151,9 @@ def _named(before: FingerprintPart, after: FingerprintPart) -> str:
         return ""
     missing = [name for name in before.names if name not in after.names]
     changed = [name for name in before.names if after.names.get(name, before.names[name]) != before.names[name]]
-    words = [f"{kind} {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")  # noqa: PLR2004
-             for kind, names in (("missing", missing), ("changed", changed)) if names]  # fmt: skip
-    return "; ".join(words)
+    words = [
+        say("{kind} {names}{more}", kind=kind, names=", ".join(names[:NAMED]), more=_more(len(names) - NAMED))
+        for kind, names in ((say("missing"), missing), (say("changed"), changed))
+        if names
+    ]
+    return joined("; ", words)

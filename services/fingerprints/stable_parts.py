@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import Final
 
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.finding import say
 from engine.verdict import Judgement, unknown
 from services.fingerprints.compare import compare_fingerprints
 
-MOVED: Final = "changed while the backup was taken"
+MOVED: Final = say("changed while the backup was taken")
 """Stands for the digest of a part of which only the count can be judged."""
 ENOUGH: Final = 0.9
 """So much of a part that changed must be there: what was deleted meanwhile is no loss, an empty table is."""
@@ -56,12 +57,23 @@ def judge_restored(expected: Fingerprint, restored: Fingerprint, not_kept: Colle
     answer = compare_fingerprints(before, Fingerprint(expected.service, seen), frozenset(Validity))
     if answer.passed and not exact:
         return unknown(
-            f"{expected.service}: all {len(wanted)} parts {MOVED}: only counts could be compared. Try when it is quiet"
+            say(
+                "{service}: all {count} parts {moved}: only counts could be compared. Try when it is quiet",
+                service=expected.service,
+                count=len(wanted),
+                moved=MOVED,
+            )
         )
     notes = (
-        [f"{name}: {MOVED}; about as many are there" for name in wanted if name not in exact] if answer.passed else []
+        [
+            say("{name}: {moved}; about as many are there", name=name, moved=MOVED)
+            for name in wanted
+            if name not in exact
+        ]
+        if answer.passed
+        else []
     )
-    notes += [f"{name}: such a backup does not hold it" for name in expected.parts if name in not_kept]
+    notes += [say("{name}: such a backup does not hold it", name=name) for name in expected.parts if name in not_kept]
     return replace(answer, details=(*answer.details, *notes))
 
 

@@ -10,9 +10,11 @@ import socket
 from datetime import UTC, datetime
 from typing import Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import judge_http
 
@@ -26,7 +28,7 @@ STEADY_S: Final = 3600.0
 """So long a container without a health check must have run: without a restart, or since its last one."""
 
 
-class Product:
+class Product(contract.Product):
     """A container of which only its health is known."""
 
     name = "generic"
@@ -36,7 +38,7 @@ class Product:
     ready_deadline_s = 60.0
     state_paths: tuple[str, ...] = ()
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*", "/var/log/*")  # noqa: S108 paths in the container
-    trouble: tuple[LogPattern, ...] = (LogPattern(r"\b(FATAL|PANIC)\b", "the program itself calls it fatal"),)
+    trouble: tuple[LogPattern, ...] = (LogPattern(r"\b(FATAL|PANIC)\b", say("the program itself calls it fatal")),)
     noise: tuple[LogPattern, ...] = ()
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -67,20 +69,37 @@ def _judge_container(at: ServiceInstance) -> Judgement:
     """
     container, state = at.container, at.container.raw.get("State") or {}
     restarts = int(container.raw.get("RestartCount") or 0)
-    told = f"{at.where}: {container.state}, health {container.health}, {restarts} restarts"
+    told = say(
+        "{where}: {state}, health {health}, {restarts} restarts",
+        where=at.where,
+        state=container.state,
+        health=container.health,
+        restarts=restarts,
+    )
     if not container.running or container.health not in {"healthy", "none"}:
-        return failed(f"{told}. Expected: running and healthy")
+        return failed(say("{told}. Expected: running and healthy", told=told))
     if container.health == "healthy":
         return passed(told)
     started = str(state.get("StartedAt") or "")
     runs_s = (_now() - datetime.fromisoformat(started[:19]).replace(tzinfo=UTC)).total_seconds() if started else 0.0
     if runs_s < (STEADY_S if restarts else RUNS_S):
-        wanted = f"{RUNS_S:.0f} s without a restart, or {STEADY_S / 60:.0f} minutes since the last one"
-        return failed(
-            f"{told}, for {max(runs_s, 0):.0f} s. Expected: {wanted}: it has no health check, so nothing else "
-            "tells that it works"
+        wanted = say(
+            "{runs_s:.0f} s without a restart, or {steady_s:.0f} minutes since the last one",
+            runs_s=RUNS_S,
+            steady_s=STEADY_S / 60,
         )
-    return passed(f"{told}, for {runs_s:.0f} s; it has no health check, so nothing was asked of it")
+        return failed(
+            say(
+                "{told}, for {runs_s:.0f} s. Expected: {wanted}: it has no health check, so nothing else tells that "
+                "it works",
+                told=told,
+                runs_s=max(runs_s, 0),
+                wanted=wanted,
+            )
+        )
+    return passed(
+        say("{told}, for {runs_s:.0f} s; it has no health check, so nothing was asked of it", told=told, runs_s=runs_s)
+    )
 
 
 def _now() -> datetime:
@@ -98,13 +117,28 @@ def _judge_tcp(at: ServiceInstance) -> Judgement:
         with socket.create_connection((at.endpoint.host, at.endpoint.port), timeout=CONNECT_S) as connection:
             connection.settimeout(SILENT_S)
             if connection.recv(1) == b"":
-                return failed(f"{at.where}: the connection is closed. Expected: open. {_look(at)}")
+                return failed(
+                    say("{where}: the connection is closed. Expected: open. {look}", where=at.where, look=_look(at))
+                )
     except TimeoutError:
-        return passed(f"{at.where}: a TCP connection stays open for {SILENT_S:.0f} s; what it serves is not known here")
+        return passed(
+            say(
+                "{where}: a TCP connection stays open for {silent_s:.0f} s; what it serves is not known here",
+                where=at.where,
+                silent_s=SILENT_S,
+            )
+        )
     except OSError as error:
-        return failed(f"{at.where}: {error.strerror or error}. Expected: a TCP connection. {_look(at)}")
-    return passed(f"{at.where}: accepts TCP connections and speaks first")
+        return failed(
+            say(
+                "{where}: {strerror}. Expected: a TCP connection. {look}",
+                where=at.where,
+                strerror=error.strerror or error,
+                look=_look(at),
+            )
+        )
+    return passed(say("{where}: accepts TCP connections and speaks first", where=at.where))
 
 
 def _look(at: ServiceInstance) -> str:
-    return f"Try: ssh {at.container.host} docker logs --tail 50 {at.container.name}"
+    return say("Try: ssh {host} docker logs --tail 50 {name}", host=at.container.host, name=at.container.name)

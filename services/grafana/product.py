@@ -9,7 +9,6 @@ egress.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -19,12 +18,14 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import ApiRequest, LogPattern, RestoreCommand, ServiceInstance
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, ask
-from services.clients.json_api import JsonApi, shortened
+from hosts.local.http import basic
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, ask_once, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 PAGE: Final = 1000
@@ -78,10 +79,12 @@ for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/cont
 """The official image has curl and bash; the password goes through a pipe, never into argv. One JSON document a line."""
 
 
-class Product:
+class Product(contract.Product):
     """The dashboards."""
 
     name = "grafana"
+    image_names: tuple[str, ...] = ("grafana",)
+    settings_role = "Grafana data source"
     acts_on_start = True
     stop_grace_s = 30
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -91,38 +94,49 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"(?i)failed to decrypt|failed to lookup data key|data key not found|decrypting value failed",
-            "its secret key is not the one that its secrets were written with",
+            say("its secret key is not the one that its secrets were written with"),
         ),
         LogPattern(
             r"attempt to write a readonly database|is not writable",
-            "the owner of its files is wrong: it is 472:0, not 472:472",
+            say("the owner of its files is wrong: it is 472:0, not 472:472"),
         ),
-        LogPattern(r"level=error.*database is locked", "two programs use its database file"),
-        LogPattern(r"Could not find plugin definition for data source", "a plugin did not travel"),
-        LogPattern(r"migration failed", "it gave up"),
+        LogPattern(r"level=error.*database is locked", say("two programs use its database file")),
+        LogPattern(r"Could not find plugin definition for data source", say("a plugin did not travel")),
+        LogPattern(r"migration failed", say("it gave up")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"Database locked, sleeping then retrying", "a few times at a busy start"),
-        LogPattern(r"update\.checker|grafana\.com/api", "it looks for updates, and there is no way out"),
+        LogPattern(r"Database locked, sleeping then retrying", say("a few times at a busy start")),
+        LogPattern(r"update\.checker|grafana\.com/api", say("it looks for updates, and there is no way out")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /api/health for a database that is ok."""
-        answer = ask(at, "/api/health")
-        said = f"{at.where}: GET /api/health: {answer.status_code} {shortened(answer)}"
+        answer = ask_once(at, "/api/health")
+        said = say(
+            "{where}: GET /api/health: {status_code} {answer}",
+            where=at.where,
+            status_code=answer.status_code,
+            answer=shortened(answer),
+        )
         good = answer.ok and '"ok"' in "".join(answer.text.split())
-        return passed(f"{at.where}: its database is ok") if good else failed(f"{said}. Expected: 200, database ok")
+        return (
+            passed(say("{where}: its database is ok", where=at.where))
+            if good
+            else failed(say("{said}. Expected: 200, database ok", said=said))
+        )
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Save, read and delete a dashboard of our own; each data source is healthy and answers a panel's own query."""
         api = _api(at)
         if wrong := _saved(api, nonce):
-            return failed(f"{at.where}: {wrong}. Expected: a dashboard saved, read back and deleted")
+            return failed(
+                say("{where}: {wrong}. Expected: a dashboard saved, read back and deleted", where=at.where, wrong=wrong)
+            )
         sources = api.get("/api/datasources")
         queries = _panel_queries(api)
         known = {str(source["uid"]) for source in sources}
-        problems = [
-            f"{where} asks data source {uid}, which is not there"
+        problems: list[str] = [
+            say("{where} asks data source {uid}, which is not there", where=where, uid=uid)
             for uid, (where, _) in queries.items()
             if uid not in known
         ]
@@ -131,13 +145,23 @@ class Product:
         ]
         if problems:
             return failed(
-                f"{at.where}: {problems[0]}. Expected: each of {len(sources)} data sources answers", tuple(problems)
+                say(
+                    "{where}: {problem}. Expected: each of {count} data sources answers",
+                    where=at.where,
+                    problem=problems[0],
+                    count=len(sources),
+                ),
+                tuple(problems),
             )
         asked = sum(str(source["uid"]) in queries for source in sources)
         return passed(
-            f"{at.where}: a dashboard was saved, read and deleted; {len(sources)} of {len(sources)} data sources "
-            "healthy and answering, "
-            f"{asked} of them a panel's own query",
+            say(
+                "{where}: a dashboard was saved, read and deleted; {count} of {count} data sources healthy and "
+                "answering, {asked} of them a panel's own query",
+                where=at.where,
+                count=len(sources),
+                asked=asked,
+            ),
             sources=len(sources),
         )
 
@@ -195,12 +219,12 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    pair = f"{at.options.get('admin_user', 'admin')}:{at.secrets['admin_password'].reveal()}"
-    return JsonApi(at, at.endpoint, {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    login = basic(str(at.options.get("admin_user", "admin")), at.secrets["admin_password"].reveal())
+    return ServiceHttp(at, headers={"Authorization": login})
 
 
-def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
+def _data_source(api: ServiceHttp, name: str) -> dict[str, Any]:
     sources: list[dict[str, Any]] = api.get("/api/datasources")
     found = [source for source in sources if name in {source["uid"], source["name"]}]
     if len(found) != 1:
@@ -219,7 +243,7 @@ def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
     return source
 
 
-def _organisations(api: JsonApi) -> list[dict[str, Any]] | None:
+def _organisations(api: ServiceHttp) -> list[dict[str, Any]] | None:
     """Return all organisations; None where the user may see its own only (docs: "Organization API", for server
     administrators).
     """
@@ -227,7 +251,7 @@ def _organisations(api: JsonApi) -> list[dict[str, Any]] | None:
     return list(answer.json()) if answer.ok else None
 
 
-def _is_in(api: JsonApi, organisation: int | None) -> bool:
+def _is_in(api: ServiceHttp, organisation: int | None) -> bool:
     answer = api.send("GET", "/api/org")
     return answer.ok and answer.json().get("id") == organisation
 
@@ -245,7 +269,7 @@ def _secret_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
 
 
 def _organisation_parts(
-    api: JsonApi, at: ServiceInstance, before: str, since: Fingerprint | None
+    api: ServiceHttp, at: ServiceInstance, before: str, since: Fingerprint | None
 ) -> dict[str, FingerprintPart]:
     """Return the parts of the organisation that the API asks; `before` begins their names."""
     parts = _named(f"{before}dashboards", dict(_dashboards(api)), since)
@@ -270,7 +294,7 @@ def _key_of(item: Mapping[str, Any]) -> str:
     return str(item.get("uid") or item.get("name") or item.get("id"))
 
 
-def _listed(api: JsonApi, path: str) -> list[dict[str, Any]] | None:
+def _listed(api: ServiceHttp, path: str) -> list[dict[str, Any]] | None:
     """Return a list that not every version or licence has; None where there is none."""
     answer = api.send("GET", path)
     if not answer.ok:
@@ -281,7 +305,7 @@ def _listed(api: JsonApi, path: str) -> list[dict[str, Any]] | None:
     return [item for item in body or () if isinstance(item, dict)]
 
 
-def _folders(api: JsonApi) -> Iterator[dict[str, Any]]:
+def _folders(api: ServiceHttp) -> Iterator[dict[str, Any]]:
     """Yield every folder: the list tells one level only, the children of each are asked for (grafana,
     `pkg/api/folder.go`: parentUid).
     """
@@ -310,7 +334,7 @@ def _steady(item: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if key not in PASSING}
 
 
-def _found(api: JsonApi) -> Iterator[dict[str, Any]]:
+def _found(api: ServiceHttp) -> Iterator[dict[str, Any]]:
     page = 1
     while True:
         found = api.get("/api/search", type="dash-db", limit=PAGE, page=page)
@@ -320,7 +344,7 @@ def _found(api: JsonApi) -> Iterator[dict[str, Any]]:
         page += 1
 
 
-def _dashboards(api: JsonApi) -> Iterator[tuple[str, Thing]]:
+def _dashboards(api: ServiceHttp) -> Iterator[tuple[str, Thing]]:
     """Yield each dashboard by title and uid; its version counts its edits."""
     for item in _found(api):
         answer = api.get(f"/api/dashboards/uid/{item['uid']}")
@@ -331,20 +355,20 @@ def _dashboards(api: JsonApi) -> Iterator[tuple[str, Thing]]:
         )
 
 
-def _saved(api: JsonApi, nonce: str) -> str:
+def _saved(api: ServiceHttp, nonce: str) -> str:
     """Save, read and delete a dashboard; return what is wrong."""
     body = {"dashboard": {"uid": nonce, "title": nonce, "panels": [], "tags": ["longshore"]}, "overwrite": True}
     made = api.send("POST", "/api/dashboards/db", json=body)
     if not made.ok:
-        return f"POST /api/dashboards/db: {made.status_code} {shortened(made)}"
+        return say("POST /api/dashboards/db: {status_code} {made}", status_code=made.status_code, made=shortened(made))
     try:
         seen = api.get(f"/api/dashboards/uid/{nonce}")["dashboard"]["title"]
     finally:
         api.send("DELETE", f"/api/dashboards/uid/{nonce}")
-    return "" if seen == nonce else f"dashboard {nonce}: read back {seen!r}"
+    return "" if seen == nonce else say("dashboard {nonce}: read back {seen}", nonce=nonce, seen=repr(seen))
 
 
-def _panel_queries(api: JsonApi) -> dict[str, tuple[str, dict[str, Any]]]:
+def _panel_queries(api: ServiceHttp) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return, per data source, the first panel with a query of its own: where it stands, and the query."""
     queries: dict[str, tuple[str, dict[str, Any]]] = {}
     for item in _found(api):
@@ -363,24 +387,42 @@ def _panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _panels(panel)  # rows hold panels
 
 
-def _source_problem(api: JsonApi, source: Mapping[str, Any], query: tuple[str, dict[str, Any]] | None) -> str:
+def _source_problem(api: ServiceHttp, source: Mapping[str, Any], query: tuple[str, dict[str, Any]] | None) -> str:
     """Return what is wrong with a data source: its health, then one query answered with values."""
-    uid, name = str(source["uid"]), f"data source {source['name']} ({source.get('url')})"
+    uid, name = str(source["uid"]), say("data source {name} ({url})", name=source["name"], url=source.get("url"))
     health = api.send("GET", f"/api/datasources/uid/{uid}/health", deadline_s=LONG_DEADLINE_S)
     if not health.ok:
-        return f"{name}: health {health.status_code} {shortened(health)}"
+        return say(
+            "{name}: health {status_code} {health}", name=name, status_code=health.status_code, health=shortened(health)
+        )
     default = DEFAULT_QUERIES.get(str(source["type"]))
     if query is None and default is None:
         return ""
-    where, target = query or ("its default query", {"expr": default})
+    where, target = query or (say("its default query"), {"expr": default})
     asked = {**target, "refId": "A", "datasource": {"uid": uid, "type": source["type"]}, "maxDataPoints": 200}
     answer = api.send(
         "POST", "/api/ds/query", json={"from": SINCE, "to": "now", "queries": [asked]}, deadline_s=LONG_DEADLINE_S
     )
     if not answer.ok:
-        return f"{name}: {where}: {answer.status_code} {shortened(answer)}"
+        return say(
+            "{name}: {where}: {status_code} {answer}",
+            name=name,
+            where=where,
+            status_code=answer.status_code,
+            answer=shortened(answer),
+        )
     values = _values(answer.json())
-    return "" if values else f"{name}: {where}: no value since {SINCE}: {json.dumps(target.get('expr'))}"
+    return (
+        ""
+        if values
+        else say(
+            "{name}: {where}: no value since {since}: {dumps}",
+            name=name,
+            where=where,
+            since=SINCE,
+            dumps=json.dumps(target.get("expr")),
+        )
+    )
 
 
 def _values(answer: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
-from services.clients.json_api import JsonApi
+from services.clients.http import ServiceHttp
 from services.fingerprints.revisions import Thing, digest_of, part_of, plain_part
 
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -32,7 +32,7 @@ PASSING: Final = ("access", "notBefore")
 """What depends on who asks, or moves when an administrator logs everybody out."""
 
 
-def read_parts(api: JsonApi, since: Fingerprint | None) -> dict[str, FingerprintPart]:
+def read_parts(api: ServiceHttp, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the parts of every realm."""
     realms = {str(realm["realm"]): realm for realm in api.get("/admin/realms")}
     parts = part_of("realms", {name: Thing(_steady(realm)) for name, realm in realms.items()}, since)
@@ -41,7 +41,7 @@ def read_parts(api: JsonApi, since: Fingerprint | None) -> dict[str, Fingerprint
     return parts
 
 
-def _realm_parts(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
+def _realm_parts(api: ServiceHttp, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     base = f"/admin/realms/{realm}"
     parts: dict[str, FingerprintPart] = {}
     for kind, (path, key) in KINDS.items():
@@ -52,7 +52,7 @@ def _realm_parts(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[st
     return parts | _keys(api, realm, since) | _issuer(api, realm)
 
 
-def _groups(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
+def _groups(api: ServiceHttp, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     groups = list(api.pages(f"/admin/realms/{realm}/groups", briefRepresentation="false", populateHierarchy="true"))
     return (
         part_of(f"{realm}: groups", {str(group["path"]): Thing(_steady(group)) for group in groups}, since)
@@ -61,7 +61,7 @@ def _groups(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Fi
     )
 
 
-def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
+def _users(api: ServiceHttp, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     count = int(api.get(f"/admin/realms/{realm}/users/count"))
     if not count:
         return {}
@@ -79,7 +79,7 @@ def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Fin
     )
 
 
-def _keys(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
+def _keys(api: ServiceHttp, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the keys by their kid: tokens issued before the move must stay good after it."""
     keys = api.get(f"/admin/realms/{realm}/keys")["keys"]
 
@@ -91,10 +91,10 @@ def _keys(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Fing
     )
 
 
-def _issuer(api: JsonApi, realm: str) -> dict[str, FingerprintPart]:
+def _issuer(api: ServiceHttp, realm: str) -> dict[str, FingerprintPart]:
     """Return the public address that tokens name; one that follows the question's own address says so instead."""
     issuer = str(api.get(f"/realms/{realm}/.well-known/openid-configuration")["issuer"])
-    own = f"{api.endpoint.host}:{api.endpoint.port}"
+    own = f"{api.asked.host}:{api.asked.port}"
     return plain_part(f"{realm}: issuer of tokens", "as it is asked" if own in issuer else issuer)
 
 

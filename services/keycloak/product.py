@@ -15,12 +15,14 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
-from services.clients.http import judge_http
-from services.clients.json_api import JsonApi, is_troubled, shortened
+from hosts.local.http import Answer
+from services.clients.http import ServiceHttp, is_troubled, judge_http, shortened
 from services.clients.jwt import TokenError, verified_claims
 from services.fingerprints.container_settings import value_of, words_of
 from services.keycloak import fingerprint as prints
@@ -36,10 +38,11 @@ EXPORT: Final = (
 Users in the same file: with `different_files`, importing only the realm's file brings none of them, without a word."""
 
 
-class Product:
+class Product(contract.Product):
     """The identity provider."""
 
     name = "keycloak"
+    image_names: tuple[str, ...] = ("keycloak",)
     acts_on_start = False
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -55,28 +58,31 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"Failed to obtain JDBC connection|Acquisition timeout while waiting for new connection",
-            "its database does not answer",
+            say("its database does not answer"),
         ),
-        LogPattern(r"Waiting for changelog lock", "a killed start left its lock in the database"),
+        LogPattern(r"Waiting for changelog lock", say("a killed start left its lock in the database")),
         LogPattern(
-            r"hostname is not configured", "it does not know its own public name: issuers of tokens would change"
+            r"hostname is not configured", say("it does not know its own public name: issuers of tokens would change")
         ),
         LogPattern(
             r"JOIN\(.*timed out",
-            "another node is registered in its database and can't be reached: is the old one alive?",
+            say("another node is registered in its database and can't be reached: is the old one alive?"),
         ),
         LogPattern(
-            r"Running the server in development mode", "the file database and no checks: never meant for production"
+            r"Running the server in development mode",
+            say("the file database and no checks: never meant for production"),
         ),
-        LogPattern(r"Invalid token issuer", "tokens of before the move name another public address"),
-        LogPattern(r"Failed to start server", "it gave up"),
-        LogPattern(r"jdbc:h2:", "it runs on the file database: KC_DB was lost"),
+        LogPattern(r"Invalid token issuer", say("tokens of before the move name another public address")),
+        LogPattern(r"Failed to start server", say("it gave up")),
+        LogPattern(r"jdbc:h2:", say("it runs on the file database: KC_DB was lost")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"ISPN00009[34].*\(1\)", "a cluster of one is what a single node says"),
-        LogPattern(r"Likely misconfiguration detected.*proxy", "advice about proxy headers; the same on the old host"),
+        LogPattern(r"ISPN00009[34].*\(1\)", say("a cluster of one is what a single node says")),
         LogPattern(
-            r"(receive|send) buffer of socket", "kernel settings of the host; worth mending, not harmful tonight"
+            r"Likely misconfiguration detected.*proxy", say("advice about proxy headers; the same on the old host")
+        ),
+        LogPattern(
+            r"(receive|send) buffer of socket", say("kernel settings of the host; worth mending, not harmful tonight")
         ),
     )
 
@@ -90,21 +96,32 @@ class Product:
         login = at.options.get("login")
         if not login or "login_password" not in at.secrets:
             return unknown(
-                f"{at.where}: no login to try. Expected: options login (realm, client, user) and secret "
-                "login_password. "
-                "Add a user for it to a realm, and both to inventory.yaml"
+                say(
+                    "{where}: no login to try. Expected: options login (realm, client, user) and secret "
+                    "login_password. Add a user for it to a realm, and both to inventory.yaml",
+                    where=at.where,
+                )
             )
         api, base = _api(at), f"/realms/{login['realm']}"
         issuer = str(api.get(f"{base}/.well-known/openid-configuration")["issuer"])
         stranger = _token(api, login, nonce, nonce, {})
         if stranger.ok:
-            return failed(f"{at.where}: let in {nonce}, who does not exist. Expected: 401")
+            return failed(
+                say("{where}: let in {nonce}, who does not exist. Expected: 401", where=at.where, nonce=nonce)
+            )
         answer = _token(api, login, str(login["user"]), at.secrets["login_password"].reveal(), _client_secret(at))
         if not answer.ok:
             return failed(
-                f"{at.where}: login of {login['user']} to client {login['client']} of realm {login['realm']}: "
-                f"{answer.status_code} {shortened(answer)}. Expected: a token. Look: the realm's clients, and its "
-                "login events"
+                say(
+                    "{where}: login of {user} to client {client} of realm {realm}: {status_code} {answer}. Expected: "
+                    "a token. Look: the realm's clients, and its login events",
+                    where=at.where,
+                    user=login["user"],
+                    client=login["client"],
+                    realm=login["realm"],
+                    status_code=answer.status_code,
+                    answer=shortened(answer),
+                )
             )
         tokens = answer.json()
         try:
@@ -138,7 +155,7 @@ class Product:
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=1800, saves_as="realms.json"),)
 
 
-def _in_trouble(answer: requests.Response) -> bool:
+def _in_trouble(answer: Answer) -> bool:
     """Return whether it could not answer now; that its database was away while it looked a client up, 26.4.7 says with
     status 400.
     """
@@ -147,11 +164,11 @@ def _in_trouble(answer: requests.Response) -> bool:
     )
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.at_port(HTTP), troubled=_in_trouble)
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, at.at_port(HTTP), troubled=_in_trouble)
 
 
-def admin_api(at: ServiceInstance) -> JsonApi:
+def admin_api(at: ServiceInstance) -> ServiceHttp:
     """Return the admin API as the administrator of the inventory; raises AssertionError when the password
     is refused.
     """
@@ -163,12 +180,10 @@ def admin_api(at: ServiceInstance) -> JsonApi:
         "password": at.secrets["admin_password"].reveal(),
     }
     token = api.ask("POST", "/realms/master/protocol/openid-connect/token", again=True, data=form)["access_token"]
-    return JsonApi(at, api.endpoint, {"Authorization": f"Bearer {token}"})
+    return ServiceHttp(at, api.asked, {"Authorization": f"Bearer {token}"})
 
 
-def _token(
-    api: JsonApi, login: Mapping[str, Any], user: str, password: str, client: Mapping[str, str]
-) -> requests.Response:
+def _token(api: ServiceHttp, login: Mapping[str, Any], user: str, password: str, client: Mapping[str, str]) -> Answer:
     form = {
         "grant_type": "password",
         "scope": "openid",
@@ -184,7 +199,7 @@ def _client_secret(at: ServiceInstance) -> dict[str, str]:
     return {"client_secret": at.secrets["login_client_secret"].reveal()} if "login_client_secret" in at.secrets else {}
 
 
-def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping[str, Any]) -> Judgement:
+def _judged(api: ServiceHttp, login: Mapping[str, Any], issuer: str, tokens: Mapping[str, Any]) -> Judgement:
     """Judge a token by its signature, its claims and what it opens."""
     at, base = api.at, f"/realms/{login['realm']}"
     keys = api.get(f"{base}/protocol/openid-connect/certs")["keys"]
@@ -192,9 +207,14 @@ def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping
         claims = verified_claims(str(tokens["access_token"]), keys)
     except TokenError as error:
         return failed(
-            f"{at.where}: the token of realm {login['realm']}: {error}. Expected: signed with a published key"
+            say(
+                "{where}: the token of realm {realm}: {error}. Expected: signed with a published key",
+                where=at.where,
+                realm=login["realm"],
+                error=error,
+            )
         )
-    known = JsonApi(at, api.endpoint, {"Authorization": f"Bearer {tokens['access_token']}"}).get(
+    known = ServiceHttp(at, api.asked, {"Authorization": f"Bearer {tokens['access_token']}"}).get(
         f"{base}/protocol/openid-connect/userinfo"
     )
     seen = {
@@ -204,17 +224,32 @@ def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping
         "expiry": (float(claims.get("exp", 0)) > time.time() - CLOCKS_APART_S, True),
     }
     wrong = [
-        f"{name} {value!r}, expected {expected!r}" for name, (value, expected) in seen.items() if value != expected
+        say("{name} {value}, expected {expected}", name=name, value=repr(value), expected=repr(expected))
+        for name, (value, expected) in seen.items()
+        if value != expected
     ]
     if wrong:
-        return failed(f"{at.where}: {login['user']} got a token with {'; '.join(wrong)}")
+        return failed(
+            say(
+                "{where}: {user} got a token with {wrong}",
+                where=at.where,
+                user=login["user"],
+                wrong=joined("; ", wrong),
+            )
+        )
     return passed(
-        f"{at.where}: {login['user']} logged in to realm {login['realm']} as {issuer}; the token is confirmed by one "
-        "of "
-        f"{len(keys)} published keys and opens the user's data; a stranger was refused"
+        say(
+            "{where}: {user} logged in to realm {realm} as {issuer}; the token is confirmed by one of {count} "
+            "published keys and opens the user's data; a stranger was refused",
+            where=at.where,
+            user=login["user"],
+            realm=login["realm"],
+            issuer=issuer,
+            count=len(keys),
+        )
     )
 
 
-def _log_out(api: JsonApi, login: Mapping[str, Any], tokens: Mapping[str, Any], client: Mapping[str, str]) -> None:
+def _log_out(api: ServiceHttp, login: Mapping[str, Any], tokens: Mapping[str, Any], client: Mapping[str, str]) -> None:
     form = {"client_id": str(login["client"]), "refresh_token": str(tokens.get("refresh_token", "")), **client}
     api.send("POST", f"/realms/{login['realm']}/protocol/openid-connect/logout", data=form)

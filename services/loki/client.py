@@ -1,4 +1,4 @@
-"""Loki's HTTP API with requests: times in nanoseconds, the tenant's header, "no answer" told apart from "refused"."""
+"""Loki's HTTP API: times in nanoseconds, the tenant's header, "no answer" told apart from "refused"."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import requests
 
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
-from services.clients import http
+from engine.finding import say
+from hosts.local.http import Answer
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, is_troubled
 
-TIMEOUT_S: Final = 60.0
 NS: Final = 1_000_000_000
-SERVER_ERROR: Final = 500
 PAGE: Final = 1000
 """Lines of one answer; the server's own limit is 5,000 (max_entries_limit_per_query)."""
 
@@ -22,15 +22,11 @@ Stream = dict[str, str]
 
 def send(
     at: ServiceInstance, method: str, path: str, *, params: dict[str, Any] | None = None, content: Any = None
-) -> requests.Response:
+) -> Answer:
     """Return an answer, whatever its status; raises UnreachableError without one."""
     headers = {"X-Scope-OrgID": str(at.options["tenant"])} if at.options.get("tenant") else {}
-    try:
-        return http.request(
-            method, at.endpoint.url(path), params=params, json=content, headers=headers, timeout=TIMEOUT_S
-        )
-    except requests.RequestException as error:
-        raise UnreachableError(f"{at.where}: {method} {path}: no answer ({type(error).__name__})") from None
+    client = ServiceHttp(at, headers=headers, deadline_s=LONG_DEADLINE_S, patience_s=0.0)
+    return client.send(method, path, params=params, json=content)
 
 
 def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
@@ -40,8 +36,14 @@ def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
     answer = send(at, "GET", path, params=params)
     if answer.status_code == requests.codes.ok:
         return answer.json().get("data") or []
-    told = f"{at.where}: GET {path}: {answer.status_code} {answer.text.strip()[:200]}"
-    if answer.status_code >= SERVER_ERROR:
+    told = say(
+        "{where}: GET {path}: {status_code} {text}",
+        where=at.where,
+        path=path,
+        status_code=answer.status_code,
+        text=answer.text.strip()[:200],
+    )
+    if is_troubled(answer):
         raise UnreachableError(told)
     raise AssertionError(f"{told}. Expected: 200")
 

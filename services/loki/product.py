@@ -14,11 +14,13 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.finding import say
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import judge_http
 from services.loki.client import NS, count_lines, list_streams, read_lines, selector_of, send
@@ -32,10 +34,12 @@ READ_BACK_S: Final = 10.0
 ARRIVAL_S: Final = 45.0
 
 
-class Product:
+class Product(contract.Product):
     """The log store."""
 
     name = "loki"
+    image_names: tuple[str, ...] = ("loki",)
+    settings_role = "Loki's settings"
     acts_on_start = False
     stop_grace_s = 300
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -43,23 +47,23 @@ class Product:
     state_paths: tuple[str, ...] = ("/loki",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*")  # noqa: S108 paths in the container
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"failed to flush chunks", "chunks can't be written to its store"),
+        LogPattern(r"failed to flush chunks", say("chunks can't be written to its store")),
         LogPattern(
             r"failed downloading chunks|error fetching chunks",
-            "a chunk that its index names can't be read: queries answer without its lines",
+            say("a chunk that its index names can't be read: queries answer without its lines"),
         ),
-        LogPattern(r"error running loki", "it did not start"),
-        LogPattern(r"too many unhealthy instances in the ring", "its ring still knows the old instance"),
-        LogPattern(r"permission denied", "its files can't be read or written"),
+        LogPattern(r"error running loki", say("it did not start")),
+        LogPattern(r"too many unhealthy instances in the ring", say("its ring still knows the old instance")),
+        LogPattern(r"permission denied", say("its files can't be read or written")),
         LogPattern(
             r"(?i)no space left on device|Error writing to WAL, disk full|disk usage exceeded threshold",
-            "the disk is full",
+            say("the disk is full"),
         ),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"recovering from checkpoint|WAL recovery finished", "the normal replay after a start"),
-        LogPattern(r"empty ring", "the first minute of its ring"),
-        LogPattern(r"chunks.*context canceled", "a client that did not wait for its answer"),
+        LogPattern(r"recovering from checkpoint|WAL recovery finished", say("the normal replay after a start")),
+        LogPattern(r"empty ring", say("the first minute of its ring")),
+        LogPattern(r"chunks.*context canceled", say("a client that did not wait for its answer")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -74,14 +78,32 @@ class Product:
         )
         if answer.status_code != requests.codes.no_content:
             return failed(
-                f"{at.where}: a pushed line is refused: {answer.status_code} {answer.text.strip()[:200]}. Expected: 204"
+                say(
+                    "{where}: a pushed line is refused: {status_code} {text}. Expected: 204",
+                    where=at.where,
+                    status_code=answer.status_code,
+                    text=answer.text.strip()[:200],
+                )
             )
-        back = repeat_until_passed(lambda: _judge_read_back(at, selector_of(stream), moment, nonce), READ_BACK_S)
+        back = Polling("the pushed line can be read", READ_BACK_S).judge(
+            lambda: _judge_read_back(at, selector_of(stream), moment, nonce)
+        )
         _remove(at, selector_of(stream), moment)
         if not back.passed:
             return back
-        arriving = repeat_until_passed(lambda: _judge_arriving(at, time.time_ns()), ARRIVAL_S)
-        return passed(f"{at.where}: {back.text}; {arriving.text}") if arriving.passed else arriving
+        arriving = Polling("lines arrive", ARRIVAL_S).judge(lambda: _judge_arriving(at, time.time_ns()))
+        return (
+            passed(
+                say(
+                    "{where}: {back_text}; {arriving_text}",
+                    where=at.where,
+                    back_text=back.text,
+                    arriving_text=arriving.text,
+                )
+            )
+            if arriving.passed
+            else arriving
+        )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read of every stream, in a past that does not change, how many lines there are, and the first and last
@@ -139,10 +161,15 @@ def _lines(at: ServiceInstance, stream: dict[str, str], start_ns: int, end_ns: i
 def _judge_read_back(at: ServiceInstance, selector: str, moment: int, nonce: str) -> Judgement:
     seen = read_lines(at, selector, moment - NS, moment + NS)
     if (moment, nonce) in seen:
-        return passed("a line was pushed and read back")
+        return passed(say("a line was pushed and read back"))
     return failed(
-        f"{at.where}: the pushed line is not found: {len(seen)} lines in its stream. Expected: 1 within "
-        f"{READ_BACK_S:.0f} s"
+        say(
+            "{where}: the pushed line is not found: {count} lines in its stream. Expected: 1 within {read_back_s:.0f} "
+            "s",
+            where=at.where,
+            count=len(seen),
+            read_back_s=READ_BACK_S,
+        )
     )
 
 
@@ -158,7 +185,7 @@ def _judge_arriving(at: ServiceInstance, now_ns: int) -> Judgement:
     """Judge whether each selector of the inventory's `arriving` has a line of the last minute."""
     wanted: list[Any] = list(at.options.get("arriving") or ())
     if not wanted:
-        return passed("no shipper is declared, so none was waited for")
+        return passed(say("no shipper is declared, so none was waited for"))
     try:
         silent = [
             str(selector)
@@ -169,7 +196,11 @@ def _judge_arriving(at: ServiceInstance, now_ns: int) -> Judgement:
         return failed(str(error))
     if silent:
         return failed(
-            f"{at.where}: no line of the last minute from {', '.join(silent)}. Expected: its shippers send "
-            "here: look at their address"
+            say(
+                "{where}: no line of the last minute from {silent}. Expected: its shippers send here: look at their "
+                "address",
+                where=at.where,
+                silent=", ".join(silent),
+            )
         )
-    return passed(f"lines of the last minute from {len(wanted)} of {len(wanted)} shippers")
+    return passed(say("lines of the last minute from {count} of {count} shippers", count=len(wanted)))

@@ -15,12 +15,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 QUESTIONS: Final = 5
@@ -67,10 +68,11 @@ def _jars(driver: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{driver}.metabase-driver.jar" for folder in FOLDERS)
 
 
-class Product:
+class Product(contract.Product):
     """The questions and dashboards over databases."""
 
     name = "metabase"
+    image_names: tuple[str, ...] = ("metabase",)
     acts_on_start = False
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -85,27 +87,32 @@ class Product:
     """The application database, when it is a file in the container (metabase, `app_db/env.clj`)."""
     why_not_drilled = "its questions are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Metabase Initialization FAILED", "it gave up"),
+        LogPattern(r"Metabase Initialization FAILED", say("it gave up")),
         LogPattern(
             r"Cannot decrypt encrypted|encrypted with a different key|environment variable was NOT set",
-            "the encryption key did not travel",
+            say("the encryption key did not travel"),
         ),
         LogPattern(
             r"Could not decrypt encrypted field",
-            "a setting or a database's details were written with another encryption key",
+            say("a setting or a database's details were written with another encryption key"),
         ),
-        LogPattern(r"Encrypting database", "a key was added: the old container can't read its own database any more"),
-        LogPattern(r"Unable to connect to Metabase postgres DB", "its application database does not answer"),
-        LogPattern(r"LockException|Could not acquire change log lock", "a killed start left its lock in the database"),
-        LogPattern(r"Downgrade detected", "the database is of a newer Metabase"),
+        LogPattern(
+            r"Encrypting database", say("a key was added: the old container can't read its own database any more")
+        ),
+        LogPattern(r"Unable to connect to Metabase postgres DB", say("its application database does not answer")),
+        LogPattern(
+            r"LockException|Could not acquire change log lock", say("a killed start left its lock in the database")
+        ),
+        LogPattern(r"Downgrade detected", say("the database is of a newer Metabase")),
         LogPattern(
             r"(?i)with an H2 application database|Verifying h2 Database Connection",
-            "it runs on a file in its container: MB_DB_TYPE was lost",
+            say("it runs on a file in its container: MB_DB_TYPE was lost"),
         ),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(
-            r"sync\.(util|sync-metadata).*(WARN|Error)", "a table that can't be synchronised; the same on the old host"
+            r"sync\.(util|sync-metadata).*(WARN|Error)",
+            say("a table that can't be synchronised; the same on the old host"),
         ),
     )
 
@@ -119,17 +126,35 @@ class Product:
         databases = {int(item["id"]): str(item["name"]) for item in _listed(api.get("/api/database"))}
         chosen = _chosen(api.get("/api/card"), int(at.options.get("test_questions") or QUESTIONS))
         if not databases or not chosen:
-            return failed(f"{at.where}: {len(databases)} databases, no question to run. Expected: at least one of each")
+            return failed(
+                say(
+                    "{where}: {count} databases, no question to run. Expected: at least one of each",
+                    where=at.where,
+                    count=len(databases),
+                )
+            )
         if wrong := _question_made(api, nonce, databases):
-            return failed(f"{at.where}: {wrong}. Expected: a question made, run and deleted")
+            return failed(
+                say("{where}: {wrong}. Expected: a question made, run and deleted", where=at.where, wrong=wrong)
+            )
         problems = [text for card in chosen if (text := _question_problem(api, card, databases))]
         if problems:
             return failed(
-                f"{at.where}: {problems[0]}. Expected: each of {len(chosen)} questions completes", tuple(problems)
+                say(
+                    "{where}: {problem}. Expected: each of {count} questions completes",
+                    where=at.where,
+                    problem=problems[0],
+                    count=len(chosen),
+                ),
+                tuple(problems),
             )
         return passed(
-            f"{at.where}: a question was made, run and deleted; {len(chosen)} questions of "
-            f"{len({card['database_id'] for card in chosen})} databases completed",
+            say(
+                "{where}: a question was made, run and deleted; {count} questions of {databases} databases completed",
+                where=at.where,
+                count=len(chosen),
+                databases=len({card["database_id"] for card in chosen}),
+            ),
             questions=len(chosen),
         )
 
@@ -179,8 +204,8 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"x-api-key": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"x-api-key": at.secrets["api_key"].reveal()})
 
 
 def _listed(answer: Any) -> list[dict[str, Any]]:
@@ -221,7 +246,7 @@ def _chosen(cards: list[dict[str, Any]], at_most: int) -> list[dict[str, Any]]:
     return [card for found in by_database.values() for card in found[:at_most]]
 
 
-def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> str:
+def _question_made(api: ServiceHttp, nonce: str, databases: Mapping[int, str]) -> str:
     """Make, run and delete a question of the first database; return what is wrong."""
     database = next(iter(databases))
     query = {"type": "native", "database": database, "native": {"query": "SELECT 1"}}
@@ -236,17 +261,23 @@ def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> st
         api.ask("DELETE", f"/api/card/{card['id']}")
 
 
-def _question_problem(api: JsonApi, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
+def _question_problem(api: ServiceHttp, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
     """Run a question, past the cache, so that its database is asked; return what is wrong.
 
     A failed query is answered with 202 and says so in its status; answers of the cache travel with the application
     database (metabase, `queries/api/card.clj`: `ignore_cache`).
     """
     answer = api.send("POST", f"/api/card/{card['id']}/query", json={"ignore_cache": True}, deadline_s=LONG_DEADLINE_S)
-    name = f"question {card['name']} of database {databases.get(int(card['database_id']), card['database_id'])}"
+    name = say(
+        "question {name} of database {databases}",
+        name=card["name"],
+        databases=databases.get(int(card["database_id"]), card["database_id"]),
+    )
     if not answer.ok:
-        return f"{name}: {answer.status_code} {shortened(answer)}"
+        return say(
+            "{name}: {status_code} {answer}", name=name, status_code=answer.status_code, answer=shortened(answer)
+        )
     body = answer.json()
     if body.get("status") != PASSED_QUERY:
         return f"{name}: {body.get('status')}: {str(body.get('error'))[:160]}"
-    return "" if body.get("row_count") else f"{name}: no row"
+    return "" if body.get("row_count") else say("{name}: no row", name=name)

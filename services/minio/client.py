@@ -15,6 +15,7 @@ from botocore.session import Session
 
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import say
 from engine.redaction.redactor import Secret
 
 TIMEOUT_S: Final = 20
@@ -41,10 +42,19 @@ class _Calls:
                 return call(**given)
             except ClientError as error:
                 if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 503:  # noqa: PLR2004 SlowDown, ServerNotInitialized
-                    raise UnreachableError(f"{self.where}: {name}: {code_of(error)}") from None
+                    raise UnreachableError(
+                        say("{where}: {name}: {code_of}", where=self.where, name=name, code_of=code_of(error))
+                    ) from None
                 raise
             except BotoCoreError as error:
-                raise UnreachableError(f"{self.where}: {name}: no answer: {type(error).__name__}") from None
+                raise UnreachableError(
+                    say(
+                        "{where}: {name}: no answer: {kind_name}",
+                        where=self.where,
+                        name=name,
+                        kind_name=type(error).__name__,
+                    )
+                ) from None
 
         return told
 

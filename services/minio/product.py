@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import joined, say
 from engine.redaction.redactor import Secret
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import judge_http
@@ -29,10 +31,11 @@ PART_BYTES: Final = 5 * 1024 * 1024
 REFUSALS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"})
 
 
-class Product:
+class Product(contract.Product):
     """The object store."""
 
     name = "minio"
+    image_names: tuple[str, ...] = ("minio",)
     acts_on_start = False
     stop_grace_s = 90
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -42,22 +45,26 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"Unable to (initialize|write to the) backend|drive not found|file access denied",
-            "it can't use its data: owner, mode or mount",
+            say("it can't use its data: owner, mode or mount"),
         ),
-        LogPattern(r"Detected default credentials", "its root user and password did not travel"),
-        LogPattern(r"file is corrupted", "an object's bytes are not those that were written (cmd/storage-errors.go)"),
-        LogPattern(r"(?i)no space left on device|drive path full|minimum free drive threshold", "the disk is full"),
+        LogPattern(r"Detected default credentials", say("its root user and password did not travel")),
+        LogPattern(
+            r"file is corrupted", say("an object's bytes are not those that were written (cmd/storage-errors.go)")
+        ),
+        LogPattern(
+            r"(?i)no space left on device|drive path full|minimum free drive threshold", say("the disk is full")
+        ),
         LogPattern(
             r"Insufficient number of drives online",
-            "an object can't be read, or its drive is gone (cmd/object-api-errors.go)",
+            say("an object can't be read, or its drive is gone (cmd/object-api-errors.go)"),
         ),
-        LogPattern(r"Unsupported backend format", "its files are of a version that this one does not read"),
+        LogPattern(r"Unsupported backend format", say("its files are of a version that this one does not read")),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(
-            r"(month|week|day)s? (out of date|before the latest release)", "it is old; an upgrade is another night"
+            r"(month|week|day)s? (out of date|before the latest release)", say("it is old; an upgrade is another night")
         ),
-        LogPattern(r"standard parity is set to 0", "one drive has no parity; it was so before"),
+        LogPattern(r"standard parity is set to 0", say("one drive has no parity; it was so before")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -71,25 +78,39 @@ class Product:
             return failed(str(error))
         except ClientError as error:
             return failed(
-                f"{at.where}: listing of buckets: {code_of(error)}. Expected: the root key of its environment works"
+                say(
+                    "{where}: listing of buckets: {code_of}. Expected: the root key of its environment works",
+                    where=at.where,
+                    code_of=code_of(error),
+                )
             )
-        return passed(f"{at.where}: live, lists {len(buckets)} buckets")
+        return passed(say("{where}: live, lists {count} buckets", where=at.where, count=len(buckets)))
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Use a bucket of our own with every S3 call that applications need; see wrong keys refused and the
         application's key work.
         """
-        wrong, told = _use_a_bucket(at, nonce), ["put, head, get, range, multipart and delete in a bucket of our own"]
+        wrong, told = (
+            _use_a_bucket(at, nonce),
+            [say("put, head, get, range, multipart and delete in a bucket of our own")],
+        )
         wrong += _refused_keys(at)
-        told.append("a wrong secret and an unknown key are refused")
+        told.append(say("a wrong secret and an unknown key are refused"))
         if "app_access_key" in at.secrets:
             wrong += _use_application_key(at, nonce)
-            told.append("the application's key reads and writes")
+            told.append(say("the application's key reads and writes"))
         else:
-            told.append("no key of an application is declared, so none was tried")
+            told.append(say("no key of an application is declared, so none was tried"))
         if wrong:
-            return failed(f"{at.where}: {'; '.join(wrong)}. Expected: {'; '.join(told)}")
-        return passed(f"{at.where}: {'; '.join(told)}")
+            return failed(
+                say(
+                    "{where}: {wrong}. Expected: {told}",
+                    where=at.where,
+                    wrong=joined("; ", wrong),
+                    told=joined("; ", told),
+                )
+            )
+        return passed(say("{where}: {told}", where=at.where, told=joined("; ", told)))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read buckets with their settings, every version of every object with its etag, and the bytes of a sample."""
@@ -123,11 +144,11 @@ def _use_a_bucket(at: ServiceInstance, nonce: str) -> list[str]:
     try:
         client.create_bucket(Bucket=bucket)
     except ClientError as error:
-        return [f"a bucket could not be made: {code_of(error)}"]
+        return [say("a bucket could not be made: {code_of}", code_of=code_of(error))]
     try:
         return [*_use_an_object(client, bucket, nonce.encode()), *_use_multipart(client, bucket)]
     except ClientError as error:
-        return [f"{error.operation_name}: {code_of(error)}"]
+        return [say("{operation_name}: {code_of}", operation_name=error.operation_name, code_of=code_of(error))]
     finally:
         for key in ("one", "parts"):
             client.delete_object(Bucket=bucket, Key=key)
@@ -146,7 +167,9 @@ def _use_an_object(client: Any, bucket: str, body: bytes) -> list[str]:
         "content": whole == body,
         "range": piece == body[2:6],
     }
-    return [f"the object's {what} is another one than was put" for what, good in found.items() if not good]
+    return [
+        say("the object's {what} is another one than was put", what=what) for what, good in found.items() if not good
+    ]
 
 
 def _use_multipart(client: Any, bucket: str) -> list[str]:
@@ -162,7 +185,7 @@ def _use_multipart(client: Any, bucket: str) -> list[str]:
     return (
         []
         if seen == b"".join(bodies)
-        else [f"the multipart object has {len(seen):,} bytes that are not those of its parts"]
+        else [say("the multipart object has {count:,} bytes that are not those of its parts", count=len(seen))]
     )
 
 
@@ -172,15 +195,15 @@ def _refused_keys(at: ServiceInstance) -> list[str]:
         "a wrong secret": (at.secrets["access_key"], Secret("longshore-wrong-secret")),
         "an unknown key": (Secret("longshoreunknown"), Secret("longshore-wrong-secret")),
     }
-    wrong = []
+    wrong: list[str] = []
     for told, (key, secret) in tries.items():
         try:
             connect(at, key, secret).list_buckets()
         except ClientError as error:
             if code_of(error) not in REFUSALS:
-                wrong.append(f"{told}: {code_of(error)}")
+                wrong.append(say("{told}: {code_of}", told=told, code_of=code_of(error)))
         else:
-            wrong.append(f"{told} is let in")
+            wrong.append(say("{told} is let in", told=told))
     return wrong
 
 
@@ -193,17 +216,30 @@ def _use_application_key(at: ServiceInstance, nonce: str) -> list[str]:
         str(at.options.get("app_bucket", "")),
     )
     if not bucket:
-        return ["the application's key has no app_bucket in the inventory's options"]
+        return [say("the application's key has no app_bucket in the inventory's options")]
     try:
         client.put_object(Bucket=bucket, Key=nonce, Body=nonce.encode())
         seen = client.get_object(Bucket=bucket, Key=nonce)["Body"].read()
         _remove_for_good(connect(at), bucket, nonce)
     except ClientError as error:
-        return [f"the application's key in bucket {bucket}: {error.operation_name}: {code_of(error)}"]
+        return [
+            say(
+                "the application's key in bucket {bucket}: {operation_name}: {code_of}",
+                bucket=bucket,
+                operation_name=error.operation_name,
+                code_of=code_of(error),
+            )
+        ]
     wrong = (
         []
         if seen == nonce.encode()
-        else [f"the application's key read back {len(seen)} other bytes from bucket {bucket}"]
+        else [
+            say(
+                "the application's key read back {count} other bytes from bucket {bucket}",
+                count=len(seen),
+                bucket=bucket,
+            )
+        ]
     )
     forbidden = str(at.options.get("app_forbidden_bucket", ""))
     return wrong + (_forbidden(client, forbidden, nonce) if forbidden else [])
@@ -216,10 +252,16 @@ def _forbidden(client: Any, bucket: str, nonce: str) -> list[str]:
         return (
             []
             if code_of(error) == "AccessDenied"
-            else [f"bucket {bucket} answers the application's key {code_of(error)}, not AccessDenied"]
+            else [
+                say(
+                    "bucket {bucket} answers the application's key {code_of}, not AccessDenied",
+                    bucket=bucket,
+                    code_of=code_of(error),
+                )
+            ]
         )
     client.delete_object(Bucket=bucket, Key=nonce)
-    return [f"the application's key may write to bucket {bucket}, which is not its own"]
+    return [say("the application's key may write to bucket {bucket}, which is not its own", bucket=bucket)]
 
 
 def _remove_for_good(client: Any, bucket: str, key: str) -> None:

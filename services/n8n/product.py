@@ -13,20 +13,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import NotObservedError
+from engine.finding import joined, say
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, canonical, part_of, plain_part
 
 EXECUTION_DEADLINE_S: Final = 15.0
@@ -41,10 +42,11 @@ EXPORT: Final = (
 NO_CREDENTIALS: Final = "No credentials found"
 
 
-class Product:
+class Product(contract.Product):
     """The workflow engine."""
 
     name = "n8n"
+    image_names: tuple[str, ...] = ("n8n",)
     acts_on_start = True
     stop_grace_s = 45
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -55,21 +57,25 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"Mismatching encryption keys",
-            "the key of its environment is not the one of its config file: one of them did not travel",
+            say("the key of its environment is not the one of its config file: one of them did not travel"),
         ),
-        LogPattern(r"No encryption key found", "it made a new key: no credential can be read any more"),
-        LogPattern(r"could not be decrypted|bad decrypt", "credentials were written with another key"),
-        LogPattern(r"Database connection timed out", "postgres does not answer"),
-        LogPattern(r"ECONNREFUSED", "something that it uses is not where it looks"),
-        LogPattern(r"There was an error initializing DB|password authentication failed", "postgres does not let it in"),
-        LogPattern(r"could not be activated|Activation of workflow .* did fail", "a published workflow does not run"),
+        LogPattern(r"No encryption key found", say("it made a new key: no credential can be read any more")),
+        LogPattern(r"could not be decrypted|bad decrypt", say("credentials were written with another key")),
+        LogPattern(r"Database connection timed out", say("postgres does not answer")),
+        LogPattern(r"ECONNREFUSED", say("something that it uses is not where it looks")),
+        LogPattern(
+            r"There was an error initializing DB|password authentication failed", say("postgres does not let it in")
+        ),
+        LogPattern(
+            r"could not be activated|Activation of workflow .* did fail", say("a published workflow does not run")
+        ),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"Permissions 0\d+ for n8n settings file .* are too wide", "advice; the same on the old host"),
-        LogPattern(r"Last session crashed", "said once after a stop that took longer than its grace"),
+        LogPattern(r"Permissions 0\d+ for n8n settings file .* are too wide", say("advice; the same on the old host")),
+        LogPattern(r"Last session crashed", say("said once after a stop that took longer than its grace")),
         LogPattern(
             r"api\.n8n\.io|A system task run failed",
-            "its vendor's service can't be reached from here; workflows don't need it",
+            say("its vendor's service can't be reached from here; workflows don't need it"),
         ),
     )
 
@@ -89,21 +95,47 @@ class Product:
             wrong = _call(at, nonce, nonce) or _execution_problem(api, workflow)
         if wrong:
             return failed(
-                f"{at.where}: workflow {nonce}: {wrong}. Expected: published, called and executed with success"
+                say(
+                    "{where}: workflow {nonce}: {wrong}. Expected: published, called and executed with success",
+                    where=at.where,
+                    nonce=nonce,
+                    wrong=wrong,
+                )
             )
         told = [
-            "a workflow was published, its production webhook answered, its execution succeeded, and it was removed"
+            say(
+                "a workflow was published, its production webhook answered, its execution succeeded, and it was removed"
+            )
         ]
         if probe := at.options.get("probe_webhook"):
             if wrong := _call(at, str(probe), nonce):
-                return failed(f"{at.where}: {wrong}. Expected: the nonce echoed. Look: the workflow's last execution")
-            told.append(f"webhook {probe} answered")
+                return failed(
+                    say(
+                        "{where}: {wrong}. Expected: the nonce echoed. Look: the workflow's last execution",
+                        where=at.where,
+                        wrong=wrong,
+                    )
+                )
+            told.append(say("webhook {probe} answered", probe=probe))
         wanted = [str(name) for name in at.options.get("test_credentials") or ()]
         if problems := _credential_problems(api, wanted):
             return failed(
-                f"{at.where}: {problems[0]}. Expected: each of {len(wanted)} credentials works", tuple(problems)
+                say(
+                    "{where}: {problem}. Expected: each of {count} credentials works",
+                    where=at.where,
+                    problem=problems[0],
+                    count=len(wanted),
+                ),
+                tuple(problems),
             )
-        return passed(f"{at.where}: {'; '.join(told)}; {len(wanted)} credentials tested")
+        return passed(
+            say(
+                "{where}: {told}; {count} credentials tested",
+                where=at.where,
+                told=joined("; ", told),
+                count=len(wanted),
+            )
+        )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read workflows as the API gives them, and credentials decrypted by the container itself: so the key is the
@@ -132,11 +164,11 @@ class Product:
         return tuple(ContainerCommand(_cli(what), timeout_s=CLI_S, saves_as=name) for what, name in commands)
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"X-N8N-API-KEY": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"X-N8N-API-KEY": at.secrets["api_key"].reveal()})
 
 
-def _pages(api: JsonApi, kind: str) -> Iterator[dict[str, Any]]:
+def _pages(api: ServiceHttp, kind: str) -> Iterator[dict[str, Any]]:
     cursor: dict[str, str] = {}
     while True:
         page = api.get(f"/api/v1/{kind}", limit=PAGE, **cursor)
@@ -175,7 +207,12 @@ def _decrypted(at: ServiceInstance) -> list[dict[str, Any]]:
             ".n8n/config travelled"
         )
     raise NotObservedError(
-        f"{at.where}: n8n export:credentials: exit {answer.exit_code}: {said}. Try it inside the container"
+        say(
+            "{where}: n8n export:credentials: exit {exit_code}: {said}. Try it inside the container",
+            where=at.where,
+            exit_code=answer.exit_code,
+            said=said,
+        )
     )
 
 
@@ -188,7 +225,7 @@ def _sealed(credential: Mapping[str, Any], key: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
+def _workflow(api: ServiceHttp, nonce: str) -> Iterator[str]:
     """Publish a workflow that echoes through a webhook of this name, yield its id, and remove it whatever happened."""
     hook = {
         "id": f"{nonce}-1",
@@ -228,15 +265,17 @@ def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
         _remove(api, identity)
 
 
-def _remove(api: JsonApi, workflow: str) -> None:
+def _remove(api: ServiceHttp, workflow: str) -> None:
     """Unpublish and delete a workflow; for a moment after the one n8n answers 409 to the other (seen with 2.40.7)."""
     api.send("POST", f"/api/v1/workflows/{workflow}/deactivate", json={}, deadline_s=LONG_DEADLINE_S)
-    deadline, pause = time.monotonic() + EXECUTION_DEADLINE_S, 0.2
-    while (answer := api.send("DELETE", f"/api/v1/workflows/{workflow}")).status_code == requests.codes.conflict:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+    answer = (
+        Polling("the unpublished workflow can be deleted", EXECUTION_DEADLINE_S, first_s=0.2, longest_s=2.0)
+        .until(
+            lambda: api.send("DELETE", f"/api/v1/workflows/{workflow}"),
+            lambda seen: seen.status_code != requests.codes.conflict,
+        )
+        .answer
+    )
     if not answer.ok:
         raise AssertionError(
             f"{api.at.where}: workflow {workflow} of this test stays: DELETE: {answer.status_code} "
@@ -249,37 +288,60 @@ def _call(at: ServiceInstance, path: str, nonce: str) -> str:
     """Call a production webhook as its clients do; return what is wrong, empty when it echoes. Publishing may take a
     moment.
     """
-    client, deadline, pause = JsonApi(at, at.endpoint), time.monotonic() + EXECUTION_DEADLINE_S, 0.2
-    while True:
-        answer = client.send("POST", f"/webhook/{path}", json={"nonce": nonce}, deadline_s=LONG_DEADLINE_S)
-        if answer.ok and nonce in answer.text:
-            return ""
-        if answer.status_code != requests.codes.not_found or time.monotonic() > deadline:
-            return f"POST /webhook/{path}: {answer.status_code} {shortened(answer)}"
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+    client = ServiceHttp(at)
+    answer = (
+        Polling("the published webhook is known", EXECUTION_DEADLINE_S, first_s=0.2, longest_s=2.0)
+        .until(
+            lambda: client.send("POST", f"/webhook/{path}", json={"nonce": nonce}, deadline_s=LONG_DEADLINE_S),
+            lambda seen: seen.status_code != requests.codes.not_found,
+        )
+        .answer
+    )
+    if answer.ok and nonce in answer.text:
+        return ""
+    return say(
+        "POST /webhook/{path}: {status_code} {answer}",
+        path=path,
+        status_code=answer.status_code,
+        answer=shortened(answer),
+    )
 
 
-def _execution_problem(api: JsonApi, workflow: str) -> str:
+def _execution_problem(api: ServiceHttp, workflow: str) -> str:
     """Return what is wrong with the newest execution; it is written a moment after the answer."""
-    deadline, pause, seen = time.monotonic() + EXECUTION_DEADLINE_S, 0.05, "none"
-    while time.monotonic() < deadline:
+
+    def look() -> str:
         executions = api.get("/api/v1/executions", workflowId=workflow, limit=1)["data"]
-        seen = str(executions[0].get("status")) if executions else "none"
-        if seen == "success":
-            return ""
-        time.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
-    return f"its newest execution: {seen} after {EXECUTION_DEADLINE_S:.0f} s"
+        return str(executions[0].get("status")) if executions else "none"
+
+    seen = Polling("the execution is written", EXECUTION_DEADLINE_S, first_s=0.05, longest_s=1.0).until(
+        look, lambda status: status == "success"
+    )
+    return (
+        ""
+        if seen.good
+        else say(
+            "its newest execution: {answer} after {execution_deadline_s:.0f} s",
+            answer=seen.answer,
+            execution_deadline_s=EXECUTION_DEADLINE_S,
+        )
+    )
 
 
-def _credential_problems(api: JsonApi, wanted: list[str]) -> list[str]:
+def _credential_problems(api: ServiceHttp, wanted: list[str]) -> list[str]:
     if not wanted:
         return []
     known = {str(item["name"]): str(item["id"]) for item in _pages(api, "credentials")}
-    problems = [f"credential {name}: not there" for name in wanted if name not in known]
+    problems: list[str] = [say("credential {name}: not there", name=name) for name in wanted if name not in known]
     for name in (name for name in wanted if name in known):
         said = api.ask("POST", f"/api/v1/credentials/{known[name]}/test", deadline_s=LONG_DEADLINE_S)
         if said.get("status") != "OK":
-            problems.append(f"credential {name}: {said.get('status')} {str(said.get('message'))[:160]}")
+            problems.append(
+                say(
+                    "credential {name}: {status} {message}",
+                    name=name,
+                    status=said.get("status"),
+                    message=str(said.get("message"))[:160],
+                )
+            )
     return problems

@@ -6,19 +6,23 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import say
 from engine.journal.libpq import SERVICE, unset_parameters
 from engine.verdict import Judgement, failed, passed
 from services.postgres import fingerprint as prints
+from services.postgres.replication import PostgresReplication
 
 CONNECT_S: Final = 5
 STATEMENT_MS: Final = 120_000
@@ -36,10 +40,17 @@ PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
 """So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
 
 
-class Product:
+SSL_REQUEST: Final = contract.ProbeQuestion("postgres", struct.pack("!ii", 8, 80877103), (b"S", b"N"))
+"""An SSLRequest is answered with one byte, before any login (docs: "Message Flow", SSL Session Encryption)."""
+
+
+class Product(contract.Product):
     """The database server."""
 
     name = "postgres"
+    image_names: tuple[str, ...] = ("postgres",)
+    probe_question = SSL_REQUEST
+    replication = PostgresReplication()
     acts_on_start = False
     stop_grace_s = 300
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -47,41 +58,45 @@ class Product:
     state_paths: tuple[str, ...] = ("/var/lib/postgresql/data",)
     writable_noise: tuple[str, ...] = ("/run/postgresql/*", "/var/run/postgresql/*", "/tmp/*", "/run/*")  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"\bPANIC:", "the server gave up"),
-        LogPattern(r"could not locate a valid checkpoint record", "the data directory is damaged or incomplete"),
+        LogPattern(r"\bPANIC:", say("the server gave up")),
+        LogPattern(r"could not locate a valid checkpoint record", say("the data directory is damaged or incomplete")),
         LogPattern(
-            r"not properly shut down; automatic recovery", "the files were copied while the server ran or after a kill"
+            r"not properly shut down; automatic recovery",
+            say("the files were copied while the server ran or after a kill"),
         ),
-        LogPattern(r"collation version mismatch", "another C library sorts differently: text indexes may be wrong"),
-        LogPattern(r"no pg_hba\.conf entry", "a client is refused at its present address"),
-        LogPattern(r"password authentication failed", "a client's password does not fit"),
-        LogPattern(r"invalid page in block|page verification failed", "a data page is damaged"),
-        LogPattern(r"remaining connection slots are reserved", "too many connections"),
+        LogPattern(
+            r"collation version mismatch", say("another C library sorts differently: text indexes may be wrong")
+        ),
+        LogPattern(r"no pg_hba\.conf entry", say("a client is refused at its present address")),
+        LogPattern(r"password authentication failed", say("a client's password does not fit")),
+        LogPattern(r"invalid page in block|page verification failed", say("a data page is damaged")),
+        LogPattern(r"remaining connection slots are reserved", say("too many connections")),
         LogPattern(
             r"PostgreSQL init process complete",
-            "an empty cluster was made: the volume was not mounted where it should be",
+            say("an empty cluster was made: the volume was not mounted where it should be"),
         ),
-        LogPattern(r"No space left on device", "the disk is full"),
+        LogPattern(r"No space left on device", say("the disk is full")),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(
-            r"the database system is (starting up|shutting down)", "clients that come during seconds of the cutover"
+            r"the database system is (starting up|shutting down)",
+            say("clients that come during seconds of the cutover"),
         ),
-        LogPattern(r"terminating connection due to administrator command", "the clean stop itself"),
-        LogPattern(r"incomplete startup packet", "a TCP probe that says nothing"),
+        LogPattern(r"terminating connection due to administrator command", say("the clean stop itself")),
+        LogPattern(r"incomplete startup packet", say("a TCP probe that says nothing")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask over TCP for an answer of a server that is not in recovery."""
-        where = f"{at.service} on {at.container.host}"
+        where = say("{service} on {host}", service=at.service, host=at.container.host)
         try:
             with _connect(at) as connection:
                 recovering = connection.execute("SELECT pg_is_in_recovery()").fetchone()
         except UnreachableError as error:
             return failed(str(error))
         if recovering and recovering[0]:
-            return failed(f"{where}: is in recovery. Expected: a primary that takes writes")
-        return passed(f"{where}: answers queries and takes writes")
+            return failed(say("{where}: is in recovery. Expected: a primary that takes writes", where=where))
+        return passed(say("{where}: answers queries and takes writes", where=where))
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Write, read and roll back in every database, through its own client protocol."""
@@ -97,13 +112,23 @@ class Product:
                 ).fetchone()
             if row is None or row[0] != 100:  # noqa: PLR2004 as many as were inserted
                 return failed(
-                    f"{at.service} on {at.container.host}: {database}: read back {row}. Expected: the 100 "
-                    "rows just written"
+                    say(
+                        "{service} on {host}: {database}: read back {row}. Expected: the 100 rows just written",
+                        service=at.service,
+                        host=at.container.host,
+                        database=database,
+                        row=row,
+                    )
                 )
         return passed(
-            f"{at.service} on {at.container.host}: 100 rows written, read and rolled back in each of {len(databases)} "
-            "databases "
-            f"({', '.join(databases)})",
+            say(
+                "{service} on {host}: 100 rows written, read and rolled back in each of {count} databases "
+                "({databases})",
+                service=at.service,
+                host=at.container.host,
+                count=len(databases),
+                databases=", ".join(databases),
+            ),
             databases=len(databases),
         )
 
@@ -199,7 +224,7 @@ def _connect(at: ServiceInstance, database: str = "postgres") -> Iterator[psycop
     """Yield a connection; a refused password is an AssertionError (looked, it is wrong), no answer is
     UnreachableError.
     """
-    where = f"{at.service} on {at.container.host}"
+    where = say("{service} on {host}", service=at.service, host=at.container.host)
     user = str(at.options.get("user", "postgres"))
     ours: dict[str, Any] = {
         "host": at.endpoint.host,
@@ -223,7 +248,7 @@ def _connect(at: ServiceInstance, database: str = "postgres") -> Iterator[psycop
     except psycopg.OperationalError as error:
         lines = str(error).splitlines()
         raise UnreachableError(
-            f"{where}: the connection broke: {lines[0] if lines else type(error).__name__}"
+            say("{where}: the connection broke: {line}", where=where, line=lines[0] if lines else type(error).__name__)
         ) from None
 
 
@@ -238,4 +263,4 @@ def _refused(where: str, user: str, said: str) -> Exception:
             f"{where}: login refused for user {user}: {reason}. Expected: the password of the inventory's "
             "reference works"
         )
-    return UnreachableError(f"{where}: no connection: {reason}")
+    return UnreachableError(say("{where}: no connection: {reason}", where=where, reason=reason))

@@ -50,7 +50,7 @@ CHECKPOINT: Final = re.compile(r"^Latest checkpoint location: +([0-9A-F]+/[0-9A-
 
 
 class PostgresReplication:
-    """See `services.replication.Replication`."""
+    """See `engine.contracts.replication.Replication`."""
 
     port = 5432
     data_at = "/var/lib/postgresql/data"

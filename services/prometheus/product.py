@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import NotObservedError, UnreachableError
+from engine.finding import joined, say
+from engine.polling import Polling
 from engine.verdict import Judgement, Verdict, failed, passed
-from services.clients.http import LONG_DEADLINE_S, ask, judge_http
+from services.clients.http import LONG_DEADLINE_S, ask_once, judge_http
 from services.fingerprints.compare import compare_fingerprints
 from services.fingerprints.container_settings import below_work, value_of, words_of
 
@@ -31,10 +34,12 @@ DURATION: Final = re.compile(rf"(?:{DURATION_PART.pattern})+")
 BLOCK_FILES: Final = ("meta.json", "index", "tombstones")
 
 
-class Product:
+class Product(contract.Product):
     """The metrics store."""
 
     name = "prometheus"
+    image_names: tuple[str, ...] = ("prometheus",)
+    settings_role = "Prometheus target"
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -42,17 +47,19 @@ class Product:
     state_paths: tuple[str, ...] = (DATA,)
     writable_noise: tuple[str, ...] = ("/tmp/*",)  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"opening storage failed|corrupted block", "its files are damaged"),
-        LogPattern(r"Encountered WAL read error", "its write-ahead log is damaged"),
+        LogPattern(r"opening storage failed|corrupted block", say("its files are damaged")),
+        LogPattern(r"Encountered WAL read error", say("its write-ahead log is damaged")),
         LogPattern(
             r"A lockfile from a previous execution already existed",
-            "the files were copied while it ran, or it was killed",
+            say("the files were copied while it ran, or it was killed"),
         ),
-        LogPattern(r"Error loading config|Error on ingesting out-of-order", "configuration or samples are wrong"),
-        LogPattern(r"permission denied|Unable to create mmap-ed active query log", "the owner of its files is wrong"),
-        LogPattern(r"no space left on device", "the disk is full"),
+        LogPattern(r"Error loading config|Error on ingesting out-of-order", say("configuration or samples are wrong")),
+        LogPattern(
+            r"permission denied|Unable to create mmap-ed active query log", say("the owner of its files is wrong")
+        ),
+        LogPattern(r"no space left on device", say("the disk is full")),
     )
-    noise: tuple[LogPattern, ...] = (LogPattern(r"Replaying WAL|WAL segment loaded", "the normal start"),)
+    noise: tuple[LogPattern, ...] = (LogPattern(r"Replaying WAL|WAL segment loaded", say("the normal start")),)
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /-/ready: 503 while the WAL is replayed."""
@@ -60,36 +67,55 @@ class Product:
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it takes no writes of ours
         """Judge targets, rules and its own state; freshly started, it needs a scrape interval or two."""
-        deadline, pause = time.monotonic() + SCRAPES_DEADLINE_S, 0.5
-        while (judgement := self._smoke_once(at)).passed is False and time.monotonic() < deadline:
-            time.sleep(pause)
-            pause = min(pause * 1.5, 5.0)
-        return judgement
+        return Polling("every target is scraped", SCRAPES_DEADLINE_S, first_s=0.5).judge(lambda: self._smoke_once(at))
 
     def _smoke_once(self, at: ServiceInstance) -> Judgement:
-        where = f"{at.service} on {at.container.host}"
+        where = say("{service} on {host}", service=at.service, host=at.container.host)
         targets = _data(at, "/api/v1/targets", {"state": "active"})["activeTargets"]
         runtime = _data(at, "/api/v1/status/runtimeinfo")
         groups = _data(at, "/api/v1/rules")["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         wrong = [
-            f"target {t['scrapeUrl']}: {t['health']} {t['lastError']}".strip() for t in targets if t["health"] != "up"
+            say(
+                "target {scrapeurl}: {health} {lasterror}",
+                scrapeurl=t["scrapeUrl"],
+                health=t["health"],
+                lasterror=t["lastError"],
+            ).strip()
+            for t in targets
+            if t["health"] != "up"
         ]
         wrong += [
-            f"target {t['scrapeUrl']}: last scraped {t['lastScrape']}"
+            say("target {scrapeurl}: last scraped {lastscrape}", scrapeurl=t["scrapeUrl"], lastscrape=t["lastScrape"])
             for t in targets
             if t["health"] == "up" and _is_old(t)
         ]
-        wrong += [f"rule {rule['name']}: {rule['lastError']}" for rule in rules if rule.get("lastError")]
-        wrong += ["its configuration was not reloaded"] if not runtime["reloadConfigSuccess"] else []
-        wrong += [f"{runtime['corruptionCount']} corruptions"] if runtime["corruptionCount"] else []
+        wrong += [
+            say("rule {name}: {lasterror}", name=rule["name"], lasterror=rule["lastError"])
+            for rule in rules
+            if rule.get("lastError")
+        ]
+        wrong += [say("its configuration was not reloaded")] if not runtime["reloadConfigSuccess"] else []
+        wrong += (
+            [say("{corruptioncount} corruptions", corruptioncount=runtime["corruptionCount"])]
+            if runtime["corruptionCount"]
+            else []
+        )
         if wrong or not targets:
             return failed(
-                f"{where}: {'; '.join(wrong[:5]) or 'no target at all'}. Expected: all targets up and "
-                "scraped, no errors"
+                say(
+                    "{where}: {wrong}. Expected: all targets up and scraped, no errors",
+                    where=where,
+                    wrong=joined("; ", wrong[:5]) or say("no target at all"),
+                )
             )
         return passed(
-            f"{where}: {len(targets)} of {len(targets)} targets up, {len(rules)} rules without error",
+            say(
+                "{where}: {targets_count} of {targets_count} targets up, {rules_count} rules without error",
+                where=where,
+                targets_count=len(targets),
+                rules_count=len(rules),
+            ),
             targets=len(targets),
         )
 
@@ -127,15 +153,21 @@ class Product:
 
 
 def _data(at: ServiceInstance, path: str, params: dict[str, Any] | None = None) -> Any:
-    answer = ask(at, path, params=params, deadline_s=LONG_DEADLINE_S)
+    answer = ask_once(at, path, params=params, deadline_s=LONG_DEADLINE_S)
     try:
         body = answer.json()
     except ValueError:
         body = {}
     if body.get("status") != "success":
-        reason = body.get("error") or f"HTTP {answer.status_code}"
+        reason = body.get("error") or say("HTTP {status_code}", status_code=answer.status_code)
         raise UnreachableError(
-            f"{at.service} on {at.container.host}: GET {path}: {str(reason)[:200]}. Try: its page /status"
+            say(
+                "{service} on {host}: GET {path}: {reason}. Try: its page /status",
+                service=at.service,
+                host=at.container.host,
+                path=path,
+                reason=str(reason)[:200],
+            )
         )
     return body["data"]
 
@@ -156,7 +188,11 @@ def _seconds(duration: str) -> float:
     """
     if not DURATION.fullmatch(duration):
         raise NotObservedError(
-            f'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page /targets'
+            say(
+                'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page '
+                "/targets",
+                duration=duration,
+            )
         )
     return sum(int(number) * UNIT_S[unit] for number, unit in DURATION_PART.findall(duration))
 
@@ -212,7 +248,7 @@ def _window(at: ServiceInstance, since: Fingerprint | None) -> tuple[float, floa
 
 def _oldest(at: ServiceInstance) -> float:
     stats = _data(at, "/api/v1/status/tsdb").get("headStats", {})
-    text = ask(at, "/metrics").text
+    text = ask_once(at, "/metrics").text
     for line in text.splitlines():
         if line.startswith("prometheus_tsdb_lowest_timestamp_seconds "):
             return float(line.split()[1])

@@ -1,4 +1,4 @@
-"""How RabbitMQ is asked: AMQP with pika, the management API with requests; "not let in" told apart from "no answer"."""
+"""How RabbitMQ is asked: AMQP with pika, its management API; "not let in" told apart from "no answer"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import requests
 
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
-from services.clients import http
+from engine.finding import say
+from hosts.local.http import Answer, basic
+from services.clients.http import ServiceHttp
 
 logging.getLogger("pika").setLevel(
     logging.CRITICAL
@@ -65,11 +67,13 @@ def connect(at: ServiceInstance, virtual_host: str | None = None) -> Iterator[pi
             f"{parameters.virtual_host} is open"
         ) from None
     except (pika.exceptions.AMQPError, OSError) as error:
-        raise UnreachableError(f"{at.where}: no AMQP connection: {_said(error)}") from None
+        raise UnreachableError(say("{where}: no AMQP connection: {said}", where=at.where, said=_said(error))) from None
     try:
         yield connection
     except pika.exceptions.AMQPConnectionError as error:
-        raise UnreachableError(f"{at.where}: the AMQP connection broke: {_said(error)}") from None
+        raise UnreachableError(
+            say("{where}: the AMQP connection broke: {said}", where=at.where, said=_said(error))
+        ) from None
     finally:
         if connection.is_open:
             connection.close()
@@ -79,19 +83,13 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__} {str(error)[:160]}".strip()
 
 
-def ask_management(
-    at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None
-) -> requests.Response:
+def ask_management(at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None) -> Answer:
     """Return an answer of the management API; refused credentials are an AssertionError, no answer is
     UnreachableError.
     """
-    url = at.at_port(MANAGEMENT_PORT).url(path)
-    try:
-        answer = http.request(method, url, json=content, auth=(user_of(at), _password(at)), timeout=TIMEOUT_S)
-    except requests.RequestException as error:
-        raise UnreachableError(
-            f"{at.where}: {method} {path}: no answer of the management API ({type(error).__name__})"
-        ) from None
+    headers = {"Authorization": basic(user_of(at), _password(at))}
+    client = ServiceHttp(at, at.at_port(MANAGEMENT_PORT), headers, deadline_s=TIMEOUT_S, patience_s=0.0)
+    answer = client.send(method, path, json=content)
     if answer.status_code == requests.codes.unauthorized:
         raise AssertionError(
             f"{at.where}: login refused for user {user_of(at)}: {method} {path}: 401. Expected: the password "
@@ -109,7 +107,15 @@ def read_management(at: ServiceInstance, path: str) -> Any:
     """Return the JSON of a GET that must answer 200; raises UnreachableError for another answer."""
     answer = ask_management(at, "GET", path)
     if answer.status_code != requests.codes.ok:
-        raise UnreachableError(f"{at.where}: GET {path}: {answer.status_code} {answer.text[:160]}. Expected: 200")
+        raise UnreachableError(
+            say(
+                "{where}: GET {path}: {status_code} {text}. Expected: 200",
+                where=at.where,
+                path=path,
+                status_code=answer.status_code,
+                text=answer.text[:160],
+            )
+        )
     return answer.json()
 
 

@@ -54,6 +54,23 @@ def list_queues(at: ServiceInstance) -> list[dict[str, Any]]:
     ]
 
 
+def list_passing_messages(at: ServiceInstance) -> list[str]:
+    """Return, for each queue that does not end with its clients, how many of its messages a stop loses: those sent as
+    transient, and all in a queue that is not durable (docs: "Queues", Durability).
+    """
+    told = []
+    for queue in read_management(at, "/api/queues"):
+        if queue.get("exclusive") or queue.get("auto_delete") or queue.get("type", "classic") != "classic":
+            continue
+        messages, kept = int(queue.get("messages") or 0), queue.get("messages_persistent")
+        where = f"queue {queue['vhost']} {queue['name']}"
+        if not queue["durable"] and messages:
+            told.append(f"{where} is not durable: it goes, with its {messages:,} messages")
+        elif queue["durable"] and kept is not None and messages > int(kept):
+            told.append(f"{where}: {messages - int(kept):,} of its {messages:,} messages were sent as transient")
+    return told
+
+
 def count_consumers(at: ServiceInstance, virtual_host: str, queue: str) -> int:
     """Return how many consumers a queue has now; none when it is not there."""
     with connect(at, virtual_host) as connection:

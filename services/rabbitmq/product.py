@@ -1,6 +1,7 @@
 """RabbitMQ: ready when its virtual hosts take logins, carries messages through every exchange type, holds queues and
 definitions.
 
+Options: `changing_queues` (patterns), `transient_because` (why messages that are in memory only may be lost).
 Known: 4.0 (run in the lab); 4.1 to 4.3 by their documentation. The node is named after the container's host name, and
 its data lie in a folder of that name: with another name it starts healthy and empty (docs: "Clustering", "Node names").
 """
@@ -14,11 +15,13 @@ from typing import Final
 import pika
 import pika.exceptions
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.finding import joined, say
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.rabbitmq import fingerprint as prints
 from services.rabbitmq.client import ask_management, connect, own_virtual_host, user_of
@@ -32,10 +35,11 @@ HEALTH_CHECKS: Final = ("virtual-hosts", "local-alarms")
 """docs: "HTTP API Reference", health checks; /api/aliveness-test is a no-op since 4.0."""
 
 
-class Product:
+class Product(contract.Product):
     """The message broker."""
 
     name = "rabbitmq"
+    image_names: tuple[str, ...] = ("rabbitmq",)
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -45,19 +49,21 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"virgin node|Node database directory at .* is empty",
-            "it started empty: its host name or its volume is another one",
+            say("it started empty: its host name or its volume is another one"),
         ),
-        LogPattern(r"Failed to start Ranch|eaddrinuse", "a port could not be opened"),
-        LogPattern(r"eacces|Error when reading .*\.erlang\.cookie", "the owner or mode of its files is wrong"),
-        LogPattern(r"resource limit alarm set", "memory or disk is short: publishers are blocked"),
-        LogPattern(r"incompatible_feature_flags", "its files are of another version"),
-        LogPattern(r"PLAIN login refused", "a client's user or password does not fit"),
-        LogPattern(r"Unable to recover vhost", "messages could not be recovered"),
+        LogPattern(r"Failed to start Ranch|eaddrinuse", say("a port could not be opened")),
+        LogPattern(r"eacces|Error when reading .*\.erlang\.cookie", say("the owner or mode of its files is wrong")),
+        LogPattern(r"resource limit alarm set", say("memory or disk is short: publishers are blocked")),
+        LogPattern(r"incompatible_feature_flags", say("its files are of another version")),
+        LogPattern(r"PLAIN login refused", say("a client's user or password does not fit")),
+        LogPattern(r"Unable to recover vhost", say("messages could not be recovered")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"[Dd]eprecated features?", "a client uses what a later version will not have; nothing of tonight"),
         LogPattern(
-            r"missed heartbeats|client unexpectedly closed TCP connection", "clients that were cut off by the move"
+            r"[Dd]eprecated features?", say("a client uses what a later version will not have; nothing of tonight")
+        ),
+        LogPattern(
+            r"missed heartbeats|client unexpectedly closed TCP connection", say("clients that were cut off by the move")
         ),
     )
 
@@ -70,13 +76,20 @@ class Product:
         except UnreachableError as error:
             return failed(str(error))
         wrong = [
-            f"{name}: {answer.status_code} {answer.text[:160]}"
+            say("{name}: {status_code} {text}", name=name, status_code=answer.status_code, text=answer.text[:160])
             for name, answer in answers.items()
             if answer.status_code != 200  # noqa: PLR2004
         ]
         if wrong:
-            return failed(f"{at.where}: {'; '.join(wrong)}. Expected: 200 of {', '.join(HEALTH_CHECKS)}")
-        return passed(f"{at.where}: takes AMQP logins, its virtual hosts run, no alarm")
+            return failed(
+                say(
+                    "{where}: {wrong}. Expected: 200 of {health_checks}",
+                    where=at.where,
+                    wrong=joined("; ", wrong),
+                    health_checks=", ".join(HEALTH_CHECKS),
+                )
+            )
+        return passed(say("{where}: takes AMQP logins, its virtual hosts run, no alarm", where=at.where))
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Publish with confirms and consume through every exchange type, in a virtual host of our own; ask the node
@@ -87,22 +100,40 @@ class Product:
             wrong += [problem for kind in EXCHANGES if (problem := _carry(connection, kind, nonce))]
         if wrong:
             return failed(
-                f"{at.where}: {'; '.join(wrong)}. Expected: a message through each of {', '.join(EXCHANGES)}, "
-                "and the node answers its tools"
+                say(
+                    "{where}: {wrong}. Expected: a message through each of {exchanges}, and the node answers its tools",
+                    where=at.where,
+                    wrong=joined("; ", wrong),
+                    exchanges=", ".join(EXCHANGES),
+                )
             )
-        consumers = repeat_until_passed(lambda: judge_consumers(at), CONSUMERS_DEADLINE_S)
+        consumers = Polling("consumers are back", CONSUMERS_DEADLINE_S).judge(lambda: judge_consumers(at))
         if not consumers.passed:
             return consumers
         return passed(
-            f"{at.where}: a persistent message was confirmed and consumed through each of {len(EXCHANGES)} exchange "
-            f"types as {user_of(at)}; "
-            f"the node answers its tools; {consumers.text}",
+            say(
+                "{where}: a persistent message was confirmed and consumed through each of {count} exchange types as "
+                "{user_of}; the node answers its tools; {text}",
+                where=at.where,
+                count=len(EXCHANGES),
+                user_of=user_of(at),
+                text=consumers.text,
+            ),
             exchange_types=len(EXCHANGES),
         )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read the node's name and cookie, every kind of definition, and how many messages wait in each queue."""
         return Fingerprint(at.service, prints.read_parts(at, since.parts if since else {}))
+
+    def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
+        """Return the messages that are in memory only; `transient_because` in its options admits them."""
+        lost = () if at.options.get("transient_because") else tuple(prints.list_passing_messages(at))
+        advice = (
+            "let their consumers take them first, or write in inventory.yaml why they may be lost: "
+            "options: {transient_because: ...}"
+        )
+        return (*lost[:-1], f"{lost[-1]}. Expected: none: {advice}") if lost else ()
 
     def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
         """Return its data folder, and the one with its cookie (docs: "File and Directory Locations")."""
@@ -137,14 +168,19 @@ def judge_consumers(at: ServiceInstance) -> Judgement:
     """Judge whether each queue that the inventory calls consumed ("virtual-host queue") has a consumer again."""
     wanted = [str(name) for name in at.options.get("consumed_queues") or ()]
     if not wanted:
-        return passed("no queue is declared to have consumers")
+        return passed(say("no queue is declared to have consumers"))
     idle = [name for name in wanted if not prints.count_consumers(at, *name.split(" ", 1))]
     if idle:
         return failed(
-            f"{at.where}: no consumer on {', '.join(idle)}. Expected: one on each of {', '.join(wanted)}: "
-            "look whether its application reconnected"
+            say(
+                "{where}: no consumer on {idle}. Expected: one on each of {wanted}: look whether its application "
+                "reconnected",
+                where=at.where,
+                idle=", ".join(idle),
+                wanted=", ".join(wanted),
+            )
         )
-    return passed(f"{len(wanted)} of {len(wanted)} queues have their consumers")
+    return passed(say("{count} of {count} queues have their consumers", count=len(wanted)))
 
 
 def _node_problems(at: ServiceInstance) -> list[str]:
@@ -154,11 +190,18 @@ def _node_problems(at: ServiceInstance) -> list[str]:
         return []
     refused = "Erlang distribution failed" in answer.error_text + answer.text
     hint = (
-        " (the node refuses its tools: its .erlang.cookie is not the one that it was started with)" if refused else ""
+        say(" (the node refuses its tools: its .erlang.cookie is not the one that it was started with)")
+        if refused
+        else ""
     )
     lines = [line.strip() for line in (answer.error_text or answer.text).splitlines() if line.strip()]
     return [
-        f"rabbitmq-diagnostics check_running: exit {answer.exit_code}{hint}: {lines[0][:160] if lines else 'no word'}"
+        say(
+            "rabbitmq-diagnostics check_running: exit {exit_code}{hint}: {line}",
+            exit_code=answer.exit_code,
+            hint=hint,
+            line=lines[0][:160] if lines else say("no word"),
+        )
     ]
 
 
@@ -174,10 +217,10 @@ def _carry(connection: pika.BlockingConnection, kind: str, nonce: str) -> str:
         try:
             channel.basic_publish(exchange, key if exchange else queue, body, properties, mandatory=True)
         except (pika.exceptions.UnroutableError, pika.exceptions.NackError) as error:
-            return f"{kind}: the message was refused: {type(error).__name__}"
+            return say("{kind}: the message was refused: {name}", kind=kind, name=type(error).__name__)
         method, _, seen = channel.basic_get(queue)
         if method is None or seen != body:
-            return f"{kind}: got {seen!r} instead of the message"
+            return say("{kind}: got {seen} instead of the message", kind=kind, seen=repr(seen))
         channel.basic_ack(method.delivery_tag)
         channel.queue_delete(queue)
         if exchange:

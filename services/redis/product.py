@@ -18,12 +18,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.mount_kinds import is_kept
 from engine.contracts.product import KernelNeed, LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import NotObservedError, UnreachableError
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed
+from services.redis.replication import RedisReplication
 
 TIMEOUT_S: Final = 10.0
 BATCH: Final = 1000
@@ -86,18 +89,27 @@ with a snapshot (redis.conf, aof-use-rdb-preamble), and later servers take it ov
 digits by which a diskless replication marks its end behind the checksum; an append-only file must not have them."""
 
 
-class Product:
+PING: Final = contract.ProbeQuestion("redis", b"PING\r\n", (b"+PONG", b"-NOAUTH"))
+"""One that wants a password says so: it answers."""
+
+
+class Product(contract.Product):
     """The key-value store."""
 
     name = "redis"
+    image_names: tuple[str, ...] = ("redis",)
+    probe_question = PING
+    replication = RedisReplication()
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes = frozenset({0, 143})
     # https://redis.io/docs/latest/operate/oss_and_stack/management/admin/: a fork for saving fails or stalls otherwise.
     kernel_needs = (
-        KernelNeed("vm.overcommit_memory", "Redis' administration page: background saving may fail", words=("1",)),
+        KernelNeed("vm.overcommit_memory", say("Redis' administration page: background saving may fail"), words=("1",)),
         KernelNeed(
-            "transparent_hugepage", "Redis' administration page: latency after each fork", words=("madvise", "never")
+            "transparent_hugepage",
+            say("Redis' administration page: latency after each fork"),
+            words=("madvise", "never"),
         ),
     )
     ready_deadline_s = 120.0
@@ -106,30 +118,30 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"Fatal error loading the DB|Bad file format reading the append only file|Wrong signature",
-            "its files can't be read",
+            say("its files can't be read"),
         ),
-        LogPattern(r"Can't handle RDB format version", "the files are of a newer Redis"),
+        LogPattern(r"Can't handle RDB format version", say("the files are of a newer Redis")),
         LogPattern(
-            r"Background saving error|Can't save in background", "it can't persist, and refuses writes for that"
+            r"Background saving error|Can't save in background", say("it can't persist, and refuses writes for that")
         ),
-        LogPattern(r"Out Of Memory allocating", "it is out of memory"),
-        LogPattern(r"Connecting to MASTER", "it is a replica"),
+        LogPattern(r"Out Of Memory allocating", say("it is out of memory")),
+        LogPattern(r"Connecting to MASTER", say("it is a replica")),
         LogPattern(
-            r"Creating AOF base file .* on server start", "it started empty: the append-only files were not there"
+            r"Creating AOF base file .* on server start", say("it started empty: the append-only files were not there")
         ),
-        LogPattern(r"short read while loading the AOF|truncating the AOF", "the append-only file was cut off"),
-        LogPattern(r"No space left on device|Error writing to the AOF file", "the disk is full"),
+        LogPattern(r"short read while loading the AOF|truncating the AOF", say("the append-only file was cut off")),
+        LogPattern(r"No space left on device|Error writing to the AOF file", say("the disk is full")),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(
             r"overcommit_memory|Transparent Huge Pages",
-            "kernel settings of the host; worth mending, not harmful tonight",
+            say("kernel settings of the host; worth mending, not harmful tonight"),
         ),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask for PONG of a server that has loaded its data."""
-        where = f"{at.service} on {at.container.host}"
+        where = say("{service} on {host}", service=at.service, host=at.container.host)
         try:
             with _connect(at) as client:
                 client.ping()
@@ -137,12 +149,12 @@ class Product:
         except UnreachableError as error:
             return failed(str(error))
         if loading:
-            return failed(f"{where}: still loads its data")
-        return passed(f"{where}: answers PING, its data is loaded")
+            return failed(say("{where}: still loads its data", where=where))
+        return passed(say("{where}: answers PING, its data is loaded", where=where))
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Set, read and remove a key of our own; persistence works as configured; the server is a primary."""
-        where = f"{at.service} on {at.container.host}"
+        where = say("{service} on {host}", service=at.service, host=at.container.host)
         with _connect(at) as client:
             client.set(nonce, nonce, ex=60)
             seen = client.get(nonce)
@@ -153,30 +165,42 @@ class Product:
         wrong = [
             text
             for text, bad in (
-                (f"read back {seen!r}", seen != nonce.encode()),
-                (f"role {role}", role != "master"),
-                ("append-only file is configured but not in use", aof_wanted and not persistence["aof_enabled"]),
+                (say("read back {seen}", seen=repr(seen)), seen != nonce.encode()),
+                (say("role {role}", role=role), role != "master"),
+                (say("append-only file is configured but not in use"), aof_wanted and not persistence["aof_enabled"]),
                 (
-                    f"last append {persistence.get('aof_last_write_status')}",
+                    say(
+                        "last append {aof_last_write_status}",
+                        aof_last_write_status=persistence.get("aof_last_write_status"),
+                    ),
                     persistence.get("aof_last_write_status", "ok") != "ok",
                 ),
                 (
-                    f"last snapshot {persistence['rdb_last_bgsave_status']}",
+                    say(
+                        "last snapshot {rdb_last_bgsave_status}",
+                        rdb_last_bgsave_status=persistence["rdb_last_bgsave_status"],
+                    ),
                     persistence["rdb_last_bgsave_status"] != "ok",
                 ),
             )
             if bad
         ]
         if wrong:
-            return failed(f"{where}: {'; '.join(wrong)}. Expected: a primary that keeps what is written")
+            return failed(
+                say(
+                    "{where}: {wrong}. Expected: a primary that keeps what is written",
+                    where=where,
+                    wrong=joined("; ", wrong),
+                )
+            )
         mode = (
-            "persists by append-only file"
+            say("persists by append-only file")
             if persistence["aof_enabled"]
-            else "persists by snapshots"
+            else say("persists by snapshots")
             if saves
-            else "keeps nothing on disk"
+            else say("keeps nothing on disk")
         )
-        return passed(f"{where}: a key was set, read and removed; primary; {mode}")
+        return passed(say("{where}: a key was set, read and removed; primary; {mode}", where=where, mode=mode))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read every key of every database; keys that expire soon and those that change all the time are left out."""
@@ -214,8 +238,12 @@ class Product:
                 }
         except redis.ResponseError as error:
             raise NotObservedError(
-                f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET, "
-                "to know what a stop would lose"
+                say(
+                    "{where}: its settings can't be read: {error}. Expected: INFO and CONFIG GET, to know what a stop "
+                    "would lose",
+                    where=at.where,
+                    error=str(error)[:120],
+                )
             ) from None
         return tuple(lost_with(settings, persistence, keys, at.container))
 
@@ -274,7 +302,7 @@ def _connect(at: ServiceInstance, database: int = 0) -> Iterator[Any]:
     It never connects again by itself: a new connection begins in the client's own database, whatever SELECT was sent
     before (redis-py, `Connection.on_connect`), so what was read half would go on elsewhere.
     """
-    where = f"{at.service} on {at.container.host}"
+    where = say("{service} on {host}", service=at.service, host=at.container.host)
     password = at.secrets["password"].reveal() if "password" in at.secrets else None
     try:
         with redis.Redis(
@@ -294,7 +322,9 @@ def _connect(at: ServiceInstance, database: int = 0) -> Iterator[Any]:
             f"{where}: login refused: {reason}. Expected: the password of the inventory's reference works"
         ) from None
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise UnreachableError(f"{where}: no answer: {type(error).__name__}: {str(error)[:160]}") from None
+        raise UnreachableError(
+            say("{where}: no answer: {name}: {error}", where=where, name=type(error).__name__, error=str(error)[:160])
+        ) from None
 
 
 def _settings(client: Any) -> FingerprintPart:

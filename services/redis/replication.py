@@ -62,7 +62,7 @@ rdbSaveInfoAuxFields"""
 
 
 class RedisReplication:
-    """See `services.replication.Replication`."""
+    """See `engine.contracts.replication.Replication`."""
 
     port = 6379
     data_at = "/data"

@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import say
 
 DEADLINE_S: Final = 120.0
 CONNECT_S: Final = 15.0
@@ -44,14 +45,21 @@ def ask(
     try:
         return asyncio.run(asked())
     except RPCError as error:
-        said = f"{error.status.name}: {error.message[:160]}"
+        said = say("{name}: {message}", name=error.status.name, message=error.message[:160])
         if error.status in NO_ANSWER:
-            raise UnreachableError(f"{at.where}: no answer: {said}") from None
+            raise UnreachableError(say("{where}: no answer: {said}", where=at.where, said=said)) from None
         raise AssertionError(
             f"{at.where}: refuses: {said}. Expected: it answers about its namespaces and workflows"
         ) from None
     except (RuntimeError, TimeoutError) as error:  # the connection itself fails with a RuntimeError of the SDK's core
-        raise UnreachableError(f"{at.where}: no connection: {type(error).__name__} {str(error)[:160]}") from None
+        raise UnreachableError(
+            say(
+                "{where}: no connection: {name} {error}",
+                where=at.where,
+                name=type(error).__name__,
+                error=str(error)[:160],
+            )
+        ) from None
 
 
 async def list_namespaces(client: Client) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowFailureError
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.mount_kinds import is_kept
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.finding import joined, say
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.fingerprints.container_settings import below_work, value_of, words_of
 from services.temporal.client import ask, list_namespaces
@@ -38,10 +40,11 @@ KINDS: Final = {
 }
 
 
-class Product:
+class Product(contract.Product):
     """The workflow server."""
 
     name = "temporal"
+    image_names: tuple[str, ...] = ("temporalio/server", "temporalio/auto-setup")
     acts_on_start = True
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -55,26 +58,33 @@ class Product:
     )
     why_not_drilled = "its workflows are in the database that it uses, or in one file that it writes all the time"
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"no usable database connection found|unable to open database file", "its store can't be reached"),
+        LogPattern(
+            r"no usable database connection found|unable to open database file", say("its store can't be reached")
+        ),
         LogPattern(
             r"version mismatch for keyspace/database|schema version compatibility check failed",
-            "its store has another schema",
+            say("its store has another schema"),
         ),
         LogPattern(
             r"mismatches persisted cluster metadata",
-            "its number of history shards is another one than its store was made with",
+            say("its number of history shards is another one than its store was made with"),
         ),
-        LogPattern(r"Persistent store operation [Ff]ailure", "its store refuses"),
+        LogPattern(r"Persistent store operation [Ff]ailure", say("its store refuses")),
         LogPattern(
-            r"unable to bootstrap ringpop", "an old server of its ring is still known; start it again after 20 s"
+            r"unable to bootstrap ringpop", say("an old server of its ring is still known; start it again after 20 s")
         ),
         LogPattern(
-            r"database disk image is malformed|database or disk is full", "its file is damaged, or the disk is full"
+            r"database disk image is malformed|database or disk is full",
+            say("its file is damaged, or the disk is full"),
         ),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"shard closed|shard status unknown|[Cc]ontext canceled", "pollers and shards of the first minute"),
-        LogPattern(r"Not enough hosts to serve the request", "the first seconds of its ring; longer, it is not ready"),
+        LogPattern(
+            r"shard closed|shard status unknown|[Cc]ontext canceled", say("pollers and shards of the first minute")
+        ),
+        LogPattern(
+            r"Not enough hosts to serve the request", say("the first seconds of its ring; longer, it is not ready")
+        ),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -85,10 +95,20 @@ class Product:
             return failed(str(error))
         if not namespaces:
             return failed(
-                f"{at.where}: serves, but has no namespace. Expected: those that it had: its store is empty "
-                "or another one"
+                say(
+                    "{where}: serves, but has no namespace. Expected: those that it had: its store is empty or "
+                    "another one",
+                    where=at.where,
+                )
             )
-        return passed(f"{at.where}: serves {len(namespaces)} namespaces: {', '.join(sorted(namespaces))}")
+        return passed(
+            say(
+                "{where}: serves {count} namespaces: {namespaces}",
+                where=at.where,
+                count=len(namespaces),
+                namespaces=", ".join(sorted(namespaces)),
+            )
+        )
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Run a workflow of our own to its end; see the workers poll, and one workflow from before the
@@ -97,19 +117,31 @@ class Product:
         try:
             problem = ask(at, lambda client: _probe(client, at, nonce))
         except (WorkflowFailureError, TimeoutError) as error:
-            problem = f"the workflow did not complete: {type(error).__name__}"
+            problem = say("the workflow did not complete: {name}", name=type(error).__name__)
         if problem:
-            return failed(f"{at.where}: {problem}. Expected: started, signalled, queried and completed")
+            return failed(
+                say(
+                    "{where}: {problem}. Expected: started, signalled, queried and completed",
+                    where=at.where,
+                    problem=problem,
+                )
+            )
         answers = [
-            repeat_until_passed(question, WORKERS_DEADLINE_S)
-            for question in (lambda: judge_workers(at), lambda: judge_carried_over(at))
+            Polling(what, WORKERS_DEADLINE_S).judge(question)
+            for what, question in (
+                ("workers poll their queues", lambda: judge_workers(at)),
+                ("workflows from before go on", lambda: judge_carried_over(at)),
+            )
         ]
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:
             return wrong[0]
         return passed(
-            f"{at.where}: a workflow with signal, query, timer and activity ran to its end; "
-            f"{'; '.join(a.text for a in answers)}"
+            say(
+                "{where}: a workflow with signal, query, timer and activity ran to its end; {answers}",
+                where=at.where,
+                answers=joined("; ", (a.text for a in answers)),
+            )
         )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
@@ -163,14 +195,22 @@ def judge_workers(at: ServiceInstance) -> Judgement:
     """
     queues = [str(name) for name in at.options.get("task_queues") or ()]
     if not queues:
-        return passed("no task queue is declared to have workers")
-    silent = [f"{queue}: {why}" for queue, why in ask(at, lambda client: _silent(client, queues, started_at(at)))]
+        return passed(say("no task queue is declared to have workers"))
+    silent = [
+        say("{queue}: {why}", queue=queue, why=why)
+        for queue, why in ask(at, lambda client: _silent(client, queues, started_at(at)))
+    ]
     if silent:
         return failed(
-            f"{at.where}: no worker polls {'; '.join(silent)}. Expected: workers on {', '.join(queues)}: look "
-            "whether they use the old address"
+            say(
+                "{where}: no worker polls {silent}. Expected: workers on {queues}: look whether they use the old "
+                "address",
+                where=at.where,
+                silent="; ".join(silent),
+                queues=", ".join(queues),
+            )
         )
-    return passed(f"{len(queues)} of {len(queues)} task queues are polled by their workers")
+    return passed(say("{count} of {count} task queues are polled by their workers", count=len(queues)))
 
 
 async def _silent(client: Client, queues: list[str], since: datetime) -> list[tuple[str, str]]:
@@ -207,9 +247,9 @@ def judge_carried_over(at: ServiceInstance) -> Judgement:
     """
     wanted, since = at.options.get("carried_over") or {}, started_at(at)
     if not wanted:
-        return passed("no workflow is declared to be carried over")
+        return passed(say("no workflow is declared to be carried over"))
     if MADE_BY_A_MOVE not in at.container.labels or datetime.now(UTC) - since > CARRIED_OVER:
-        return passed("it was not moved within the last day, so nothing is asked about workflows from before")
+        return passed(say("it was not moved within the last day, so nothing is asked about workflows from before"))
     moment = since.strftime("%Y-%m-%dT%H:%M:%SZ")
     begun = f'({wanted["query"]}) AND StartTime < "{moment}"'
     counts = ask(
@@ -223,10 +263,16 @@ def judge_carried_over(at: ServiceInstance) -> Judgement:
     )
     if not counts[1]:
         return failed(
-            f"{at.where}: none of {counts[0]} workflows from before {moment} ({wanted['query']}) completed since. "
-            "Expected: at least one: look whether its workers poll here"
+            say(
+                "{where}: none of {count} workflows from before {moment} ({query}) completed since. Expected: at "
+                "least one: look whether its workers poll here",
+                where=at.where,
+                count=counts[0],
+                moment=moment,
+                query=wanted["query"],
+            )
         )
-    return passed(f"{counts[1]} workflows that began before {moment} completed since")
+    return passed(say("{count} workflows that began before {moment} completed since", count=counts[1], moment=moment))
 
 
 async def _count(client: Client, namespace: str, *queries: str) -> list[int]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,12 +21,14 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.finding import say
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 WORK_FOLDER: Final = "/app"
@@ -52,10 +53,24 @@ KEEPS_SESSIONS: Final = (2026, 6, 1)
 """
 
 
-class Product:
+def _send_message(service: str, options: Mapping[str, Any]) -> str:
+    sessions = ", ".join(map(str, options.get("sessions") or ())) or "each session"
+    return (
+        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must "
+        "arrive. "
+        "Attest it with a screenshot.\n\nNo program does this: the inventory allows no test_number.\n"
+    )
+
+
+MESSAGE_SENT: Final = contract.ManualCheck("validate/message-sent", _send_message, unless_option="test_number")
+
+
+class Product(contract.Product):
     """The WhatsApp gateway."""
 
     name = "waha"
+    image_names: tuple[str, ...] = ("waha",)
+    manual_checks = (MESSAGE_SENT,)
     acts_on_start = True
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -66,15 +81,17 @@ class Product:
     layer_state: tuple[str, ...] = ("*/waha-sessions", "*/waha-sessions/*")
     """Keys of Core before 2025, which kept them below the system's temporary folder."""
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Stream Errored \(conflict\)", "another program uses the same number: is the old container alive?"),
-        LogPattern(r"device_removed|logged ?out", "the number was logged out: its owner must scan a code again"),
-        LogPattern(r"SCAN_QR_CODE", "a session has lost its keys, or looks for them in another namespace"),
-        LogPattern(r"do not reconnect|status.*FAILED", "a session gave up"),
-        LogPattern(r"SingletonLock", "its browser was not closed cleanly on the old host"),
-        LogPattern(r"too many clients already", "its database has too few connections for its sessions"),
+        LogPattern(
+            r"Stream Errored \(conflict\)", say("another program uses the same number: is the old container alive?")
+        ),
+        LogPattern(r"device_removed|logged ?out", say("the number was logged out: its owner must scan a code again")),
+        LogPattern(r"SCAN_QR_CODE", say("a session has lost its keys, or looks for them in another namespace")),
+        LogPattern(r"do not reconnect|status.*FAILED", say("a session gave up")),
+        LogPattern(r"SingletonLock", say("its browser was not closed cleanly on the old host")),
+        LogPattern(r"too many clients already", say("its database has too few connections for its sessions")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"history sync|reconnecting", "a session that catches up after its start"),
+        LogPattern(r"history sync|reconnecting", say("a session that catches up after its start")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -86,33 +103,55 @@ class Product:
         is allowed.
         """
         api = _api(at)
-        stranger = JsonApi(at, at.endpoint, {"X-Api-Key": nonce}).send("GET", "/api/sessions")
+        stranger = ServiceHttp(at, headers={"X-Api-Key": nonce}).send("GET", "/api/sessions")
         if stranger.status_code != requests.codes.unauthorized:
-            return failed(f"{at.where}: a wrong API key is answered with {stranger.status_code}. Expected: 401")
+            return failed(
+                say(
+                    "{where}: a wrong API key is answered with {status_code}. Expected: 401",
+                    where=at.where,
+                    status_code=stranger.status_code,
+                )
+            )
         wanted, why = _wanted(at)
         seen = _wait_until_settled(api, wanted, patient=_started_lately(at))
         problems, working = seen.problems(wanted, patient=_started_lately(at)), seen.working
         if problems or not working:
             return failed(
-                f"{at.where}: {problems[0] if problems else 'no session works'}. Expected: {why}, WORKING, with its "
-                "number. "
-                "Read its log; a session in SCAN_QR_CODE needs the phone's owner",
+                say(
+                    "{where}: {problem}. Expected: {why}, WORKING, with its number. Read its log; a session in "
+                    "SCAN_QR_CODE needs the phone's owner",
+                    where=at.where,
+                    problem=problems[0] if problems else say("no session works"),
+                    why=why,
+                ),
                 tuple(problems),
             )
         idle = ", ".join(f"{name} {state}" for name, state in seen.states.items() if state != WORKING)
-        rest = f"; not asked for: {idle}" if idle else ""
-        told = (
-            f"{at.where}: {len(working)} of {len(seen.states)} sessions WORKING ({', '.join(working)}{rest}), a "
-            "wrong key is refused"
+        rest = say("; not asked for: {idle}", idle=idle) if idle else ""
+        told = say(
+            "{where}: {working_count} of {states_count} sessions WORKING ({working}{rest}), a wrong key is refused",
+            where=at.where,
+            working_count=len(working),
+            states_count=len(seen.states),
+            working=", ".join(working),
+            rest=rest,
         )
         number = at.options.get("test_number")
         if not number:
             return passed(
-                f"{told}; no message was sent: no test_number is allowed, so a person sends one", sessions=len(working)
+                say("{told}; no message was sent: no test_number is allowed, so a person sends one", told=told),
+                sessions=len(working),
             )
         if wrong := _message_problem(api, working[0], str(number), nonce):
-            return failed(f"{at.where}: {wrong}. Expected: a message accepted by session {working[0]}")
-        return passed(f"{told}; one message to the test number was accepted", sessions=len(working))
+            return failed(
+                say(
+                    "{where}: {wrong}. Expected: a message accepted by session {first_working}",
+                    where=at.where,
+                    wrong=wrong,
+                    first_working=working[0],
+                )
+            )
+        return passed(say("{told}; one message to the test number was accepted", told=told), sessions=len(working))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sessions with configuration and number, which of them work, version and engine, and which have keys in
@@ -156,8 +195,8 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"X-Api-Key": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"X-Api-Key": at.secrets["api_key"].reveal()})
 
 
 def _steady(session: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,11 +269,11 @@ def _keyless(at: ServiceInstance, working: Collection[str]) -> Iterator[str]:
 def _wanted(at: ServiceInstance) -> tuple[list[str], str]:
     """Return which sessions must work, none when nobody says it, and how a message calls them."""
     if named := [str(name) for name in at.options.get("sessions") or ()]:
-        return named, "each session of the inventory's `sessions`"
+        return named, say("each session of the inventory's `sessions`")
     recorded = at.recorded()
     if recorded is not None and WORKED in recorded.parts:
-        return list(recorded.parts[WORKED].names), "each session that worked at the last reading on record"
-    return [], "each session that was not stopped on purpose"
+        return list(recorded.parts[WORKED].names), say("each session that worked at the last reading on record")
+    return [], say("each session that was not stopped on purpose")
 
 
 def _started_lately(at: ServiceInstance) -> bool:
@@ -276,37 +315,43 @@ class Seen:
         """
         names = wanted or [name for name, state in self.states.items() if patient or state != "STOPPED"]
         states = {name: self.states.get(name, "none") for name in names}
-        wrong = [f"session {name}: {state}" for name, state in states.items() if state != WORKING]
+        wrong: list[str] = [
+            say("session {name}: {state}", name=name, state=state) for name, state in states.items() if state != WORKING
+        ]
         return wrong + [
-            f"session {name}: WORKING without a number"
+            say("session {name}: WORKING without a number", name=name)
             for name, state in states.items()
             if state == WORKING and name not in self.working
         ]
 
 
-def _wait_until_settled(api: JsonApi, wanted: Collection[str], *, patient: bool) -> Seen:
+def _wait_until_settled(api: ServiceHttp, wanted: Collection[str], *, patient: bool) -> Seen:
     """Return all sessions as soon as waiting can't change those that must work any more, at the latest when all had
     their turn.
     """
-    began, pause = time.monotonic(), 0.2
-    while True:
-        seen = Seen({str(item["name"]): item for item in api.get("/api/sessions", all="true")})
+
+    def look() -> Seen:
+        return Seen({str(item["name"]): item for item in api.get("/api/sessions", all="true")})
+
+    def settled(seen: Seen) -> bool:
         names = wanted or [name for name, state in seen.states.items() if patient or state != "STOPPED"]
         hopeless = any(seen.states.get(name, "none") not in ON_ITS_WAY | {WORKING} for name in names)
-        over = time.monotonic() - began > patience_s(api.at, len(seen.items))
-        if not seen.problems(wanted, patient=patient) or hopeless or over:
-            return seen
-        time.sleep(pause)
-        pause = min(pause * 1.5, 3.0)
+        return hopeless or not seen.problems(wanted, patient=patient)
+
+    first = look()
+    if settled(first):
+        return first
+    longest_s = patience_s(api.at, len(first.items))
+    return Polling("sessions work", longest_s, first_s=0.2, longest_s=3.0).until(look, settled).answer
 
 
-def _message_problem(api: JsonApi, session: str, number: str, nonce: str) -> str:
+def _message_problem(api: ServiceHttp, session: str, number: str, nonce: str) -> str:
     body = {"session": session, "chatId": f"{number}@c.us", "text": f"{nonce}: a test after a move; nothing to do"}
     answer = api.send("POST", "/api/sendText", json=body, deadline_s=30.0)
     return (
         ""
         if answer.ok and _was_accepted(answer.json())
-        else f"POST /api/sendText: {answer.status_code} {shortened(answer)}"
+        else say("POST /api/sendText: {status_code} {answer}", status_code=answer.status_code, answer=shortened(answer))
     )
 
 

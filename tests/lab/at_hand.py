@@ -16,6 +16,8 @@ from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from lab.settings import HOST_IMAGE, POSTGRES, local_name
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 STATE: Final = ROOT / "state" / "lab"
 JOURNAL: Final = ROOT / "state" / "lab.sqlite"
@@ -112,6 +114,16 @@ def lab(*argv: str) -> None:
         )
     if argv[0] in {"up", "reset", "back"}:
         attest()
+
+
+def core_images() -> None:
+    """Have the images of the hosts and of their postgres; where they are there, no other command of the lab is kept
+    waiting.
+    """
+    for image in (HOST_IMAGE, local_name(POSTGRES)):
+        if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode:
+            lab("images")
+            return
 
 
 def attest() -> None:

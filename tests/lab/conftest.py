@@ -64,6 +64,12 @@ def prepared_lab(raised_lab: None) -> None:
 
 
 @pytest.fixture(scope="session")
+def kept_prepared_lab(raised_lab: None) -> None:
+    """Give back the prepared hosts once for all tests that leave them as they were; these run one after the other."""
+    at_hand.prepared_lab()
+
+
+@pytest.fixture(scope="session")
 def rehearsal(raised_lab: None) -> Rehearsal:
     """Run the whole rehearsal once, as a person would; what it says is judged by the tests."""
     return _rehearse("core", tuple(TARGETS))
@@ -74,6 +80,12 @@ def rehearsal_of_all(raised_lab: None) -> Iterator[Rehearsal]:
     """Run a rehearsal with all thirteen services once; the tests after it find the core again."""
     yield _rehearse("all", tuple(ALL_TARGETS))
     at_hand.reset("core")
+
+
+@pytest.fixture(scope="session")
+def core_images() -> None:
+    """Have the images of the hosts and of the core services, for tests that need no host; a lab may run beside them."""
+    at_hand.core_images()
 
 
 @pytest.fixture(scope="session")
@@ -113,11 +125,12 @@ def _rehearse(choice: str, services: tuple[str, ...]) -> Rehearsal:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ask everything about the one rehearsal while it stands, and about that of all services at the end: the other
-    tests want another lab.
+    """Ask everything about the one rehearsal while it stands, then what leaves the prepared lab as it is, and about the
+    rehearsal of all services at the end: the other tests want another lab.
     """
     items.sort(key=lambda item: _turn(getattr(item, "fixturenames", ())))
 
 
 def _turn(fixtures: Collection[str]) -> int:
-    return 0 if "rehearsal" in fixtures else 2 if "rehearsal_of_all" in fixtures else 1
+    order = {"rehearsal": 0, "kept_prepared_lab": 1, "rehearsal_of_all": 3}
+    return min((turn for name, turn in order.items() if name in fixtures), default=2)

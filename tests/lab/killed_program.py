@@ -1,8 +1,7 @@
-"""Run a command that is killed with -9 right after the n-th record of one step: no watcher beside it is quick enough
-for that.
+"""Run a command that is killed with -9 right after the n-th record of one step: no watcher is quick enough for that.
 
-Usage: killed_program.py STEP NUMBER COMMAND … ; records are counted from 0, from the step's intent on, with the states
-that a step brings.
+Usage: python -m tests.lab.killed_program STEP NUMBER COMMAND … ; records are counted from 0, from the step's intent on,
+with the states that a step brings.
 """
 
 from __future__ import annotations

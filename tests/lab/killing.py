@@ -62,9 +62,9 @@ def records_after(seq: int) -> list[Seen]:
     return [Seen(number, kind, service, key, json.loads(body)) for number, kind, service, key, body in rows]
 
 
-def start(*argv: str) -> subprocess.Popen[str]:
-    """Start a command as a person would, with its output in a pipe."""
-    words = [sys.executable, "-m", "commands", *argv]
+def start(*argv: str, module: str = "commands") -> subprocess.Popen[str]:
+    """Start a command as a person would, with its output in a pipe; `module` is what starts it instead."""
+    words = [sys.executable, "-m", module, *argv]
     return subprocess.Popen(
         words,
         cwd=ROOT,
@@ -91,7 +91,12 @@ def run_until(
 
 
 def run_through(
-    wanted: Callable[[Seen], bool], deed: Callable[[], None], *argv: str, frozen: bool, deadline_s: float = DEADLINE_S
+    wanted: Callable[[Seen], bool],
+    deed: Callable[[], None],
+    *argv: str,
+    frozen: bool,
+    deadline_s: float = DEADLINE_S,
+    module: str = "commands",
 ) -> Ended:
     """Run a command to its end, with a deed done at the first record that is wanted; meanwhile it is frozen, or goes
     on.
@@ -99,7 +104,7 @@ def run_through(
     `killed_at` is that record, None when it never came.
     """
     last, hit, doing = at_hand.last_seq(), None, threading.Thread(target=deed)
-    child = start(*argv)
+    child = start(*argv, module=module)
     for seen in _watch(child, wanted, last, deadline_s):
         if hit is not None:
             continue

@@ -36,7 +36,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SERVICE: Final = "redis"
 GRACE_S: Final = 60
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("fresh_lab")]
+pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,8 @@ def traces(fleet: Fleet, hosts: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.full
+@pytest.mark.usefixtures("fresh_lab")
 def test_move_is_undone_without_a_trace(scope: Scope, fleet: Fleet) -> None:
     """Up to the running target and back: both hosts are as they were, the source answers and restarts as before."""
     route = route_of(fleet, scope)
@@ -150,6 +152,8 @@ def test_move_is_undone_without_a_trace(scope: Scope, fleet: Fleet) -> None:
     assert hand.notes["start-probe"]["outage"]["seconds"] > 0
 
 
+@pytest.mark.full
+@pytest.mark.usefixtures("fresh_lab")
 def test_commit_switches_clients_and_is_not_undone_by_itself(scope: Scope, fleet: Fleet) -> None:
     """After the commit a client on the source's network reaches the target; put back by hand at the end."""
     route = route_of(fleet, scope)
@@ -177,6 +181,7 @@ def test_commit_switches_clients_and_is_not_undone_by_itself(scope: Scope, fleet
     assert traces(fleet, hosts) == before
 
 
+@pytest.mark.usefixtures("kept_prepared_lab")
 def test_temporary_key_can_do_nothing_else(scope: Scope, fleet: Fleet) -> None:
     """The lab's own address is not the source's: the line for the source is refused from elsewhere (from=)."""
     from actions.copy.ssh_channel import open_channel  # noqa: PLC0415

@@ -25,7 +25,7 @@ MOMENTS: Final = (
 commit.
 """
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 
 @pytest.fixture
@@ -63,7 +63,6 @@ def test_killed_at_each_kind_of_moment(approved: dict[str, Any]) -> None:
     _assert_as_undisturbed(last, approved, ("redis",))
 
 
-@pytest.mark.full
 def test_killed_at_every_step_boundary(approved: dict[str, Any]) -> None:
     """A whole migration of all services, killed after each single outcome: at least 40 kills, and the same end as
     without.
@@ -84,7 +83,6 @@ def test_killed_at_every_step_boundary(approved: dict[str, Any]) -> None:
     _assert_as_undisturbed(ended, approved, tuple(TARGETS))
 
 
-@pytest.mark.full
 def test_killed_at_random_moments(approved: dict[str, Any]) -> None:
     """A whole migration killed at random moments in the middle of deeds, copies most of all."""
     chance, kills = random.Random(20260205), 0

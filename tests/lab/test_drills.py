@@ -34,7 +34,7 @@ docker network ls -q --filter label=longshore.role=drill; ls -d /run/longshore-*
   grep drill /root/.ssh/authorized_keys; true
 """
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,6 @@ def test_a_flipped_bit_passes_restic_check_and_not_the_drill(prepared: at_hand.R
     assert left() == []
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("damage", ["truncate --size 50 {pack}", "rm {pack}"])
 def test_a_truncated_or_missing_piece_is_found(prepared: at_hand.Ran, damage: str) -> None:
     """A file of the repository that is too short, or gone."""
@@ -199,7 +198,6 @@ def test_a_truncated_or_missing_piece_is_found(prepared: at_hand.Ran, damage: st
     assert left() == []
 
 
-@pytest.mark.full
 def test_a_dump_that_ends_early_is_found(prepared: at_hand.Ran) -> None:
     """Half a snapshot of redis, stored well, is not loaded."""
     with drill_of(SERVICE) as action:
@@ -210,7 +208,6 @@ def test_a_dump_that_ends_early_is_found(prepared: at_hand.Ran) -> None:
     assert (answer.verdict, "scratch copy is exited" in answer.text) == (Verdict.FAILED, True), answer.text
 
 
-@pytest.mark.full
 def test_other_services_are_drilled_too(fresh_lab: None) -> None:
     """PostgreSQL from its dump, Prometheus from its archived files."""
     for service in ("postgres", "prometheus"):
@@ -228,7 +225,6 @@ def test_other_services_are_drilled_too(fresh_lab: None) -> None:
     assert left() == []
 
 
-@pytest.mark.full
 def test_what_a_killed_drill_left_is_removed_by_the_next(prepared: at_hand.Ran) -> None:
     """Killed while its copy runs: the next prepare removes it and drills again."""
     ended = killing.run_until(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from functools import reduce
+from functools import cache, reduce
 from typing import Any, Final
 
 import pytest
@@ -82,10 +82,16 @@ def _at(raw: dict[str, Any], path: str) -> Any:
     return reduce(lambda value, name: value[name], path.split("."), raw)
 
 
+@cache
+def _inspect(host: str, container: str) -> dict[str, Any]:
+    """Look once: no test of this file changes a container."""
+    return at_hand.inspect(host, container)
+
+
 @services
 def test_only_the_written_list_differs(rehearsal: Rehearsal, service: str, target: str) -> None:
     """`docker inspect` before the move and now differ only by the written list, the restart policy included."""
-    before, now = rehearsal.specifications[service], at_hand.inspect(target, service)
+    before, now = rehearsal.specifications[service], _inspect(target, service)
     assert compare_containers(before, now, committed=True) == []
     judgement = judge_fidelity(service, before, now, committed=True)
     assert judgement.verdict is Verdict.PASSED
@@ -95,16 +101,14 @@ def test_only_the_written_list_differs(rehearsal: Rehearsal, service: str, targe
 @services
 def test_kept_source_differs_only_by_name_and_restart(rehearsal: Rehearsal, service: str, target: str) -> None:
     """The kept container on the old host was changed in nothing but its name and its restart policy."""
-    found = compare_containers(
-        rehearsal.specifications[service], at_hand.inspect(SOURCE, f"{service}-moved"), committed=True
-    )
+    found = compare_containers(rehearsal.specifications[service], _inspect(SOURCE, f"{service}-moved"), committed=True)
     assert {difference.path for difference in found} == {"Name", "HostConfig.RestartPolicy.Name"}
 
 
 @services
 def test_networks_and_aliases_are_kept(rehearsal: Rehearsal, service: str, target: str) -> None:
     """The container is on the networks it was on, under the names it had there, its old container name included."""
-    networks = at_hand.inspect(target, service)["NetworkSettings"]["Networks"]
+    networks = _inspect(target, service)["NetworkSettings"]["Networks"]
     assert set(networks) == {"apps"}
     assert {service} | ({"db"} if service == "postgres" else set()) <= set(networks["apps"]["DNSNames"])
 
@@ -113,8 +117,7 @@ def test_networks_and_aliases_are_kept(rehearsal: Rehearsal, service: str, targe
 def test_environment_is_kept(rehearsal: Rehearsal, service: str, target: str) -> None:
     """Every variable has its value; compared as digests, so that a failure prints none."""
     before, now = (
-        set(map(hash, raw["Config"]["Env"]))
-        for raw in (rehearsal.specifications[service], at_hand.inspect(target, service))
+        set(map(hash, raw["Config"]["Env"])) for raw in (rehearsal.specifications[service], _inspect(target, service))
     )
     assert now == before
 
@@ -125,7 +128,7 @@ def test_environment_is_kept(rehearsal: Rehearsal, service: str, target: str) ->
 def test_option_is_kept(rehearsal: Rehearsal, service: str, path: str, expected: Any) -> None:
     """The option has on the new host the value with which the lab started it on the old."""
     assert _at(rehearsal.specifications[service], path) == expected, "the lab itself changed"
-    assert _at(at_hand.inspect(TARGETS[service], service), path) == expected
+    assert _at(_inspect(TARGETS[service], service), path) == expected
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_option_is_kept(rehearsal: Rehearsal, service: str, path: str, expected:
 )
 def test_a_lost_option_would_be_found(rehearsal: Rehearsal, service: str, path: str, expected: Any) -> None:
     """The comparison is no formality: with this option lost, it names it."""
-    before, now = rehearsal.specifications[service], copy.deepcopy(at_hand.inspect(TARGETS[service], service))
+    before, now = rehearsal.specifications[service], copy.deepcopy(_inspect(TARGETS[service], service))
     parent, _, name = path.rpartition(".")
     _at(now, parent)[name] = None
     found = compare_containers(before, now, committed=True)

@@ -107,7 +107,7 @@ REASONS: Final = {
 }
 
 
-def test_each_gate_refuses_for_its_reason_and_nothing_is_touched(prepared_lab: None, tmp_path: Path) -> None:
+def test_each_gate_refuses_for_its_reason_and_nothing_is_touched(kept_prepared_lab: None, tmp_path: Path) -> None:
     """Plan edited, window over, an approval missing, by an unlisted key or replayed, preflight too old: exit 3, hosts
     as before.
     """

@@ -25,6 +25,7 @@ from engine.journal.journal import Journal, chain_problems
 from engine.journal.location import JournalLocation, place_of
 from engine.redaction.redactor import Redactor, Secret
 from phases.context.open_journal import refuse_moved_server
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 from tests.lab import at_hand
 from tests.lab.server import PASSWORD, Server, journal_server
 from tests.unit.engine.journal.test_journal import (  # noqa: F401 the same facts
@@ -47,9 +48,8 @@ from tests.unit.engine.journal.test_journal import (  # noqa: F401 the same fact
     test_values_are_kept_exactly,
     test_what_happened_earlier_keeps_its_time,
 )
-from tests.unit.making_files import make_environment, make_inventory, make_plan
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.no_hosts]
 COUNT: Final = itertools.count(1)
 WRITER: Final = """
 import os, sys
@@ -66,8 +66,8 @@ for number in range(100_000):
 
 
 @pytest.fixture(scope="module")
-def server(raised_lab: None) -> Iterator[Server]:
-    """Run one server for this module; the lab is raised because its image is the lab's."""
+def server(core_images: None) -> Iterator[Server]:
+    """Run one server for this module; its image is the lab's."""
     with journal_server() as started:
         yield started
 
@@ -147,7 +147,7 @@ def test_another_programs_schema_is_refused_untouched(server: Server, place: Jou
     """Tables that are not ours stay alone."""
     engine = Journal.open(place, redactor=Redactor()).engine
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE alembic_version, schema_version, records, samples")
+        connection.exec_driver_sql("DROP TABLE alembic_version, records, samples")
         connection.exec_driver_sql("CREATE TABLE grafana (id int)")
 
     with pytest.raises(InputError, match="is not a journal: a database with tables grafana"):
@@ -155,7 +155,9 @@ def test_another_programs_schema_is_refused_untouched(server: Server, place: Jou
 
 
 @pytest.mark.full
-def test_a_phase_writes_there_and_status_reads_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_phase_writes_there_and_status_reads_it(
+    raised_lab: None, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """LONGSHORE_STATE alone moves the record: no file appears, and the password is in no output and no evidence."""
     monkeypatch.setenv("LONGSHORE_STATE", server.url)
     before = at_hand.JOURNAL.stat().st_mtime_ns if at_hand.JOURNAL.exists() else None

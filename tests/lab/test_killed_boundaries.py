@@ -1,5 +1,4 @@
-"""Killed at each record of the deeds that decide where a service is, then gone on with or taken back while an engine
-sleeps.
+"""Killed at each record of the actions that move a service, then resumed or rolled back while an engine sleeps.
 
 A client writes numbers through the service's name and port all the time and tells which were acknowledged: none may be
 lost, and the service never runs on both sides.
@@ -7,9 +6,10 @@ lost, and the service never runs on both sides.
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from typing import Final
 import pytest
 
 from tests.lab import at_hand, killing
-from tests.lab.at_hand import ROOT, SOURCE, STATE, TARGETS
+from tests.lab.at_hand import SOURCE, STATE, TARGETS
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
 SERVICE: Final = "redis"
@@ -31,7 +31,7 @@ AGAIN: Final = (*MOVE, "--retry", SERVICE)
 BACK: Final = ("rollback", SERVICE, "--lab", "--apply")
 ON_SOURCE: Final = (True, False)
 ON_TARGET: Final = (False, True)
-PROGRAM: Final = Path(__file__).parent / "killed_program.py"
+KILLED: Final = "tests.lab.killed_program"
 WRITER: Final = (Path(__file__).parent / "writer_program.py").read_text(encoding="utf-8")
 WRITER_NAME: Final = "longshore-writer"
 ASLEEP_S: Final = 5.0
@@ -50,51 +50,55 @@ RECORDS: Final[dict[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Case:
-    """One kill, after record `number` of a step, and what follows it while the engine of `asleep` does not answer for a
-    while.
-    """
+class Kill:
+    """A kill after record `number` of a step; the engine of `asleep` sleeps while the command that follows runs."""
 
     step: str
     number: int
-    then: tuple[str, ...]
     asleep: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command that is killed, and the one that follows each kill: it dies at the next one, or ends."""
+
+    argv: tuple[str, ...]
+    kills: tuple[Kill, ...]
+    then: tuple[str, ...]
     ends: tuple[bool, bool]
 
     @property
-    def argv(self) -> tuple[str, ...]:
-        """Return the command that is killed."""
-        return AGAIN if self.step == "commit" else BACK
+    def begins(self) -> tuple[bool, bool]:
+        """Return where the service runs before the first command."""
+        return ON_TARGET if self.argv == BACK else ON_SOURCE
 
     def __str__(self) -> str:
         """Return its name among the tests."""
-        return f"{self.step}-{self.number}-{RECORDS[self.step][self.number]}-{self.then[0]}-{self.asleep}"
+        first = self.kills[0]
+        return f"{'-'.join(kill.step for kill in self.kills)}-{first.number}-{self.then[0]}-{first.asleep}"
 
 
 def _cases() -> Iterator[Case]:
-    """Yield every kill with both ways on, each way with another engine asleep. A killed rollback only goes on: once
-    with either engine asleep.
+    """Yield a kill at each record of each step, with either engine asleep afterwards.
+
+    A move that was killed in its commit is resumed once and rolled back once. One rollback is killed in each of its
+    steps: it can only go on. What a resumed move leaves is what the next case takes back.
     """
-    boundaries = [(step, number) for step, kinds in RECORDS.items() for number in range(len(kinds))]
-    for turn, (step, number) in enumerate(boundaries):
-        asleep = (SOURCE, TARGET) if turn % 2 else (TARGET, SOURCE)
-        ways = ((MOVE, ON_TARGET), (BACK, ON_SOURCE)) if step == "commit" else ((BACK, ON_SOURCE), (BACK, ON_SOURCE))
-        for host, (then, ends) in zip(asleep, ways, strict=True):
-            yield Case(step, number, then, host, ends)
+    for number in range(len(RECORDS["commit"])):
+        one, other = (SOURCE, TARGET) if number % 2 else (TARGET, SOURCE)
+        yield Case(AGAIN, (Kill("commit", number, one),), MOVE, ON_TARGET)
+        yield _killed_rollback(number, (one, other))
+        yield Case(AGAIN, (Kill("commit", number, other),), BACK, ON_SOURCE)
+        yield _killed_rollback(number, (other, one))
 
 
-def _paired(cases: list[Case]) -> list[Case]:
-    """Return them so that a move which is gone on with is the one that is taken back next: it need not be
-    made twice.
-    """
-    forth = [case for case in cases if case.ends == ON_TARGET]
-    back = [case for case in cases if case.step != "commit"]
-    back = [*back[::2], *back[1::2]]  # each boundary once before any is met again
-    pairs = [case for pair in zip(forth, back, strict=False) for case in pair]
-    return [*pairs, *(case for case in [*cases[::2], *cases[1::2]] if case not in pairs)]
+def _killed_rollback(number: int, asleep: tuple[str, str]) -> Case:
+    steps = [step for step, kinds in RECORDS.items() if step != "commit" and number < len(kinds)]
+    kills = tuple(Kill(step, number, host) for step, host in zip(steps, itertools.cycle(asleep), strict=False))
+    return Case(BACK, kills, BACK, ON_SOURCE)
 
 
-CASES: Final = _paired(list(_cases()))
+CASES: Final = list(_cases())
 
 
 class Side:
@@ -209,29 +213,37 @@ def _stored(ends: tuple[bool, bool]) -> list[int]:
     ]
 
 
-def _kill(case: Case) -> None:
+def _run(argv: tuple[str, ...], asleep: str | None, module: str = "commands") -> killing.Ended:
+    """Run a command to its end; the engine of a host sleeps from the first thing that is recorded of the service."""
+    if asleep is None:
+        return killing.run_through(lambda _: False, lambda: None, *argv, frozen=False, module=module)
+    try:
+        ended = killing.run_through(
+            lambda seen: seen.service == SERVICE, lambda: _let_sleep(asleep), *argv, frozen=False, module=module
+        )
+    finally:
+        at_hand.on_host(asleep, "pkill", "-CONT", "-x", "dockerd")
+    assert ended.killed_at is not None, f"{argv}: nothing was recorded of {SERVICE}: {ended.output[-4000:]}"
+    return ended
+
+
+def _kill(kill: Kill, argv: tuple[str, ...], asleep: str | None) -> None:
     """Run the command until its record, and see in the journal that it was this one."""
     last = at_hand.last_seq()
-    words = [sys.executable, str(PROGRAM), case.step, str(case.number), *case.argv]
-    env = {**at_hand.plain_environment(), "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-    assert ended.returncode == -9, (
-        f"{case}: ended by itself with {ended.returncode}: {(ended.stdout + ended.stderr)[-4000:]}"
-    )
+    ended = _run((kill.step, str(kill.number), *argv), asleep, KILLED)
+    assert ended.code == -signal.SIGKILL, f"{kill}: ended by itself with {ended.code}: {ended.output[-4000:]}"
     told = [seen for seen in killing.records_after(last) if seen.service == SERVICE]
-    began = next(position for position, seen in enumerate(told) if (seen.kind, seen.key) == ("intent", case.step))
-    written = tuple(seen.kind for seen in told[began:] if seen.key == case.step or seen.kind == "move_state")
-    assert written == RECORDS[case.step][: case.number + 1]
+    began = next(position for position, seen in enumerate(told) if (seen.kind, seen.key) == ("intent", kill.step))
+    written = tuple(seen.kind for seen in told[began:] if seen.key == kill.step or seen.kind == "move_state")
+    assert written == RECORDS[kill.step][: kill.number + 1]
 
 
-def _refuse_to_turn_round(case: Case) -> None:
-    """See that a rollback that was killed is finished before anything moves again, whatever the operator says; its last
-    record ends it.
-    """
+def _refuse_to_turn_round(kill: Kill) -> None:
+    """See that a killed rollback is finished before anything moves again; its last record ends it."""
     states = [
         seen.body["state"] for seen in killing.records_after(0) if (seen.kind, seen.service) == ("move_state", SERVICE)
     ]
-    if case.step == "commit" or states[-1] == "rolled_back":
+    if kill.step == "commit" or states[-1] == "rolled_back":
         return
     ran = at_hand.run_command(*AGAIN)
     assert ran.code == REFUSED, ran.output[-3000:]
@@ -247,29 +259,19 @@ def _let_sleep(host: str) -> None:
     at_hand.on_host(host, "pkill", "-CONT", "-x", "dockerd")
 
 
-def _go_on(case: Case) -> None:
-    """Run what follows to its end; an engine sleeps from the first thing that is recorded of the service."""
-    try:
-        ended = killing.run_through(
-            lambda seen: seen.service == SERVICE, lambda: _let_sleep(case.asleep), *case.then, frozen=False
-        )
-    finally:
-        at_hand.on_host(case.asleep, "pkill", "-CONT", "-x", "dockerd")
-    assert ended.killed_at is not None, f"{case}: nothing was recorded of {SERVICE}: {ended.output[-4000:]}"
-    assert ended.code == 0, f"{case}: {ended.output[-6000:]}"
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nothing_is_lost_and_nobody_writes_twice(approved: None, tmp_path: Path, case: Case) -> None:
-    """Killed there, one command ends it: on the right side, with every acknowledged write, and never with both sides
-    running.
-    """
-    _put(ON_SOURCE if case.step == "commit" else ON_TARGET)
+    """However it was killed, one command ends it: on the right side, with every acknowledged write, never on both."""
+    _put(case.begins)
     _start_writer()
     with never_on_both(tmp_path):
-        _kill(case)
-        _refuse_to_turn_round(case)
-        _go_on(case)
+        argv, asleep = case.argv, None
+        for kill in case.kills:
+            _kill(kill, argv, asleep)
+            _refuse_to_turn_round(kill)
+            argv, asleep = case.then, kill.asleep
+        ended = _run(argv, asleep)
+        assert ended.code == 0, f"{case}: {ended.output[-6000:]}"
         until = max(_acknowledged())
         at_hand.wait_for("writes through the same name", lambda: max(_acknowledged()) > until)
     at_hand.on_host(SOURCE, "docker", "stop", "--time", "1", WRITER_NAME)

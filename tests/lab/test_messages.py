@@ -23,11 +23,15 @@ from engine.i18n.language import ENGLISH
 from engine.verdict import ExitCode
 from hosts.local.notifications import VARIABLE
 from phases.session.notifications import notify
-from tests.unit.making_evidence import MOVES, Night
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
+from tests.fakes.run_on_record import MOVES, Night
 
 TOKEN = "T0k3n-of-a-room"
-pytestmark = [pytest.mark.lab, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of apprise's own modules
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.no_hosts,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]  # of apprise's own modules
 
 
 class Sink:

@@ -54,7 +54,7 @@ def own_checks() -> Iterator[Path]:
         shutil.rmtree(SITE)
 
 
-def test_own_checks_pass_warn_and_fail(prepared_lab: None, own_checks: Path) -> None:
+def test_own_checks_pass_warn_and_fail(kept_prepared_lab: None, own_checks: Path) -> None:
     """The run fails for the blocker alone; page and journal show all three; migrate is refused until the
     host is right.
     """
@@ -94,7 +94,7 @@ def test_own_checks_pass_warn_and_fail(prepared_lab: None, own_checks: Path) -> 
     assert at_hand.row(passed, "redis", "site-snapshot-is-kept-apart")["verdict"] == "PASSED"
 
 
-def test_a_host_without_an_answer_is_unknown(prepared_lab: None, own_checks: Path) -> None:
+def test_a_host_without_an_answer_is_unknown(kept_prepared_lab: None, own_checks: Path) -> None:
     """The check could not be made, so it has neither passed nor failed."""
     at_hand.lab("break", "host-stopped")
     try:

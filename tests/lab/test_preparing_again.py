@@ -25,6 +25,8 @@ BUSY: Final = 2
 FOREIGN: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIForeign{number} admin{number}"
 KEYS: Final = "/root/.ssh/authorized_keys"
 LONGEST_S: Final = 1500.0
+SHORTER: Final = 0.8
+"""A run that ended before its kill was quicker than the one before by so much: it is killed earlier."""
 
 
 @contextmanager
@@ -74,34 +76,47 @@ def assert_nothing_left(lines: list[str]) -> None:
     assert not at_hand.on_host(host, "ls", f"{path}/locks").split()
 
 
+def prepare(what: str) -> float:
+    """Prepare everything, see that it passed, and return the seconds that it took."""
+    begun = time.monotonic()
+    assert_prepared(at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S), what)
+    return time.monotonic() - begun
+
+
+def killed_after(seconds: float) -> bool:
+    """Start a prepare and kill it with all that it started here; return whether it still ran then."""
+    command = [sys.executable, "-m", "commands", "prepare", "--lab", "--apply"]
+    running = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=at_hand.plain_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    ran = running.poll() is None
+    if ran:
+        os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    return ran
+
+
 def test_prepare_passes_each_time_under_load(with_admins: list[str]) -> None:
-    """Ten ordinary runs in a row, all services side by side: the keys that they open and close on one host
-    do not meet.
-    """
+    """Ten ordinary runs in a row, services side by side: the keys that they open and close on a host do not meet."""
     with load():
         for number in range(TIMES):
-            ran = at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S)
-            assert_prepared(ran, f"run {number}")
+            prepare(f"run {number}")
     assert_nothing_left(with_admins)
 
 
 def test_a_killed_prepare_goes_on(with_admins: list[str]) -> None:
-    """Killed at a random moment, the same command passes: no lock, key or helper of the dead run stands in its way."""
+    """Killed once in each tenth of its time, it passes again: nothing of the dead run stands in its way."""
     chance = random.Random(2026)
+    length_s = prepare("the run that tells how long one takes")
     for number in range(TIMES):
-        command = [sys.executable, "-m", "commands", "prepare", "--lab", "--apply"]
-        running = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=at_hand.plain_environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        after_s = chance.uniform(5, 40)
-        time.sleep(after_s)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-        ran = at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S)
-        assert_prepared(ran, f"killed after {after_s:.1f} s (number {number})")
+        part = (number + chance.random()) / TIMES
+        while not killed_after(part * length_s):
+            length_s *= SHORTER
+        length_s = prepare(f"killed after {part * length_s:.1f} of {length_s:.1f} s (number {number})")
     assert_nothing_left(with_admins)

@@ -68,6 +68,7 @@ def test_writes_can_be_left_behind(moved: None) -> None:
     at_hand.wait_for("orders works again", at_hand.orders_work)
 
 
+@pytest.mark.full
 def test_a_service_that_came_back_moves_again_only_when_asked(moved: None) -> None:
     """After its rollback a move is refused until --retry names it; then it is moved as any other."""
     flags = ("--service", "postgres")

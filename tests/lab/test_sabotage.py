@@ -72,6 +72,7 @@ def test_changed_row_is_found(rehearsal: Rehearsal) -> None:
     assert told.splitlines()[0].count("table ") == 1
 
 
+@pytest.mark.full
 def test_missing_row_is_found(rehearsal: Rehearsal) -> None:
     """One row less is found, with both counts."""
     host = TARGETS["postgres"]
@@ -84,6 +85,7 @@ def test_missing_row_is_found(rehearsal: Rehearsal) -> None:
     assert "shop: table public.order_lines: 220,000 → 219,999" in told
 
 
+@pytest.mark.full
 def test_dropped_large_object_is_found(rehearsal: Rehearsal) -> None:
     """A large object that no table's row counts is missed, with both numbers."""
     host, oid = TARGETS["postgres"], 50_000 + SCAN
@@ -117,6 +119,7 @@ def test_deleted_key_is_found(rehearsal: Rehearsal) -> None:
     assert KEY not in told
 
 
+@pytest.mark.full
 def test_changed_key_is_found(rehearsal: Rehearsal) -> None:
     """A key that has another value is found and named, in another database than the first."""
     host, change = TARGETS["redis"], ("-n", "3", "SET", "flag:5")

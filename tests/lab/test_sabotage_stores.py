@@ -24,8 +24,8 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from engine import polling
 from engine.contracts.fingerprint import Fingerprint
+from engine.polling import Polling
 from engine.verdict import Judgement
 from lab.settings import CADDY, LOKI, MINIO, PREFIX, RABBITMQ, TEMPORAL
 from services.fingerprints.compare import compare_fingerprints
@@ -427,7 +427,7 @@ def test_worker_on_another_address_is_found(temporal_server: Subject, monkeypatc
     worker = threading.Thread(target=lambda: asyncio.run(_work(temporal_server, ended)))
     worker.start()
     try:
-        judgement = polling.repeat_until_passed(lambda: _smoke(temporal_server), 20.0)
+        judgement = Polling("its workers are back", 20.0).judge(lambda: _smoke(temporal_server))
     finally:
         ended.set()
         worker.join(30)

@@ -170,7 +170,10 @@ def test_no_secret_of_a_log_or_an_error_is_left(rehearsal: Rehearsal, secrets: d
     assert not found_in(secrets, texts_of(ran))
 
 
-@pytest.mark.parametrize("phase", ["prepare", "preflight", "migrate", "validate"])
+@pytest.mark.parametrize(
+    "phase",
+    ["migrate", *(pytest.param(phase, marks=pytest.mark.full) for phase in ("prepare", "preflight", "validate"))],
+)
 def test_what_a_phase_leaves_verifies_and_packs(rehearsal: Rehearsal, phase: str, tmp_path: Path) -> None:
     """Each folder is whole, signed approvals included, and so is the archive made of it; one changed byte is named."""
     folder = rehearsal.phases[phase].folder

@@ -26,7 +26,7 @@ from tests.lab import at_hand
 from tests.lab.canned import ENVIRONMENT, Canned, canned_hosts
 from tests.lab.server import PASSWORD, Server, journal_server
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.no_hosts]
 SHARDS: Final = 3
 ASKED: Final = frozenset(
     {
@@ -45,20 +45,14 @@ DEADLINE_S: Final = 300.0
 
 
 @pytest.fixture(scope="module")
-def images() -> None:
-    """Have the images of the lab's hosts and of its postgres; the hosts themselves are not needed."""
-    at_hand.lab("images")
-
-
-@pytest.fixture(scope="module")
-def server(images: None) -> Iterator[Server]:
+def server(core_images: None) -> Iterator[Server]:
     """Run the journal's server."""
     with journal_server() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def canned(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canned]:
+def canned(core_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canned]:
     """Serve six hosts."""
     with _served(tmp_path_factory.mktemp("fleet"), 3) as served:
         yield served
@@ -239,7 +233,7 @@ def test_a_wrong_shard_is_one_message(server: Server, canned: Canned, flags: tup
 
 
 @pytest.mark.full
-def test_a_hundred_hosts_in_four_shards(server: Server, images: None, tmp_path: Path) -> None:
+def test_a_hundred_hosts_in_four_shards(server: Server, core_images: None, tmp_path: Path) -> None:
     """The same rows and verdicts as one process finds, from one journal; how long both took is printed."""
     journal = Journal.open(place_of(ENVIRONMENT, Secret(server.url)), redactor=Redactor())
     with _served(tmp_path, 50) as many:

@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.page import making_pages
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
+from tests.page import pages
 
 FLAGS: Final = (
     "--no-sandbox",
@@ -84,16 +84,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def failed(place: Path) -> Night:
     """Return a migration that failed in the middle."""
-    return making_pages.failed_night(place / "failed")
+    return pages.failed_night(place / "failed")
 
 
 @pytest.fixture(scope="session")
 def failed_page(failed: Night, place: Path) -> Path:
     """Return its page."""
-    return making_pages.page_of(failed, place / "failed")
+    return pages.page_of(failed, place / "failed")
 
 
 @pytest.fixture(scope="session")
 def nightly_page(place: Path) -> Path:
     """Return the page of a validation after another."""
-    return making_pages.page_of(making_pages.validations(place / "nightly"), place / "nightly")
+    return pages.page_of(pages.validations(place / "nightly"), place / "nightly")

@@ -11,9 +11,9 @@ import pytest
 
 from engine.evidence.formatting import visible
 from engine.verdict import ExitCode
-from tests.page import making_pages
+from tests.fakes.run_on_record import Night
+from tests.page import pages
 from tests.page.conftest import PHONE, Open
-from tests.unit.making_evidence import Night
 
 NAUGHTY: Final = (
     "<script>window.hacked=1</script>",
@@ -49,11 +49,11 @@ NAUGHTY: Final = (
 def naughty_page(place: Path) -> Path:
     """Return a page with each string in every place that text of a server has."""
     folder = place / "naughty"
-    night = making_pages.quick(
+    night = pages.quick(
         Night(
             folder,
             "migrate",
-            [{**making_pages.MOVES[0], "service": name, "source": name, "target": name} for name in NAUGHTY],
+            [{**pages.MOVES[0], "service": name, "source": name, "target": name} for name in NAUGHTY],
         )
     )
     for number, name in enumerate(NAUGHTY):
@@ -80,7 +80,7 @@ def naughty_page(place: Path) -> Path:
     night.run.record("waiver", key=NAUGHTY[0], body={"person": NAUGHTY[1], "reason": NAUGHTY[4]})
     night.run.record("step_skipped", body={"text": NAUGHTY[2]})
     night.run.finish({}, ExitCode.FAILED)
-    return making_pages.page_of(night, folder)
+    return pages.page_of(night, folder)
 
 
 def test_no_name_becomes_markup_or_runs(opens: Open, naughty_page: Path) -> None:

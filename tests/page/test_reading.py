@@ -10,9 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.page import making_pages
+from tests.fakes.run_on_record import Night
+from tests.page import pages
 from tests.page.conftest import DESK, PHONE, Open
-from tests.unit.making_evidence import Night
 
 VERDICT = "Migration of 13 services failed"
 
@@ -185,7 +185,7 @@ def test_the_page_reads_without_its_script(browser: object, failed_page: Path, o
 
 def test_portuguese_is_complete_and_accessible(opens: Open, failed: Night, place: Path) -> None:
     """The same page in the other language, on a phone, where its longer words must fit too."""
-    page = opens(making_pages.page_of(failed, place / "failed", "pt-BR"), PHONE).page
+    page = opens(pages.page_of(failed, place / "failed", "pt-BR"), PHONE).page
 
     assert page.locator("html").get_attribute("lang") == "pt-BR"
     assert is_on_screen(page, "Migração de 13 serviços falhou")

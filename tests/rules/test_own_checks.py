@@ -100,7 +100,7 @@ def _run(pytester: pytest.Pytester, body: str, hosts: tuple[str, ...] = ("old", 
     file = pytester.path / "site" / "preflight" / "test_ours.py"
     file.parent.mkdir(parents=True)
     file.write_text(body, encoding="utf-8")
-    return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", "--import-mode=importlib", str(file.parent))
+    return pytester.runpytest_inprocess("-s", "-p", "no:cacheprovider", "--import-mode=importlib", str(file.parent))
 
 
 def _rows(result: pytest.RunResult) -> list[str]:

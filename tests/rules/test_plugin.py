@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import hypothesis  # noqa: F401 pytest imports it anew for each run that begins without it
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -344,7 +343,8 @@ def _run_split(
     )
     pytester.makeconftest(_with(conftest.replace("    def redact(", take), "split", *plugins))
     pytester.makepyfile(test_book=HEAD + body)
-    return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", *args)
+    run = pytester.runpytest_subprocess if "-n" in args else pytester.runpytest_inprocess  # a worker of xdist may die
+    return run("-s", "-p", "no:cacheprovider", *args)
 
 
 def test_a_shard_asks_its_own_rows_only(pytester: pytest.Pytester) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,34 +15,31 @@ import pytest
 from commands.init import main as init
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-WRITTEN_BY_OTHERS: Final = (
-    ".mypy_cache",
-    ".ruff_cache",
-    ".pytest_cache",
-    ".hypothesis",
-    ".git",
-    ".venv",
-    ".import_linter_cache",
-    "__pycache__",
-    "state",
-    "reports",
-)
+ROOMS: Final = ("actions", "checks", "commands", "engine", "hosts", "phases", "runbooks", "services")
+FILES: Final = ("conftest.py", "longshore", "noxfile.py", "pyproject.toml")
 
 
 def _files(folder: Path) -> dict[str, int]:
-    """Return each file of the checkout with the time of its last change, apart from caches of developers' tools."""
-    found: dict[str, int] = {}
-    for here, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in WRITTEN_BY_OTHERS]
-        found |= {str(Path(here, name)): Path(here, name).stat().st_mtime_ns for name in names}
-    return found
+    """Return each file and folder of a checkout with the time of its last change."""
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def _run(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkout that nothing else uses: a lab, caches and other tests write into this one."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+def _run(checkout: Path, folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_", "LONGSHORE_"))}
     environ = kept | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
     argv = (sys.executable, "-m", "commands", *argv, "--environment", "production", "--project", str(folder))
-    return subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(argv, cwd=checkout, env=environ, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.fixture
@@ -55,17 +53,17 @@ def project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return folder
 
 
-def test_a_preflight_writes_into_the_project_alone(project: Path) -> None:
+def test_a_preflight_writes_into_the_project_alone(checkout: Path, project: Path) -> None:
     """Journal and evidence are in the project, own checks in both; what is shown as the next command names
     the project.
     """
-    before = _files(ROOT)
+    before = _files(checkout)
 
-    ran = _run(project, "preflight")
+    ran = _run(checkout, project, "preflight")
 
     assert "evidence: reports/production/" in ran.stdout, ran.stdout[-3000:] + ran.stderr[-3000:]
     assert ran.returncode in {1, 2}, "no host answered"
-    assert _files(ROOT) == before
+    assert _files(checkout) == before
     assert (project / "state" / "production.sqlite").is_file()
     (page,) = project.glob("reports/production/2*-preflight-*/report.html")
     text = page.read_text(encoding="utf-8")
@@ -78,16 +76,16 @@ def test_a_preflight_writes_into_the_project_alone(project: Path) -> None:
     )
     assert (row["body"]["host"], row["body"]["severity"], row["body"]["verdict"]) == ("new1", "warning", "UNKNOWN")
 
-    status = _run(project, "status")
+    status = _run(checkout, project, "status")
     assert status.returncode == 0, status.stderr
     assert "redis" in status.stdout
 
 
-def test_a_wrong_own_check_ends_the_run_before_it_begins(project: Path) -> None:
+def test_a_wrong_own_check_ends_the_run_before_it_begins(checkout: Path, project: Path) -> None:
     """Exit status 4 and one message; nothing is written."""
     (project / "site" / "preflight" / "test_wrong.py").write_text("def test_one(host):\n    pass\n", encoding="utf-8")
 
-    ran = _run(project, "preflight")
+    ran = _run(checkout, project, "preflight")
 
     assert ran.returncode == 4
     assert "test_wrong.py:1: test_one: no docstring" in ran.stdout + ran.stderr

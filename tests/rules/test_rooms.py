@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -35,3 +36,13 @@ def test_places_of_the_checkout_are_the_checkout() -> None:
     """A module that moves deeper must not take a package for the checkout."""
     assert CHECKOUT == SIGNED_ROOT == ROOT
     assert ENGINE == ROOT / "engine"
+
+
+def test_no_link_is_tracked() -> None:
+    """A link leads somewhere on one machine; one that a merge brings could take the place of a folder that git ignores,
+    such as the virtual environment's.
+    """
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    assert [line for line in listed.splitlines() if line.startswith("120000")] == []
+    assert ".venv" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines(), "also as a link"

@@ -55,9 +55,6 @@ class SimFleet(Fleet):
         except NotObservedError as error:
             return error
 
-    def cut(self) -> None:
-        """End nothing."""
-
     def close(self) -> None:
         """Close nothing."""
 
@@ -81,7 +78,7 @@ def facts_of(process: Process, name: str) -> HostFacts:
         storage_driver="overlay2",
         docker_root="/var/lib/docker",
         containers=tuple(parse_container(name, one.inspect()) for one in machine.containers.values()) if engine else (),
-        images=tuple(ImageFacts(one, (tag,), (), "amd64", ("l1",), 1) for one, tag in IMAGE_TAGS.items()),
+        images=tuple(ImageFacts(one, (tag,), "amd64", ("l1",), 1) for one, tag in IMAGE_TAGS.items()),
         volumes=tuple(
             VolumeFacts(one.name, "local", dict(one.labels), {}, f"/var/lib/docker/volumes/{one.name}/_data", 1000)
             for one in machine.volumes.values()

@@ -19,7 +19,7 @@ from tests.simulation.world import Container, Machine, World
 
 IMAGES: Final = {"store": STORE_IMAGE, "app": APP_IMAGE}
 HELPERS: Final = frozenset({"copy", "probe", "manifest", "aside", "replica", "toolbox", "trial"})
-AT_SOURCE: Final = {MoveState.PLANNED, MoveState.UNDONE, MoveState.ROLLED_BACK, MoveState.PREPARED}
+AT_SOURCE: Final = {MoveState.PLANNED, MoveState.UNDONE, MoveState.ROLLED_BACK}
 
 
 def containers_of(world: World, service: str) -> Iterator[tuple[Machine, Container]]:

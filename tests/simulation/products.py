@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
-from engine.contracts.product import ServiceInstance
+from engine.contracts.product import Product, ServiceInstance
 from engine.errors import UnreachableError
 from engine.verdict import Judgement, failed, passed
 from tests.simulation.process import Process
@@ -24,7 +24,7 @@ class Asking:
 ASKING: Final = Asking()
 
 
-class Store:
+class Store(Product):
     """A store of numbered records."""
 
     name = "sim-store"

@@ -32,6 +32,7 @@ from actions.rollback.copy_back import CopyBack
 from actions.rollback.start_returned import StartReturned
 from actions.rollback.stop_moved import StopMoved
 from engine.container_names import kept_name
+from engine.polling import Polling
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import AttemptState
@@ -69,7 +70,7 @@ def _no_answer_undoes(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(RunningMove, "_stop", RunningMove._fail)
     patch.setattr(AttemptState, "may_have_committed", property(lambda _self: False))
-    patch.setattr(Patience, "_is_over", lambda *_: True)
+    patch.setattr(Patience, "_polling", lambda _self: Polling("an answer", 0.0))
     patch.setattr(RunningMove, "_undo_attempt", undo_all)
 
 

@@ -46,7 +46,6 @@ from hosts.facts.parse import parse_container
 from phases.gates.gates import Gates
 from phases.signoff.approvals import source_body
 from services.registry import PRODUCTS
-from services.replication import BY_PRODUCT
 from tests.simulation.clock import PLAYING, SimDatetime
 from tests.simulation.fleet import open_sim_hosts
 from tests.simulation.process import Killed, Process
@@ -571,10 +570,10 @@ def borders() -> Iterator[None]:
     patch.setattr(engine.journal.journal.Run, "record", _record(engine.journal.journal.Run.record))
     patch.setattr(engine.journal.record, "rfc8785", QUICK_JSON)
     patch.setattr(engine.journal.journal, "insert_record", _insert(engine.journal.journal.insert_record))
+    patch.setattr(Store, "replication", SimReplication())
     products: dict[str, Callable[[], Product]] = {"sim-store": Store, "sim-actor": Actor}
     for name, product in products.items():
         patch.setitem(PRODUCTS, name, product)
-        patch.setitem(BY_PRODUCT, name, SimReplication())
     try:
         yield
     finally:

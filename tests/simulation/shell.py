@@ -113,9 +113,6 @@ class SimHost:
         self.process.must_live()
         return Endpoint(f"{self.name}|{address}", port)
 
-    def cut(self) -> None:
-        """End nothing: no command runs beside another here."""
-
     def close(self) -> None:
         """Close nothing."""
 
@@ -435,9 +432,9 @@ class SimHost:
                 self.machine.containers.pop(made.id)
             return 125, "", f"docker: Error response from daemon: {said}"
         if made.role == "probe":
-            question = command[4:]
+            name, port = command[4:6]
             made.probe = {
-                "network": (made.host_config["NetworkMode"]), "name": question[1], "port": int(question[2]),
+                "network": (made.host_config["NetworkMode"]), "name": name, "port": int(port),
                 "state": None, "last_good": 0, "last": 0,
             }  # fmt: skip
         if detached:

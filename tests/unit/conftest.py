@@ -64,9 +64,9 @@ def quick_journals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         return
     really_migrate, schema = database._migrate, request.getfixturevalue("journal_schema")
 
-    def migrate(connection: Any, current: str) -> None:
-        if current or connection.dialect.name != "sqlite":
-            really_migrate(connection, current)
+    def migrate(connection: Any) -> None:
+        if connection.dialect.name != "sqlite":
+            really_migrate(connection)
             return
         for statement in schema:
             connection.exec_driver_sql(statement)

@@ -48,7 +48,7 @@ def lines_of(since: Since, language: Language) -> Iterator[str]:
         words=words if since.changed else say("no difference"),
     )
     for row in since.new[:LINES]:
-        yield say("new: {step}", step=_step(row, language)) + f" {visible(row['text'])[:200]}"
+        yield say("new: {step}", step=_step(row, language)) + f" {visible(language.text_of(row))[:200]}"
     for row in since.fixed[:LINES]:
         yield say("fixed: {step}", step=_step(row, language))
     for row, before_s in since.slower[:LINES]:

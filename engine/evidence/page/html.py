@@ -31,7 +31,6 @@ ICONS: Final = {
 COMMANDS: Final = {phase.name: phase.title for phase in TABLE}
 STATES: Final = {
     "planned": term("planned"),
-    "prepared": term("prepared"),
     "in_progress": term("in progress"),
     "undone": term("undone"),
     "committed": term("committed"),

@@ -19,6 +19,7 @@ from engine.evidence.facts.signoffs import Approved, Paper, approved_of, papers_
 from engine.evidence.headline import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.next_steps import following_command, next_command
 from engine.evidence.seal.tampering import BACKUP, altered_in, drawable
+from engine.finding import Finding, finding_of, lines_of, say
 from engine.i18n.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.journal.journal import Record, chain_problems
 from engine.journal.kinds import RecordKind
@@ -124,8 +125,11 @@ def view_of(
     records = journal.records(run_id=run_id)
     if not records:
         raise InputError(
-            f"run {run_id}: not in the journal. Expected: a run's id. Try: "
-            f"{typed_command('report', 'latest', environment=ANY)}"
+            say(
+                "run {run_id}: not in the journal. Expected: a run's id. Try: {command}",
+                run_id=run_id,
+                command=typed_command("report", "latest", environment=ANY),
+            )
         )
     own = tuple(chain_problems(records))
     with drawable(own):
@@ -152,7 +156,7 @@ def _page(
 ) -> Page:
     about = records[0].body
     command = str(about["command"])
-    rows = [{**r.body, "key": r.key, "at": r.at, "number": r.number} for r in records if r.kind == RecordKind.RESULT]
+    rows = [_row(record, language) for record in records if record.kind == RecordKind.RESULT]
     ended = next((r for r in records if r.kind == RecordKind.RUN_ENDED), None)
     scope = _first(records, RecordKind.SCOPE)
     dry_run = _is_dry_run(records, rows)
@@ -183,9 +187,11 @@ def _page(
         outages={service: one.outage for service, one in standing.items() if one.outage},
         fingerprints=_fingerprints(records),
         logs=tuple(r.body for r in records if r.kind == RecordKind.CONTAINER_LOG),
-        tables=tuple(r.body for r in records if r.kind == RecordKind.REPORT_TABLE),
-        graphs=tuple(r.body for r in records if r.kind == RecordKind.REPORT_GRAPH),
-        not_applicable=tuple(str(r.body["text"]) for r in records if r.kind == RecordKind.STEP_SKIPPED),
+        tables=tuple(_table(r.body, language) for r in records if r.kind == RecordKind.REPORT_TABLE),
+        graphs=tuple(_graph(r.body, language) for r in records if r.kind == RecordKind.REPORT_GRAPH),
+        not_applicable=tuple(
+            language.text_of(r.body) for r in records if r.kind == RecordKind.STEP_SKIPPED and r.body["text"]
+        ),
         notices=tuple(_notices(records, language)),
         chain_head=records[-1].hash,
         redacted=int(ended.body.get("redacted", 0)) if ended else 0,
@@ -193,6 +199,36 @@ def _page(
         language=language,
         papers=tuple(papers_of(records)),
     )
+
+
+def _row(record: Record, language: Language) -> dict[str, Any]:
+    """Return a result as the page shows it; `foreign` where its text is in English in any language."""
+    body, text, lines = record.body, finding_of(record.body), lines_of(record.body)
+    return {
+        **body,
+        "key": record.key,
+        "at": record.at,
+        "number": record.number,
+        "text": language.tell(text),
+        "details": list(map(language.tell, lines)),
+        "foreign": not isinstance(text, Finding),
+        "foreign_details": not any(isinstance(line, Finding) for line in lines),
+    }
+
+
+def _table(body: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    rows = [[_cell(cell, language) for cell in row] for row in body["rows"]]
+    return {**body, "title": _cell(body["title"], language), "rows": rows}
+
+
+def _graph(body: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    lines = [{**line, "words": _cell(line["words"], language)} for line in body["lines"]]
+    return {**body, "title": _cell(body["title"], language), "lines": lines}
+
+
+def _cell(cell: Any, language: Language) -> Any:
+    """Return a text of a table or graph in this language."""
+    return language.text_of(cell) if isinstance(cell, Mapping) else cell
 
 
 def _first(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
@@ -260,13 +296,13 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
                 "{services} continues with the plan it started with; later plan changes are ignored", services=services
             )
         elif record.kind == RecordKind.SOURCE_VERIFIED and body["ok"]:
-            yield language.say("{service} after the undo: {text}", service=record.service, text=body["text"])
+            yield language.say("{service} after the undo: {text}", service=record.service, text=finding_of(body))
         elif record.kind == RecordKind.SOURCE_VERIFIED:
             yield language.say(
-                "{service} after the undo: NOT proven to serve: {text}", service=record.service, text=body["text"]
+                "{service} after the undo: NOT proven to serve: {text}", service=record.service, text=finding_of(body)
             )
         elif record.kind == RecordKind.RESULT and body["verdict"] == Verdict.WAIVED.value:
-            yield f"{body['subject']}, {record.key}: {body['text']}"
+            yield f"{body['subject']}, {record.key}: {language.text_of(body)}"
 
 
 def _services(

@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 
 from engine.errors import InputError
 from engine.evidence.facts.record_reader import Reader
+from engine.finding import joined, say
 from engine.i18n.language import term
 from engine.journal.journal import chain_problems
 
@@ -34,5 +35,9 @@ def drawable(altered: Sequence[str]) -> Iterator[None]:
         if not altered:
             raise
         raise InputError(
-            f"{'; '.join(altered)}. Expected: what longshore wrote. No page can be drawn: {BACKUP}"
+            say(
+                "{altered}. Expected: what longshore wrote. No page can be drawn: {backup}",
+                altered=joined("; ", altered),
+                backup=BACKUP,
+            )
         ) from error

@@ -38,6 +38,7 @@ from engine.evidence.seal.sealed_folder import (
     digest_of,
 )
 from engine.evidence.seal.signed_files import SignatureReader, text_problems
+from engine.finding import misfits
 from engine.journal.journal import Record, chain_problems
 from engine.journal.kinds import RecordKind
 
@@ -83,6 +84,12 @@ def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
 
 def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:
     found.problems += [f"{RECORDS}: {problem}. Expected: as it was written" for problem in chain_problems(records)]
+    found.problems += [
+        f'{RECORDS}: record {record.number} ({record.kind}): template and fields do not give its text: "{text[:80]}". '
+        "Expected: they do"
+        for record in records
+        for text in misfits(record.body)
+    ]
     found.problems += _statement_problems(sealed, records)
     if JUNIT in sealed.files:
         found.problems += junit_problems(sealed.text(JUNIT), records)
@@ -93,9 +100,9 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
     told = ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) or "no row"
     missing = steps_without_a_row(records)
     if missing:
-        found.notes.append(
-            f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, so "
-            "nothing is shown about them: "
+        found.not_compared.append(
+            f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, and no "
+            "record says that they do not apply. Nothing is shown about them: "
             f"{', '.join(missing[:LISTED])}{' and others' if len(missing) > LISTED else ''}"
         )
     found.notes.append(
@@ -105,11 +112,12 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
 
 
 def steps_without_a_row(records: Sequence[Record]) -> list[str]:
-    """Return the keys of steps that the run's code has and that left no row: they were not looked at, or do not apply
-    to what it was about.
+    """Return the keys of steps that the run's code has, that left no row, and of which no record says that they do not
+    apply to what it was about: nobody looked.
     """
     demanded = records[0].body.get("steps") or ()
-    return sorted({str(key) for key in demanded} - {str(row["key"]) for row in steps_of(records)})
+    left_out = {str(record.body.get("step")) for record in records if record.kind == RecordKind.STEP_SKIPPED}
+    return sorted({str(key) for key in demanded} - {str(row["key"]) for row in steps_of(records)} - left_out)
 
 
 def _judge_drawn(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:

@@ -24,10 +24,10 @@ from engine.contracts.action import Action
 from engine.contracts.container import CommandResult, ContainerCommand
 from engine.errors import LongshoreError
 from engine.redaction.redactor import Secret
+from tests.fakes.facts import LABEL
+from tests.fakes.inspect_answer import inspected
+from tests.fakes.two_hosts import Killed
 from tests.unit.actions.backup.test_restore_drill import FINE, LOADS, MOUNTS, RULES, TAKEN
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import LABEL
-from tests.unit.modelled import Killed
 
 SOURCE, TARGET, BACKUP = "wf005", "wf001", "wf002"
 IMAGE: Final = {

@@ -29,8 +29,8 @@ from phases.prepare.recipe import prepare_recipe
 from phases.repoint.recipe import repoint_recipe
 from phases.repoint.subject import pointing_of
 from phases.rollback.recipe import rollback_recipe
-from tests.unit.inspected import inspected
-from tests.unit.modelled import DATA, HOOKS, POLICY, REWRITTEN, SOURCE, TARGET, Killed, Model, deeds, scope_of
+from tests.fakes.inspect_answer import inspected
+from tests.fakes.two_hosts import DATA, HOOKS, POLICY, REWRITTEN, SOURCE, TARGET, Killed, Model, deeds, scope_of
 
 Meddling = Callable[[Model], None]
 Notes = dict[str, dict[str, Any]]

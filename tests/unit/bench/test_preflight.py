@@ -11,7 +11,7 @@ from bench import preflight
 from bench.preflight import Assertion, assertions_of, count_calls, judge_ours, judge_theirs
 from engine.errors import ActionError
 from hosts.facts.system import SystemFacts
-from tests.unit.making_facts import make_container, make_host, make_socket
+from tests.fakes.facts import make_container, make_host, make_socket
 
 AROUND = SystemFacts(settings={"vm.overcommit_memory": "1", "transparent_hugepage": "never"}, users={0: "root"})
 

@@ -14,7 +14,7 @@ from babel.messages.pofile import read_po
 from engine.errors import NotObservedError
 from engine.verdict import Judgement, Verdict
 from hosts.facts.system import EngineSettings, SystemFacts
-from tests.unit.making_facts import make_host
+from tests.fakes.facts import make_host
 
 ROOT: Final = Path(__file__).parents[3]
 PAGE: Final = ROOT / "docs" / "new-check.md"

@@ -13,7 +13,7 @@ from commands import demo
     ("argv", "images", "choice", "told"),
     [
         ([], 0, "all", "all thirteen services"),
-        ([], 1, "core", "not all images can be had here: rehearsing with postgres, prometheus and redis only"),
+        ([], 1, "core", "not all images can be had here: rehearsing three services only"),
         (["--services", "core"], 0, "core", ""),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from commands import report
 from engine.errors import InputError
 from engine.evidence import folder_name
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 from phases.signoff.approvals import code_digest
 from phases.status.status import MoveStatus, read_standing
-from tests.unit.making_files import make_environment, make_inventory, make_plan
-from tests.unit.making_preflight import record_rows
+from tests.fakes.preflight_results import record_rows
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 
 class Nights:

@@ -16,7 +16,7 @@ from engine.config.scope import Scope, build_scope
 from engine.errors import InputError
 from engine.signoff.approval import Approvals, Statement, Subject
 from phases.signoff.calendar import describe_now, describe_window, invitation
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 NOW: Final = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
 APPROVED: Final = Approvals([Statement(Subject("production", "d", {}, {}), "technical", "tess@example.org", NOW)], [])

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from engine.config.inventory import Link, ServiceEntry
+import services
+from engine.config.inventory import load_inventory
+from engine.config.plan import load_plan
+from phases.discover.draft_inventory import product_of
+from services import registry
 from services.fingerprints.compare import compare_fingerprints
-from tests.unit.answering import Answers, target
+from tests.fakes.http_product import Answers, target
 
-PAGE = Path(__file__).parents[3] / "docs" / "new-product.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "new-product.md"
 REPOSITORY = {"full_name": "ops/tools", "updated_at": "2026-11-25T10:00:00Z"}
 
 
@@ -24,11 +31,17 @@ def _block(language: str) -> str:
 
 
 @pytest.fixture
-def product() -> Any:
-    """Load the page's code as the file that it is to become."""
-    names: dict[str, Any] = {"__name__": "services.gitea"}
-    exec(compile(_block("python"), "services/gitea/product.py", "exec"), names)  # noqa: S102 our own page
-    return names["Product"]()
+def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Add the page's folder to those of services/, and make the product that the registry finds there."""
+    folder = tmp_path / "gitea"
+    folder.mkdir()
+    (folder / "__init__.py").write_text('"""Gitea."""\n')
+    (folder / "product.py").write_text(_block("python"))
+    monkeypatch.setattr(services, "__path__", [*services.__path__, str(tmp_path)])
+    for name in ("services.gitea", "services.gitea.product"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(registry, "PRODUCTS", {**registry.PRODUCTS, **registry.products_in(tmp_path)})
+    return registry.product("gitea")
 
 
 def _table(branches: list[dict[str, Any]], repositories: list[dict[str, str]] | None = None) -> dict[str, Any]:
@@ -70,9 +83,23 @@ def test_the_shown_fingerprint_names_a_lost_push(product: Any, monkeypatch: pyte
     assert "repositories: missing ops/tools" in gone.text
 
 
-def test_the_shown_inventory_is_valid() -> None:
-    """The page's lines fit the inventory's model."""
+def test_one_folder_and_two_files_are_all(product: Any, tmp_path: Path) -> None:
+    """The page's lines fit this migration's inventory and plan, whose every problem is told when they are read; and
+    discover knows its image.
+    """
     shown = YAML(typ="safe").load(_block("yaml"))
+    inventory = YAML(typ="safe").load((ROOT / "inventory.yaml").read_text(encoding="utf-8"))
+    plan = json.loads((ROOT / "migration_plan.json").read_text(encoding="utf-8"))
+    inventory["services"] |= shown["services"]
+    inventory["links"] += shown["links"]
+    plan["moves"].append(json.loads(_block("json")))
 
-    assert ServiceEntry.model_validate(shown["services"]["gitea"]).product == "gitea"
-    assert Link.model_validate(shown["links"][0]).from_ == "gitea"
+    for name, content in (("inventory.yaml", inventory), ("migration_plan.json", plan)):
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+
+    loaded = load_inventory(tmp_path / "inventory.yaml")
+    entry = loaded.services["gitea"]
+    assert registry.product(entry.product).name == "gitea"
+    assert [move.service for move in load_plan(tmp_path / "migration_plan.json", loaded).moves][-1] == "gitea"
+    assert product_of(entry.image) == "gitea"
+    assert (product.settings_role, product.probe_question, product.manual_checks) == ("", None, ())

@@ -8,20 +8,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from actions.backup.restore import judge_applied
 from actions.backup.restore_drill import why_not
-from actions.backup.scratch_copy import scratch_places, scratch_specification
+from actions.backup.scratch_copy import reaches_out, scratch_places, scratch_specification
 from checks.backups.backups import BackupObject
 from engine.contracts.container import CommandResult, MountFacts
 from engine.contracts.product import RestoreCommand
 from services.redis.product import PLACE_SNAPSHOT
 from services.registry import product
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import LABEL, make_container
+from tests.fakes.facts import LABEL, make_container
+from tests.fakes.inspect_answer import inspected
 
 EXPORT: Final = BackupObject("export cluster.sql", "e" * 64, 100, datetime(2026, 1, 2, tzinfo=UTC))
 SQL: Final = RestoreCommand(
@@ -142,3 +142,39 @@ def test_a_dump_of_a_renamed_superuser_is_restored_by_it() -> None:
     )
     with pytest.raises(AssertionError, match="shopXadmin"):
         judge_applied(EXPORT, command, said('ERROR:  role "shopXadmin" already exists'))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"Privileged": True}, "is privileged"),
+        ({"CapAdd": ["SYS_ADMIN"]}, "adds capability SYS_ADMIN"),
+        ({"CapAdd": ["CAP_NET_ADMIN", "all"]}, "adds capability all"),
+        ({"Devices": [{"PathOnHost": "/dev/sda"}]}, "uses device /dev/sda"),
+        ({"DeviceCgroupRules": ["a *:* rwm"]}, "device rule a"),
+        ({"SecurityOpt": ["seccomp=unconfined"]}, "security option seccomp=unconfined"),
+        ({"MaskedPaths": []}, "all of /proc"),
+    ],
+)
+def test_what_could_change_its_host_is_not_started_as_a_copy(asked: dict[str, Any], told: str) -> None:
+    """The copy is made on the target before anybody approved what the source asks for."""
+    inspect = inspected()
+    inspect["HostConfig"] |= asked
+    assert told in reaches_out(inspect)
+
+
+@pytest.mark.parametrize("source", ["/", "/run", "/var/run/", "/var/run/docker.sock"])
+def test_a_folder_with_the_engines_socket_is_the_socket(source: str) -> None:
+    """Who sees the folder can connect, read-only or not."""
+    inspect = inspected()
+    inspect["Mounts"].append({"Type": "bind", "Source": source, "Destination": "/host", "RW": False})
+    assert "the host's containers" in reaches_out(inspect)
+
+
+def test_ordinary_rights_are_drilled() -> None:
+    """Locking memory and being nice change nobody else."""
+    inspect = inspected()
+    inspect["HostConfig"] |= {"CapAdd": ["IPC_LOCK", "CAP_SYS_NICE"], "DeviceRequests": [{"Driver": "nvidia"}]}
+    assert not reaches_out(inspect)
+    body = scratch_specification(inspect, move_label=LABEL, network="drill-net", mounts={})
+    assert body["HostConfig"]["DeviceRequests"] is None

@@ -22,8 +22,9 @@ from engine.contracts.product import RestoreCommand
 from engine.errors import ActionError, UnreachableError
 from engine.redaction.redactor import Secret
 from engine.verdict import Judgement, Verdict, failed, passed
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import LABEL, FakeHost
+from tests.fakes.facts import LABEL
+from tests.fakes.host import FakeHost
+from tests.fakes.inspect_answer import inspected
 
 NOW: Final = datetime(2026, 1, 2, tzinfo=UTC)
 EXPORT: Final = BackupObject("export dump.rdb", "e" * 64, 100, NOW)
@@ -303,3 +304,14 @@ def test_reading_finds_damage_too() -> None:
     action, _ = make_drill({f"dump {DATA.snapshot}": (1, "", DAMAGED)}, not_drilled="no reason")
 
     assert ended(action).verdict is Verdict.FAILED
+
+
+def test_a_container_that_became_privileged_is_not_copied() -> None:
+    """What is created is judged, not what was read when the drill was planned."""
+    action, fleet = make_drill()
+    changed = inspected()
+    changed["HostConfig"]["Privileged"] = True
+    fleet.api.inspect_container = lambda _name: changed  # type: ignore[method-assign]
+    with pytest.raises(ActionError, match="is privileged"):
+        action.do({})
+    assert fleet.api.bodies == []

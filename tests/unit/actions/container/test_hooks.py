@@ -15,7 +15,8 @@ from engine.config.inventory import Hook, ServiceEntry
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, DeadlineError, ManualInterventionError
 from hosts.coordination.fencing import fenced
-from tests.unit.making_files import INVENTORY
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.project_files import INVENTORY
 
 
 class Host:
@@ -34,12 +35,6 @@ class Host:
         return CommandResult(tuple(argv), self.exit_code, self.out, b"", 0.1)
 
 
-class Fleet(dict[str, Host]):
-    """Hosts by name, and the token of the lock on them."""
-
-    token = "t"
-
-
 @pytest.fixture
 def audited(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return what is written into audit logs."""
@@ -50,7 +45,7 @@ def audited(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def hook_on(host: Host, **hook: Any) -> RunHook:
     """Return a hook that quiesces an application on the source."""
-    route = Route(Fleet({"wf005": host}), "redis", "redis", "wf005", "wf001", "lab/redis/1")  # type: ignore[arg-type]
+    route = Route(FakeFleet({"wf005": host}, token="t"), "redis", "redis", "wf005", "wf001", "lab/redis/1")  # type: ignore[arg-type]
     return RunHook(route, "before-hold", "wf005", Hook(argv=("/usr/local/bin/drain", "--app", "shop floor"), **hook))
 
 

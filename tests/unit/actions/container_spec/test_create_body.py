@@ -11,7 +11,7 @@ from actions.container_spec.create_body import network_of, notes_of, specificati
 from checks.containers.allowed_differences import ALLOWED_DIFFERENCES
 from checks.containers.recreated import compare_containers, judge_fidelity
 from engine.verdict import Verdict
-from tests.unit.inspected import SOURCE_ID, inspected, recreated
+from tests.fakes.inspect_answer import SOURCE_ID, inspected, recreated
 
 
 def test_every_field_of_config_is_kept() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from engine.config.environment import Environment
 from hosts.fleet import _algorithms, refusal_of
-from tests.unit.making_files import make_environment
+from tests.fakes.project_files import make_environment
 
 PINNED = f"{11:032x}"
 

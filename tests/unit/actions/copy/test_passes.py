@@ -39,7 +39,8 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put a clock of ours under the copy."""
     made = Clock()
-    monkeypatch.setattr(passes, "time", made)
+    monkeypatch.setattr("time.monotonic", made.monotonic)
+    monkeypatch.setattr("time.sleep", made.sleep)
     return made
 
 

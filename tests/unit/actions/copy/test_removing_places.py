@@ -14,7 +14,8 @@ from actions.copy.locations import LONGEST_REMOVE_S, MAKE_PATH, REMOVE_PATH, Dat
 from engine.constants import LABEL_MOVE
 from engine.contracts.container import CommandResult
 from engine.errors import RefusedError
-from tests.unit.making_facts import LABEL
+from tests.fakes.facts import LABEL
+from tests.fakes.fleet import FakeFleet
 
 VOLUME = DataPlace("volume", "redis_data")
 
@@ -40,17 +41,11 @@ class Host:
         return CommandResult(tuple(argv), 0, b"", b"", 0.0)
 
 
-class Fleet(dict[str, Host]):
-    """Hosts whose Docker is the host itself."""
-
-    def docker(self, name: str) -> Host:
-        """Return a host's Docker."""
-        return self[name]
-
-
 def _removed(label: str | None, place: DataPlace) -> list[tuple[list[str], float]]:
     host = Host(label)
-    route: Any = SimpleNamespace(fleet=Fleet(wf001=host), move_label=LABEL, audit=lambda *_: None)
+    route: Any = SimpleNamespace(
+        fleet=FakeFleet({"wf001": host}, {"wf001": host}), move_label=LABEL, audit=lambda *_: None
+    )
     remove_place(route, "wf001", place, "copy-volumes")
     return host.asked
 
@@ -92,3 +87,14 @@ def test_a_single_file_is_made_before_it_is_copied_and_goes_with_its_folders(
     subprocess.run(["sh", "-c", REMOVE_PATH, "remove", str(place), LABEL], check=True)
 
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("place", [VOLUME, DataPlace("bind", "/srv/redis/data")])
+def test_who_breaks_the_lock_waits_for_a_removal_however_long_it_takes(place: DataPlace) -> None:
+    """The next run copies to the same place: a removal of the run before, still at work, would take its files away."""
+    host = Host(LABEL)
+    fleet = FakeFleet({"wf001": host}, {"wf001": host}, token="ana")
+    route: Any = SimpleNamespace(fleet=fleet, move_label=LABEL, audit=lambda *_: None)
+    remove_place(route, "wf001", place, "copy-volumes")
+    [(argv, _)] = host.asked
+    assert argv[3:6] == ["fenced", "ana", "yes"]

@@ -31,7 +31,8 @@ from engine.contracts.container import CommandResult, MountFacts
 from engine.errors import ActionError, LockLostError, RefusedError, UnreachableError
 from hosts.coordination.fencing import FENCED, NOT_OURS
 from hosts.coordination.lock import LOST
-from tests.unit.making_facts import LABEL, FakeHost
+from tests.fakes.facts import LABEL
+from tests.fakes.host import FakeHost
 
 PEER = Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAAhostkey comment")
 

@@ -22,7 +22,7 @@ from engine.contracts.container import CommandResult
 from engine.errors import ActionError, RefusedError
 from engine.verdict import passed
 from hosts.manifest.manifest import Drift
-from tests.unit.making_facts import LABEL
+from tests.fakes.facts import LABEL
 
 PLACES = (DataPlace("volume", "redis_data"),)
 SAME = Drift((), 0, 1204, 5_000_000, 4096, 1200, 1201)
@@ -295,7 +295,10 @@ def test_what_was_set_aside_or_put_back_is_on_the_disk() -> None:
     asked: list[list[str]] = []
     fleet: Any = {
         "wf005": SimpleNamespace(
-            run=lambda argv, **_: (asked.append(argv), CommandResult(tuple(argv), 1, b"", b"EIO", 0.1))[1]
+            run=lambda argv, **_: (
+                asked.append(argv),
+                CommandResult(tuple(argv), int(argv[1] == "run"), b"", b"EIO", 0.1),
+            )[1]
         )
     }
     way = SimpleNamespace(fleet=fleet, move_label=LABEL, slug=lambda step: step, audit=lambda *_: None)
@@ -303,7 +306,8 @@ def test_what_was_set_aside_or_put_back_is_on_the_disk() -> None:
     with pytest.raises(ActionError, match="EIO"):
         copy_beside(way, "wf005", "set-aside-0", place=PLACES[0], to=DataPlace("volume", "aside"))  # type: ignore[arg-type]
 
-    words = asked[0][asked[0].index("sh") :]
+    assert asked[0][:3] == ["docker", "rm", "--force"], "what a killed run left may still write"
+    words = asked[1][asked[1].index("sh") :]
     assert words[:2] == ["sh", "-c"]
     assert "&& exec sync --file-system" in words[2]
     assert words[3:5] == ["rsync", "/to"]

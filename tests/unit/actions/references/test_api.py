@@ -16,8 +16,8 @@ from engine.contracts.product import Repointable
 from engine.errors import ActionError, InputError, ManualInterventionError
 from phases.context.link_state import repointable
 from services.grafana.product import Product
-from tests.unit.answering import Answer, Answers, target
-from tests.unit.making_facts import HostWithFiles
+from tests.fakes.host import HostWithFiles
+from tests.fakes.http_product import Answer, Answers, target
 from tests.unit.phases.repoint.test_recipe import scope_of
 
 KEPT = "/var/lib/longshore/references/lab-prometheus-grafana-prometheus-9090-0"

@@ -12,6 +12,7 @@ from actions.references.file import FileReference
 from engine.config.reference_rules import Rewrite
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, ManualInterventionError, NotObservedError
+from tests.fakes.fleet import FakeFleet
 
 OLD = 'targets: ["orders:8080"]\n'
 NEW = 'targets: ["192.0.2.5:8080"]\n'
@@ -89,19 +90,9 @@ class Disk:
         self.signals.append(signal)
 
 
-class Fleet(dict[str, Any]):
-    """One host."""
-
-    token = None
-
-    def docker(self, name: str) -> Any:
-        """Return its engine."""
-        return self[name]
-
-
 def reference(disk: Disk, **entry: Any) -> FileReference:
     """Return the reference of prometheus to orders."""
-    fleet: Any = Fleet(wf001=disk)
+    fleet: Any = FakeFleet({"wf001": disk}, {"wf001": disk})
     route = Route(fleet, "prometheus", "prometheus", "wf001", "wf001", "lab/prometheus/1")
     return FileReference(route, Rewrite.model_validate({**ENTRY, **entry}), "192.0.2.5:8080", KEPT)
 

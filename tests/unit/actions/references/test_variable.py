@@ -15,8 +15,8 @@ from actions.common.route import Route
 from actions.container_spec.create_body import specification_of
 from actions.references.variable import VariableReference, body_with
 from engine.errors import ActionError
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import HostWithFiles
+from tests.fakes.host import HostWithFiles
+from tests.fakes.inspect_answer import inspected
 
 KEPT = "/var/lib/longshore/references/lab-postgres-redis-variables.json"
 CHANGED = {"DB_HOST": "192.0.2.2"}
@@ -262,3 +262,13 @@ def test_what_cannot_be_made_anew_is_refused_before(fleet: Fleet, field: str, va
     with pytest.raises(ActionError, match="can't be made anew as it is"):
         reference(fleet).foresee()
     assert not fleet.engine.calls
+
+
+def test_its_stop_waits_as_long_as_its_operator_said(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--stop-timeout 300` of a container that finishes its work counts for its replacement too."""
+    waited: list[int] = []
+    stop = fleet.engine.stop
+    monkeypatch.setattr(fleet.engine, "stop", lambda name, timeout: (waited.append(timeout), stop(name, timeout)))
+    fleet.engine.containers["redis"]["Config"]["StopTimeout"] = 300
+    reference(fleet).write()
+    assert waited == [300]

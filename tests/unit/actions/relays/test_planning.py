@@ -21,7 +21,7 @@ from actions.relays.planning import (
 from engine.command_line import typed_command
 from engine.config.plan import Relays
 from engine.verdict import Verdict
-from tests.unit.making_facts import make_container, make_host, make_socket
+from tests.fakes.facts import make_container, make_host, make_socket
 
 HOSTS = {"wf005": "192.0.2.5", "wf001": "192.0.2.1", "wf002": "192.0.2.2"}
 

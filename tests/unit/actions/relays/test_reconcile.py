@@ -13,7 +13,7 @@ from actions.relays.planning import FarEnd, Relay
 from actions.relays.reconcile import apply_forwarders, faults_of, judge_forwarders, list_all, list_relays
 from engine.errors import ActionError, RefusedError
 from engine.verdict import Verdict
-from tests.unit.relay_hosts import RelayFleet, RelayHost
+from tests.fakes.relay_hosts import RelayFleet, RelayHost
 
 HOSTS = ("wf001", "wf002", "wf005")
 OLD = Relay(

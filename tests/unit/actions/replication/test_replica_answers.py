@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,11 @@ from actions.copy.ssh_channel import Peer
 from actions.replication import replica as module
 from actions.replication.replica import Replica
 from actions.replication.steps import FinishReplica
+from engine.contracts.replication import Login
 from engine.errors import ActionError, NotObservedError, UnreachableError
 from services.redis.replication import RedisReplication
-from services.replication import Login
+from tests.fakes.inspect_answer import inspected
 from tests.unit.actions.container.test_source import Engine, recorded_route
-from tests.unit.inspected import inspected
 
 
 @pytest.fixture
@@ -100,3 +101,16 @@ def test_whether_it_took_over_is_not_judged_while_it_does_not_answer(
     )
     monkeypatch.setattr(Replica, "runs", lambda _: False)
     assert "it does not run" in finish.verify({}).text
+
+
+def test_a_replica_is_made_only_of_the_configuration_that_was_approved(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record lies on the source, where root may write into it what it likes; the replica runs on the target."""
+    done: list[str] = []
+    monkeypatch.setattr(Replica, "remove", lambda _: done.append("remove"))
+    monkeypatch.setattr(Replica, "_open_tunnel", lambda _: done.append("tunnel"))
+    approved = replace(replica, approved="0" * 64)
+    with pytest.raises(ActionError, match=r"redis is configured as .* Expected: 000000000000, as preflight saw it"):
+        approved.start()
+    assert done == []

@@ -1,97 +1,75 @@
-"""What a move left on its source goes away without its target, which is lost."""
+"""What a move left on its source is removed also when its target is lost and nobody can ask it."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from actions.common.route import Route
 from actions.rollback.clean_source import CleanSource
-from engine.contracts.container import CommandResult
-from engine.errors import HostLostError, NotObservedError
-from engine.verdict import Verdict
+from engine.constants import LABEL_MOVE, LABEL_ROLE
+from engine.errors import HostLostError
+from tests.fakes.facts import LABEL
+from tests.fakes.host import FakeHost
 
-LABEL = "lab/redis/1"
-KEY_AT = "/run/longshore-copy-lab-redis-1"
-
-
-class Source:
-    """A host that holds helper containers, by role, and directories."""
-
-    name = "wf005"
-
-    def __init__(self) -> None:
-        """Hold what a move that stopped after its commit leaves, and a container of another move."""
-        self.containers = {"c1": (LABEL, "copy"), "p1": (LABEL, "probe"), "o1": ("lab/n8n/1", "copy")}
-        self.directories = {KEY_AT}
-        self.docker_answers = True
-
-    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float = 0) -> CommandResult:
-        """Do what is asked."""
-        code, out, error = self._do(argv)
-        return CommandResult(tuple(argv), code, out.encode(), error.encode(), 0.1)
-
-    def _do(self, argv: list[str]) -> tuple[int, str, str]:
-        if argv[0] == "docker" and not self.docker_answers:
-            return 1, "", "Cannot connect to the Docker daemon"
-        if argv[:2] == ["docker", "ps"]:
-            wanted = {word.partition("=")[2].partition("=")[2] for word in argv if word.startswith("label=")}
-            return 0, "\n".join(one for one, marks in self.containers.items() if wanted <= set(marks)), ""
-        if argv[:2] == ["docker", "rm"]:
-            for one in argv[4:]:
-                self.containers.pop(one)
-        if argv[0] == "rm":
-            self.directories -= set(argv)
-        if argv[0] == "ls":
-            return (0, argv[-1], "") if argv[-1] in self.directories else (2, "", "No such file or directory")
-        return 0, "", ""
+COPY_KEY = "/run/longshore-copy-lab-redis-1"
 
 
-class Hosts(dict[str, Any]):
-    """The hosts of a run whose target was declared lost."""
+class Fleet(dict[str, FakeHost]):
+    """A source, and a target that is declared lost; one helper is on the source until it is removed."""
 
-    token = None
+    token: str | None = None
 
-    def __missing__(self, name: str) -> Any:
-        raise HostLostError(f"{name}: not asked: declared lost (its disk burnt)")
+    def __init__(self, **answers: tuple[int, str, str]) -> None:
+        """Start."""
+        super().__init__(wf005=FakeHost("wf005", {"docker ps": (0, "c0ffee\n", ""), **answers}))
+        self.helpers = [{"Labels": {LABEL_MOVE: LABEL, LABEL_ROLE: "copy"}}]
 
+    def __missing__(self, name: str) -> FakeHost:
+        """Refuse to ask the lost host."""
+        raise HostLostError(f"{name}: declared lost")
 
-def _cleaning() -> tuple[Source, CleanSource]:
-    source = Source()
-    route = Route(Hosts({"wf005": source}), "redis", "redis", "wf005", "wf001", LABEL)  # type: ignore[arg-type]
-    return source, CleanSource(route, ("copy", "replica", "probe"), ("copy", "replica"))
-
-
-def test_helpers_and_keys_of_the_move_are_removed_without_its_target() -> None:
-    """Only this move's go; the lost target is not asked, and a second time finds nothing."""
-    source, cleaning = _cleaning()
-    assert cleaning.verify({}).verdict is Verdict.FAILED
-    cleaning.do({})
-    assert source.containers == {"o1": ("lab/n8n/1", "copy")}
-    assert source.directories == set()
-    assert cleaning.verify({}).passed
-    cleaning.do({})
+    def docker(self, name: str) -> Any:
+        """Return the source's engine."""
+        assert name == "wf005"
+        return SimpleNamespace(
+            api=SimpleNamespace(containers=lambda **_: self.helpers, inspect_container=lambda _: None)
+        )
 
 
-@pytest.mark.parametrize("left", ["container", "key"])
-def test_what_is_left_fails(left: str) -> None:
-    """A helper container or a key that is still there is named."""
-    source, cleaning = _cleaning()
-    cleaning.do({})
-    if left == "container":
-        source.containers["p2"] = (LABEL, "probe")
-    else:
-        source.directories.add(KEY_AT)
-    seen = cleaning.verify({})
-    assert seen.verdict is Verdict.FAILED
-    assert ("the probe container p2" if left == "container" else "the copy key") in seen.text
+@pytest.fixture(autouse=True)
+def _audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actions.common.route.append_audit", lambda *_, **__: None)
+    monkeypatch.setattr("actions.rollback.clean_source.probe_is_there", lambda _: False)
 
 
-def test_no_answer_is_no_pass() -> None:
-    """An engine that does not answer is not taken for one without containers."""
-    source, cleaning = _cleaning()
-    cleaning.do({})
-    source.docker_answers = False
-    with pytest.raises(NotObservedError, match="could not list containers"):
-        cleaning.verify({})
+def cleaning(fleet: Any) -> CleanSource:
+    """Return the action."""
+    return CleanSource(
+        Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), ("copy", "replica"), ("copy", "replica")
+    )
+
+
+def test_helpers_and_private_keys_go_and_the_lost_host_is_not_asked() -> None:
+    """The ends of the copy would run for hours with the data mounted, beside the key that opened the lost host."""
+    fleet = Fleet()
+    cleaning(fleet).do({})
+    asked = [" ".join(argv) for argv, _ in fleet["wf005"].asked]
+    assert [line for line in asked if line.startswith("rm ")] == [
+        f"rm -rf -- {COPY_KEY}",
+        "rm -rf -- /run/longshore-replica-lab-redis-1",
+    ]
+    assert sum("label=longshore.role=copy" in line or "label=longshore.role=replica" in line for line in asked) == 2
+    assert "docker rm --force --volumes c0ffee" in asked
+
+
+def test_it_passes_only_once_nothing_is_left() -> None:
+    """A helper, then a key, then nothing."""
+    gone = {"ls -d": (2, "", "ls: cannot access: No such file or directory")}
+    fleet = Fleet(**gone)
+    assert "still there: 1 helper containers" in cleaning(fleet).verify({}).text
+    fleet.helpers.clear()
+    assert cleaning(fleet).verify({}).passed
+    assert "still there: the key for the copy" in cleaning(Fleet()).verify({}).text

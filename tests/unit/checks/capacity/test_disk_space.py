@@ -6,7 +6,7 @@ import pytest
 
 from checks.capacity.disk_space import SpaceNeed, judge_disk_after, judge_space
 from engine.verdict import Verdict
-from tests.unit.making_facts import GIB, make_disk, make_host
+from tests.fakes.facts import GIB, make_disk, make_host
 
 NEED = SpaceNeed("redis: volume redis_data", "/var/lib/docker", 10 * GIB, 1000)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from engine.journal.samples import HOST, DiskUse, Sample, forget_samples, read_s
 from engine.redaction.redactor import Redactor
 from engine.verdict import Verdict
 from hosts.facts.system import SystemFacts, Usage
-from tests.unit.making_facts import GIB, make_container, make_host
+from tests.fakes.facts import GIB, make_container, make_host
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ENOUGH = Load(GIB, 0.5, 300, 48.0)
@@ -157,20 +156,12 @@ def test_samples_are_kept_beside_the_journal(tmp_path: Path) -> None:
     assert journal.records() == []
 
 
-def test_samples_from_before_disks_were_looked_at_stay(tmp_path: Path) -> None:
-    """A database of the version before is brought to this one; what it told still counts, and tells nothing
-    of disks.
-    """
+def test_samples_that_tell_nothing_of_disks_stay(tmp_path: Path) -> None:
+    """Where disks were not read, what else a sample told counts, also once the journal is opened again."""
     file = tmp_path / "lab.sqlite"
     journal = Journal.open(file, redactor=Redactor())
     write_samples(journal, [sample(0, 1, 0.5)])
     journal.engine.dispose()
-    with sqlite3.connect(file) as connection:
-        connection.execute("ALTER TABLE samples DROP COLUMN disks")
-        connection.execute("DROP TABLE salts")
-        connection.execute("DROP TABLE written")
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
-    connection.close()
 
     again = Journal.open(file, redactor=Redactor())
     write_samples(again, [replace(sample(1, 1, 0.5), disks={"sda": DiskUse(1.0, 2, 3)})])

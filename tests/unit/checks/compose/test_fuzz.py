@@ -10,7 +10,7 @@ from checks.compose.sources import FetchedSources
 from checks.ports.conflicts import conflicts_among
 from checks.ports.report import HERE, HostScan, report_of
 from checks.ports.tables import tables_of
-from tests.unit.making_garbage import garbage
+from tests.fakes.compose_garbage import garbage
 
 CASES = 400
 

@@ -17,9 +17,10 @@ from engine.config.inventory import ServiceEntry
 from engine.errors import ActionError
 from engine.verdict import Verdict
 from hosts.facts.parse import parse_container
-from tests.unit.actions.container.test_source import Engine, audit, make_route
-from tests.unit.inspected import inspected
-from tests.unit.making_files import spoiled
+from tests.fakes.engine import Engine
+from tests.fakes.inspect_answer import inspected
+from tests.fakes.project_files import spoiled
+from tests.unit.actions.container.test_source import audit, make_route
 
 __all__ = ["audit"]
 
@@ -114,7 +115,7 @@ def test_a_mount_that_is_asked_for_and_not_declared_is_a_difference(asked: dict[
         }
     )  # fmt: skip
     raw: dict[str, Any] = {"Config": {}, "HostConfig": {}}
-    from tests.unit.making_facts import make_container  # noqa: PLC0415
+    from tests.fakes.facts import make_container  # noqa: PLC0415
 
     assert judge_container_as_declared(entry, make_container(raw=raw)).passed
     seen = judge_container_as_declared(entry, make_container(raw={**raw, "HostConfig": asked}))

@@ -10,7 +10,7 @@ from checks.containers.declared import judge_container_as_declared
 from engine.config.inventory import ServiceEntry
 from engine.contracts.container import MountFacts
 from engine.verdict import Verdict
-from tests.unit.making_facts import make_container
+from tests.fakes.facts import make_container
 
 ENTRY: dict[str, Any] = {
     "product": "redis",

@@ -16,7 +16,8 @@ from engine.contracts.container import ContainerFacts
 from engine.contracts.product import LogPattern
 from engine.errors import NotObservedError
 from engine.verdict import Judgement, Verdict
-from tests.unit.making_facts import FakeHost, make_container, make_host
+from tests.fakes.facts import make_container, make_host
+from tests.fakes.host import FakeHost
 
 COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.project.working_dir": "/opt/shop"}
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

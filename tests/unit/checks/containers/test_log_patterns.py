@@ -10,7 +10,7 @@ import pytest
 from checks.containers.logs import judge_logs
 from engine.verdict import Verdict
 from services.registry import PRODUCTS, product
-from tests.unit.log_lines import ORDINARY, TROUBLE
+from tests.fakes.log_lines import ORDINARY, TROUBLE
 
 
 def alternatives(pattern: str) -> Iterator[str]:

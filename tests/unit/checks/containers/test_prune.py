@@ -9,7 +9,7 @@ from engine.errors import InputError, NotObservedError
 from engine.run.options import read_options
 from engine.verdict import Verdict
 from hosts.facts.system import SystemFacts
-from tests.unit.making_facts import make_container, make_host
+from tests.fakes.facts import make_container, make_host
 
 FILE = "/etc/cron.daily/docker-clean"
 

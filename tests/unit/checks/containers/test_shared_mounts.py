@@ -13,13 +13,15 @@ from typing import Any, Final
 
 import pytest
 
-from actions.container.target import CreateTarget
-from checks.containers.shared_mounts import Place, judge_shared, judge_there, read_places
+from actions.container.target import CreateTarget, StartTarget
+from checks.containers.shared_mounts import Place, judge_filled, judge_shared, judge_there, read_places
 from engine.contracts.container import CommandResult, MountFacts
 from engine.errors import ActionError, NotObservedError
 from engine.verdict import failed
-from tests.unit.actions.container.test_source import Engine, inspected, stopped_route
-from tests.unit.making_facts import FakeHost
+from tests.fakes.engine import Engine
+from tests.fakes.host import FakeHost
+from tests.fakes.inspect_answer import inspected
+from tests.unit.actions.container.test_source import stopped_route
 
 HOSTS: Final = ("wf005", "wf001")
 NAS: Final = MountFacts("bind", "/mnt/nas/shop", "/data", read_only=False)
@@ -129,6 +131,37 @@ def test_create_target_makes_nothing_when_a_mount_is_not_there() -> None:
 
     assert target.containers == []
     assert target.made_networks == []
+
+
+@pytest.mark.parametrize(
+    ("there", "shared", "reason"),
+    [
+        (replace(EXPORT, kind="missing"), ("/data",), "is not there"),
+        (replace(DISK, names=frozenset()), ("/data",), "is ext4 /dev/sda1/mnt/nas/shop, nfs4 nas:/shop on wf005"),
+        (replace(DISK, names=frozenset()), (), "is empty, holds 2 entries on wf005"),
+        (replace(DISK, names=frozenset({"new"})), (), ""),
+        (replace(EXPORT, names=frozenset()), ("/data",), "is empty"),
+        (EXPORT, ("/data",), ""),
+    ],
+)
+def test_a_mount_that_is_gone_when_the_target_is_started_is_found(there: Place, shared: Any, reason: str) -> None:
+    """The host was started again without its share, or without the disk to which the data was copied."""
+    answer = judge_filled(HOSTS, (NAS,), ((EXPORT,), (there,)), shared)
+
+    assert answer.passed is not bool(reason)
+    assert reason in answer.text
+
+
+def test_start_target_starts_nothing_on_a_mount_that_is_gone() -> None:
+    """The engine would make an empty folder, and a service without a fingerprint would pass on it."""
+    target = Engine()
+    route, _ = stopped_route(Engine(inspected()), target)
+    CreateTarget(route).do({})
+
+    with pytest.raises(ActionError, match="is empty"):
+        StartTarget(route, 10, mounts_filled=lambda: failed("wf001: bind /mnt/nas/shop is empty")).do({})
+
+    assert "start" not in target.calls
 
 
 class ThisMachine(FakeHost):

@@ -19,7 +19,7 @@ from checks.containers.state_paths import (
 from engine.contracts.container import MountFacts
 from engine.verdict import Verdict
 from hosts.facts.model import VolumeFacts
-from tests.unit.making_facts import make_container, make_host, make_volume
+from tests.fakes.facts import make_container, make_host, make_volume
 
 COPY = {"/data": "copy"}
 

@@ -12,7 +12,7 @@ from engine.contracts.container import MountFacts
 from engine.contracts.product import PlacesItsState
 from phases.assess.readiness import state_paths_of
 from services.registry import PRODUCTS, product
-from tests.unit.answering import target
+from tests.fakes.http_product import target
 
 VOLUME = (MountFacts("volume", "v", "/data", read_only=False),)
 

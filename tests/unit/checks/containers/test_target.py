@@ -10,16 +10,8 @@ from checks.ports.free_ports import PortNeed, judge_ports_free
 from engine.constants import LABEL_MOVE
 from engine.errors import NotObservedError
 from engine.verdict import Verdict
-from tests.unit.making_facts import (
-    LABEL,
-    FakeHost,
-    make_container,
-    make_host,
-    make_image,
-    make_network,
-    make_socket,
-    make_volume,
-)
+from tests.fakes.facts import LABEL, make_container, make_host, make_image, make_network, make_socket, make_volume
+from tests.fakes.host import FakeHost
 
 NEED = PortNeed("redis", 6379)
 NAMES = NamesNeeded("redis", volumes=("redis_data",), networks=("shop",), paths=("/srv/redis",))

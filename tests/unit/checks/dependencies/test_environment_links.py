@@ -17,8 +17,8 @@ from engine.evidence.page.html import render
 from engine.journal.kinds import RecordKind
 from engine.report_sections import Graph, Line, Node
 from hosts.facts.system import Connection
+from tests.fakes.run_on_record import Night
 from tests.unit.checks.dependencies.test_graph import ADDRESSES, LINK, hosts
-from tests.unit.making_evidence import Night
 
 WHERE = {"n8n": "wf005", "redis": "wf005", "loki": "wf001"}
 SEEN = DependencyGraph(

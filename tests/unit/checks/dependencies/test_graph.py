@@ -9,7 +9,7 @@ from engine.config.inventory import Link
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
 from hosts.facts.system import Connection, ContainerSockets, SystemFacts
-from tests.unit.making_facts import make_container, make_host
+from tests.fakes.facts import make_container, make_host
 
 SERVICES: Final = {("wf005", "n8n"): "n8n", ("wf005", "redis"): "redis", ("wf001", "loki"): "loki"}
 ADDRESSES: Final = {"192.0.2.11": "wf001", "192.0.2.15": "wf005"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from checks.hosts.basics import judge_clock, judge_docker, judge_reached, judge_versions
 from engine.errors import UnreachableError
 from engine.verdict import Verdict
-from tests.unit.making_facts import make_host
+from tests.fakes.facts import make_host
 
 SAME = {"wf005": "x86_64", "wf001": "x86_64"}
 

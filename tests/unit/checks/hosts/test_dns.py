@@ -7,7 +7,7 @@ import pytest
 from checks.hosts.dns import judge_public_names, read_addresses
 from engine.errors import NotObservedError
 from engine.verdict import Verdict
-from tests.unit.making_facts import FakeHost
+from tests.fakes.host import FakeHost
 
 WANTED = frozenset({"192.0.2.12"})
 

@@ -31,8 +31,9 @@ from hosts.facts.system import FirewallRule, FirewallVerdict, SystemFacts
 from hosts.facts.system_parse import parse_firewall
 from hosts.network.reachability import SCRIPT, Attempt, Outcome, PathSize, Reachability, parse_reached, try_connections
 from phases.preflight.network import list_needs, look_at_network
-from tests.unit.making_facts import FakeHost, make_container, make_host, make_socket
-from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, spoiled
+from tests.fakes.facts import make_container, make_host, make_socket
+from tests.fakes.host import FakeHost
+from tests.fakes.project_files import ENVIRONMENT, INVENTORY, PLAN, spoiled
 
 NEED: Final = Need("wf005", "wf001", "192.0.2.11", 6379, ("relay redis:6379",))
 OPEN: Final = PathSize(1500)

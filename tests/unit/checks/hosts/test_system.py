@@ -21,7 +21,7 @@ from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
 from hosts.facts.system import EngineSettings, SystemFacts
 from services.redis.product import Product
-from tests.unit.making_facts import make_container, make_disk, make_host
+from tests.fakes.facts import make_container, make_disk, make_host
 
 SETTINGS = {
     "vm.overcommit_memory": "1",

@@ -13,7 +13,7 @@ from checks.ports.conflicts import conflicts_after, conflicts_among
 from checks.ports.planned_ports import PlannedPorts, PublishedPort
 from engine.contracts.container import ContainerFacts
 from engine.errors import NotObservedError
-from tests.unit.making_facts import make_container, make_host, make_socket
+from tests.fakes.facts import make_container, make_host, make_socket
 
 
 def claim(

@@ -22,7 +22,7 @@ from hosts.facts.compose_files import (
     parse_found,
     search_compose_files,
 )
-from tests.unit.making_facts import FakeHost
+from tests.fakes.host import FakeHost
 
 SERVICE = "services:\n  a:\n    image: x\n    ports: ['{port}:80']\n"
 

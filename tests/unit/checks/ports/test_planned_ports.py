@@ -21,9 +21,9 @@ from engine.config.scope import build_scope
 from engine.errors import InputError
 from engine.verdict import Verdict
 from phases.signoff.plan_text import render_plan
-from tests.unit.inspected import inspected, recreated
-from tests.unit.making_facts import make_host, make_socket
-from tests.unit.making_files import (
+from tests.fakes.facts import make_host, make_socket
+from tests.fakes.inspect_answer import inspected, recreated
+from tests.fakes.project_files import (
     ENVIRONMENT,
     INVENTORY,
     PLAN,

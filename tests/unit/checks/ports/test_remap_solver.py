@@ -16,6 +16,7 @@ from checks.ports.consumers import Consumer, Setting, list_consumers, paired_var
 from checks.ports.planned_ports import PlannedPorts, PublishedPort, planned_claims
 from checks.ports.remap_solver import Remap, plan_remaps, with_remaps
 from engine.config.inventory import Link
+from services.registry import product_or_generic
 
 EPHEMERAL: Final = [(32_768, 60_999)]
 ADDRESSES: Final = {"wf005": "192.0.2.15", "wf001": "192.0.2.11", "wf002": "192.0.2.12"}
@@ -215,7 +216,7 @@ def test_settings_that_name_the_port_are_found(  # noqa: PLR0917
     product: str, path: str, text: str, role: str, says: str, becomes: str
 ) -> None:
     """By the host's name or its address, with file and line; what is written around it never shows."""
-    (found,) = consumers(Setting("wf001", path, f"# secret\n{text}", product))
+    (found,) = consumers(Setting("wf001", path, f"# secret\n{text}", product_or_generic(product).settings_role))
 
     assert (found.role, found.place, found.says, found.becomes) == (role, f"wf001:{path}:2", says, becomes)
     assert "relay" in found.how

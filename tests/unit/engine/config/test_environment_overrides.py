@@ -9,7 +9,7 @@ import pytest
 from engine.config.environment import Environment, override_problems
 from engine.config.inventory import ServiceEntry
 from engine.config.scope import build_scope
-from tests.unit.making_files import ENVIRONMENT, make_environment, make_inventory, make_plan, spoiled
+from tests.fakes.project_files import ENVIRONMENT, make_environment, make_inventory, make_plan, spoiled
 
 OTHER = {"image": "longshore-lab/redis:1", "mounts": [{"source": "other", "path": "/data"}], "secrets": {}}
 

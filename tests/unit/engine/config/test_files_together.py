@@ -11,7 +11,7 @@ from engine.config.loading import Files, load_files
 from engine.errors import InputError
 from engine.run.options import Options
 from phases.context.scope_files import load_scope
-from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, spoiled, written
+from tests.fakes.project_files import ENVIRONMENT, INVENTORY, PLAN, spoiled, written
 
 Changes = tuple[tuple[str, Any], ...]
 ORDERS: dict[str, Any] = {"product": "generic", "host": "wf005", "container": "orders", "image": "orders:1"}

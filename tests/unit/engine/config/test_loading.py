@@ -13,7 +13,7 @@ from engine.config.environment import Environment, load_environment, write_envir
 from engine.config.inventory import load_inventory
 from engine.config.plan import load_plan
 from engine.errors import InputError
-from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, make_environment, make_inventory, spoiled, written
+from tests.fakes.project_files import ENVIRONMENT, INVENTORY, PLAN, make_environment, make_inventory, spoiled, written
 
 ROOT = Path(__file__).parents[4]
 PASSWORD = "hunter2-Tr0ub4dor"

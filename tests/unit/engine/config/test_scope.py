@@ -12,7 +12,7 @@ from engine.config.inventory import load_inventory
 from engine.config.plan import load_plan
 from engine.config.scope import Scope, build_scope
 from engine.errors import InputError
-from tests.unit.making_files import (
+from tests.fakes.project_files import (
     ENVIRONMENT,
     INVENTORY,
     make_environment,

@@ -6,7 +6,6 @@ from engine.contracts.move_state import MoveState
 
 EACH = {
     MoveState.PLANNED: set(),
-    MoveState.PREPARED: set(),
     MoveState.IN_PROGRESS: {"is_open", "is_forward"},
     MoveState.UNDONE: {"ends_attempt"},
     MoveState.COMMITTED: {"is_open", "is_forward", "serves_target"},

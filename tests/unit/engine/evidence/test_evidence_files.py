@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.evidence import folder_name, write_evidence
-from tests.unit.making_evidence import PASSWORD, Night
+from tests.fakes.run_on_record import PASSWORD, Night
 
 
 @pytest.fixture

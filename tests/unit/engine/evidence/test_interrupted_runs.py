@@ -11,8 +11,8 @@ import pytest
 from engine.evidence.next_steps import ways_on
 from engine.i18n.language import ENGLISH, language_of
 from engine.verdict import ExitCode, passed
+from tests.fakes.run_on_record import Night
 from tests.unit.engine.run.test_recorder import Shown, row
-from tests.unit.making_evidence import Night
 
 FORWARD = "nox -s migrate -- --lab --service redis --apply"
 BACK = "nox -s rollback -- --lab --service redis --apply"

@@ -11,7 +11,7 @@ import pytest
 from engine.evidence.next_steps import command_line, next_command
 from engine.evidence.page.html import render
 from engine.evidence.writer import summary
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 
 def about(command: str = "migrate", environment: str = "production", *argv: str) -> dict[str, Any]:

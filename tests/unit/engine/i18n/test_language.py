@@ -15,11 +15,13 @@ from engine.errors import InputError
 from engine.evidence.formatting import clock, local, seconds, size
 from engine.evidence.page.html import render
 from engine.evidence.page.page import view_of
-from engine.i18n.language import ENGLISH, LANGUAGES, language_of
-from tests.unit.making_evidence import MOVES, Night
+from engine.evidence.writer import junit, summary
+from engine.finding import recorded, say
+from engine.i18n.language import ENGLISH, LANGUAGES, language_asked, language_of
+from tests.fakes.run_on_record import MOVES, Night
 
 PORTUGUESE = language_of("pt-BR")
-HOLE = re.compile(r"\{\w+\}")
+HOLE = re.compile(r"\{\w+(?::[^{}]*)?\}")
 
 
 def test_no_step_and_no_text_waits_for_its_translation() -> None:
@@ -40,6 +42,24 @@ def test_every_sentence_of_a_step_is_asked_for() -> None:
     assert list(
         catalogue.sentences_of('def test_new():\n    """A new step.\n\n    More."""\ndef other():\n    """No step."""')
     ) == ["A new step."]
+
+
+def test_a_finding_is_collected_by_its_template_and_refused_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also inside another one; a template that does not stand in the call is told with file and line."""
+    source = (
+        "from engine.finding import say\n"
+        'say("a {b} of\\n" "two lines", b=say("an inner one"))\n'
+        'say("{a}{b}", a=1, b=2)\n'
+        'def shown(language):\n    say = language.say\n    return say(TABLE["x"])\n'
+    )
+
+    assert list(catalogue.texts_of(source)) == ["a {b} of\ntwo lines", "an inner one"]
+    assert list(catalogue.hidden_templates(source)) == []
+    assert list(catalogue.hidden_templates(source + "say(TABLE)\n")) == [7]
+
+    monkeypatch.setattr(catalogue, "hidden_templates", lambda _source: [7])
+    with pytest.raises(InputError, match=r"(?s)^say: its first argument is no literal.*\n  actions/"):
+        catalogue.texts_for_people()
 
 
 def test_a_text_that_is_not_translated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +113,13 @@ def test_an_unknown_language_is_refused() -> None:
     assert [language_of(code).code for code in LANGUAGES] == ["en", "pt-BR"]
 
 
+def test_a_command_that_fails_says_why_in_the_language_that_was_asked_for() -> None:
+    """Before the flags themselves are judged; English for a language that there is not."""
+    for argv in (["--lang", "pt-BR"], ["-v", "--lang=pt-BR"]):
+        assert language_asked(argv) == PORTUGUESE
+    assert [language_asked(argv) for argv in ([], ["--lang"], ["--lang", "fr"])] == [ENGLISH] * 3
+
+
 def test_the_page_is_drawn_in_the_language_of_the_run_or_of_the_reader(tmp_path: Path) -> None:
     """What hosts said stays as it was, and is marked as English for those who listen."""
     night = Night(tmp_path, moves=MOVES)
@@ -116,6 +143,27 @@ def test_the_page_is_drawn_in_the_language_of_the_run_or_of_the_reader(tmp_path:
     assert '<p lang="en">exit code 137</p>' in html
     assert "Needs a decision" not in html
     assert '<html lang="en">' in render(view_of(night.journal, night.run.id))
+
+
+def test_a_result_with_a_template_is_in_the_language_of_the_page(tmp_path: Path) -> None:
+    """Its text and details, marked as English no more; also in summary, JUnit XML and what else happened."""
+    night = Night(tmp_path, moves=MOVES)
+    said = recorded(say("drift: {text}", text="exit code 137"))
+    night.row(
+        "FAILED", **said, details=["drift: x"], details_said=[{"line": 0, **recorded(say("drift: {text}", text="x"))}]
+    )
+    night.run.record("source_verified", service="redis", body={"ok": True, **said})
+    night.page()
+
+    page = view_of(night.journal, night.run.id, PORTUGUESE)
+    drift = PORTUGUESE.tell(say("drift: {text}", text="exit code 137"))
+
+    assert drift != "drift: exit code 137"
+    for drawn in (render(page), summary(page), junit(page)):
+        assert drift in drawn
+    assert f"<p>{drift}</p>" in render(page)
+    assert f"redis depois de desfeito: {drift}" in page.notices
+    assert "drift: " not in render(page) + summary(page) + junit(page)
 
 
 def test_a_run_remembers_its_language(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""The journal as a file: what is refused untouched, what is brought to this version, who may read it."""
+"""The journal as a file: what is refused untouched, what tables it has, who may read it."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -10,11 +9,11 @@ from typing import Final
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from engine.errors import InputError, JournalError
-from engine.journal.database import MIGRATIONS, REVISIONS
-from engine.journal.journal import Journal, chain_problems, hash_of
+from engine.journal.database import METADATA, MIGRATIONS, REVISIONS
+from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 
 FIRST_VERSION: Final = """
@@ -36,36 +35,35 @@ def journal(tmp_path: Path) -> Journal:
     return Journal.open(tmp_path / "state" / "lab.sqlite", redactor=Redactor())
 
 
-def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> None:
-    """Its records stay what they were, its chain is whole, and a new run goes into the same file."""
+@pytest.mark.parametrize(("alembic", "version"), [(None, "0001"), ("0002", "0002"), ("0004", "0004"), ("0006", "0006")])
+def test_a_journal_of_an_unreleased_version_is_refused_untouched(
+    tmp_path: Path, alembic: str | None, version: str
+) -> None:
+    """No release wrote it and none reads it: its moves are finished by the checkout that began them."""
     file = tmp_path / "lab.sqlite"
-    content = {
-        "run_id": "r",
-        "number": 1,
-        "at": "2026-01-01T00:00:00+00:00",
-        "kind": "run_started",
-        "service": None,
-        "key": None,
-        "body": {"command": "migrate"},
-        "previous": "0" * 64,
-    }
-    row = {**content, "body": json.dumps(content["body"]), "hash": hash_of(content)}
     with sqlite3.connect(file) as connection:
         connection.executescript(FIRST_VERSION)
-        connection.execute(
-            f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})",  # noqa: S608
-            row,
-        )
+        if alembic:
+            connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+            connection.execute("INSERT INTO alembic_version VALUES (?)", (alembic,))
+        before = tuple(connection.iterdump())
 
-    journal = Journal.open(file, redactor=Redactor())
-    journal.start_run(command="status")
+    with pytest.raises(
+        InputError, match=rf"journal of the unreleased version {version}. Expected: version 1. Finish its moves"
+    ):
+        Journal.open(file, redactor=Redactor())
 
-    assert [record.body["command"] for record in journal.records()] == ["migrate", "status"]
-    assert chain_problems(journal.records(run_id="r")) == []
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(2,)], (
-            "the first version refuses it in its own words"
-        )
+        assert tuple(connection.iterdump()) == before
+
+
+def test_the_migrations_make_the_tables_that_are_used(journal: Journal) -> None:
+    """Every column that is written is there, and no other."""
+    there = inspect(journal.engine)
+    made = {table: {column["name"] for column in there.get_columns(table)} for table in there.get_table_names()}
+
+    assert made.pop("alembic_version") == {"version_num"}
+    assert made == {name: set(table.columns.keys()) for name, table in METADATA.tables.items()}
 
 
 def test_the_revisions_named_are_those_that_there_are() -> None:

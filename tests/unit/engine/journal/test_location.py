@@ -19,7 +19,7 @@ from engine.redaction.redactor import Redactor, Secret
 from engine.run.options import Options, read_options
 from phases.context import open_journal as open_journal_module
 from phases.context.open_journal import open_journal, read_journal, refuse_moved_host
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 PASSWORD: Final = "Tr0ub4dor&3/x"
 URL: Final = f"postgresql://ops:{PASSWORD.replace('&', '%26').replace('/', '%2F')}@db.example.org/state?sslmode=require"

@@ -16,9 +16,9 @@ from engine.evidence.formats.markdown import code, inline, summary
 from engine.evidence.formatting import visible
 from engine.evidence.seal.sealed_folder import read_folder
 from engine.evidence.seal.verify import verify
-from tests.unit.making_evidence import Night
-from tests.unit.making_sealed import FakeCheck
-from tests.unit.naughty import NAUGHTY
+from tests.fakes.naughty_texts import NAUGHTY
+from tests.fakes.run_on_record import Night
+from tests.fakes.sealed_run import FakeCheck
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parents[4] / "schemas" / "junit.xsd")
 

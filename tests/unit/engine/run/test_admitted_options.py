@@ -4,6 +4,8 @@ root.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,3 +77,20 @@ def test_a_plugin_beside_another_settings_file_is_not_ours(tmp_path: Path, monke
     monkeypatch.syspath_prepend(str(tmp_path))
     assert refused("-p", "leaves_out", root=tmp_path)
     assert refused("-p", "engine.run.plugin", root=tmp_path) == []
+
+
+def test_a_python_without_assert_statements_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PYTHONOPTIMIZE in the operator's shell: what an own check's helper asserts would hold always."""
+    monkeypatch.setattr("engine.run.admitted_options.sys", SimpleNamespace(flags=SimpleNamespace(optimize=1)))
+    (told,) = refused("runbooks/migrate")
+    assert "unset PYTHONOPTIMIZE" in told
+
+
+def test_a_failed_judgement_fails_without_assert_statements(local_program: None) -> None:
+    """It did become UNKNOWN: a failure that only warns when it could not be seen then kept nobody from going on."""
+    told = (
+        "from engine.contracts.step import Judge; from engine.verdict import failed; "
+        "Judge()(failed('the disk is full'))"
+    )
+    ended = subprocess.run([sys.executable, "-O", "-c", told], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.stderr.strip().endswith("AssertionError: the disk is full")

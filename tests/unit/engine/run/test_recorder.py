@@ -13,8 +13,11 @@ from sqlalchemy import text
 from engine.contracts.move_state import MoveState
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
+from engine.finding import recorded, say
+from engine.i18n.language import language_of
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor, Secret
+from engine.run.progress import Progress
 from engine.run.recorder import RunRecorder
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, failed, passed
 
@@ -262,3 +265,20 @@ def test_a_row_that_is_not_on_record_is_shown_with_the_reason(shown: Shown) -> N
 
     assert "it stopped" in shown.text
     assert "not on record: state/lab.sqlite: full" in shown.text
+
+
+def test_the_screen_shows_a_finding_in_the_language_of_the_run(tmp_path: Path) -> None:
+    """Text and details, without secrets; the foot line shows an action so too."""
+    shown = Shown(tmp_path)
+    shown.book.language = language_of("pt-BR")
+    shown.book.progress = Progress(Console(file=io.StringIO()), language=shown.book.language)
+    shown.book.begin("redis", "It stops.", 1, 1)
+
+    shown.book.add(row(failed(say("drift: {text}", text=PASSWORD), (say("already done: {text}", text="x"),))))
+    described = recorded(say("drift: {text}", text="exit code 137"), "describe")
+    shown.book.run.record("intent", service="redis", key="stop", body={**described, "estimate_s": None})
+    shown.book.tell(say("drift: {text}", text="at the end"))
+
+    assert ("desvio: ***" in shown.text, "já feito: x" in shown.text, "desvio: at the end" in shown.text) == (True,) * 3
+    assert "drift" not in shown.text
+    assert shown.book.progress.text().endswith("redis: desvio: exit code 137")

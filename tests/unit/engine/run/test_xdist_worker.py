@@ -12,7 +12,7 @@ import pytest
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 from phases.session import worker
-from tests.unit.modelled import SCOPE
+from tests.fakes.two_hosts import SCOPE
 
 
 def test_a_worker_runs_the_toolbox_that_prepare_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -989,3 +989,43 @@ def test_an_intent_that_a_host_did_not_take_is_told_as_not_begun() -> None:
     ended = next(body for kind, key, body in diary.told if (kind, key) == ("outcome", "commit"))
     assert (ended["ok"], ended["begun"]) == (False, False)
     assert "no space left" in ended["text"]
+
+
+@dataclass
+class SilentOnce(Deed):
+    """A deed whose first request never arrives: its host gives no answer for a moment."""
+
+    tries: int = 0
+
+    def do(self, note: Note) -> None:
+        """Get lost, then arrive."""
+        self.tries += 1
+        if self.tries == 1:
+            raise NotObservedError("wf001: Docker does not answer")
+        super().do(note)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether it arrived."""
+        return passed("there") if self.tries > 1 else failed("not there")
+
+
+@pytest.mark.parametrize(("repeatable", "tries"), [(frozenset({"relays"}), 2), (frozenset[str](), 1)])
+def test_a_deed_that_never_arrived_is_done_again_where_it_may_be(repeatable: frozenset[str], tries: int) -> None:
+    """An engine that was restarted for a second does not take a move back; what writes into data is not repeated."""
+    world: list[str] = []
+    deed = SilentOnce("relays", world)
+    move = RunningMove(
+        "wiki",
+        (deed,),
+        Diary(),
+        apply=True,
+        repeatable=repeatable,
+        patience=ONCE,
+        prove_source=lambda: passed("serves"),
+    )
+
+    answer = move.perform("relays")
+
+    assert deed.tries == tries
+    assert answer.passed is (tries > 1)
+    assert ("undo relays" in world) is (tries == 1)

@@ -29,8 +29,8 @@ from phases.context.required_results import steps_of
 from phases.gates.gates import preflight_problems
 from phases.session.work_split import work_share
 from phases.signoff.approvals import code_digest
-from tests.unit.making_files import make_environment, make_inventory, make_plan
-from tests.unit.making_sealed import FakeCheck
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
+from tests.fakes.sealed_run import FakeCheck
 
 NAMES: Final = st.text("abcdef0123456789-", min_size=1, max_size=6)
 ABOUT: Final[dict[str, Any]] = {

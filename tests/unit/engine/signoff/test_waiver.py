@@ -16,8 +16,8 @@ from engine.run.options import Options, read_options
 from engine.signoff.waiver import Waiver, Waivers
 from engine.verdict import Effect, Judgement, Severity, Verdict, exit_code_of
 from phases.signoff.waivers import file_of, list_waivers, load_waivers, sign_waivers, signing_problem
-from tests.unit.making_files import make_inventory, make_plan, written
-from tests.unit.signing_people import BEA, EVE, TESS, People
+from tests.fakes.project_files import make_inventory, make_plan, written
+from tests.fakes.signing_people import BEA, EVE, TESS, People
 
 NOW: Final = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
 ENTRY: Final[dict[str, Any]] = {

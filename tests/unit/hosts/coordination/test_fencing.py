@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ import requests
 from actions.common.route import look, run_checked
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult
-from engine.errors import LockLostError, NotObservedError, RefusedError
+from engine.errors import LockLostError, NotObservedError, RefusedError, UnreachableError
 from hosts.coordination import fencing, lock
 from hosts.coordination.audit_log import append_audit, read_audit
 from hosts.coordination.fencing import HELD_S, NOT_OURS, change, fenced, see_ours
@@ -374,3 +375,28 @@ def test_what_looks_only_looks() -> None:
                         f"{path.name}:{call.lineno}: {script}"
                     )
     assert look
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?.",
+        'error during connect: Get "http://%2Fvar%2Frun%2Fdocker.sock/v1.45/containers/json": EOF',
+        "failed to connect to the docker API at unix:///var/run/docker.sock; check if the daemon is running",
+    ],
+)
+def test_an_engine_without_an_answer_is_no_failed_command(said: str) -> None:
+    """A relay that could not be listed while the engine restarts is not missing: nothing is undone for it."""
+    answer = CommandResult(("docker", "ps"), 1, b"", said.encode(), 0.0)
+    fleet: Any = Fleet(wf005=SimpleNamespace(name="wf005", run=lambda *_, **__: answer))
+    for ask in (change, look):
+        with pytest.raises(UnreachableError, match=r"wf005: Docker does not answer: .*Try: ssh wf005 docker ps"):
+            ask(fleet, "wf005", ["docker", "ps"], timeout_s=1.0)
+
+
+def test_what_the_engine_refuses_is_an_answer() -> None:
+    """A name that is taken is a failure that was seen."""
+    answer = CommandResult(("docker", "run"), 125, b"", b"docker: Error response from daemon: Conflict.", 0.0)
+    fleet: Any = Fleet(wf005=SimpleNamespace(name="wf005", run=lambda *_, **__: answer))
+    assert change(fleet, "wf005", ["docker", "run"], timeout_s=1.0) is answer

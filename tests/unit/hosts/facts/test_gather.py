@@ -14,7 +14,7 @@ from engine.errors import NotObservedError
 from hosts.facts.gather import SCRIPT, gather_facts
 from hosts.facts.model import HostFacts, ListeningSocket
 from hosts.facts.parse import parse_clock, parse_facts, parse_file_systems, parse_sections, parse_sockets
-from tests.unit.making_facts import FakeHost
+from tests.fakes.host import FakeHost
 
 RECORDED: Final = (Path(__file__).parents[3] / "recorded" / "facts" / "wf005.txt").read_text(encoding="utf-8")
 MARK: Final = "==recorded=="

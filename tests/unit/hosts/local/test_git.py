@@ -13,7 +13,7 @@ import pytest
 
 from hosts.local.git import is_committed, read_code_digest, read_commit, read_project_commit
 from phases.gates.gates import Gates
-from tests.unit.making_files import make_environment
+from tests.fakes.project_files import make_environment
 from tests.unit.phases.gates.test_gates import OPEN, Past, scope_of
 
 

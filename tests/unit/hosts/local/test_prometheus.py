@@ -15,7 +15,7 @@ import requests
 
 from engine.errors import DeadlineError, NotObservedError, UnreachableError
 from engine.redaction.redactor import Secret
-from hosts.local import prometheus
+from hosts.local import http, prometheus
 from hosts.local.prometheus import Prometheus, Series, basic, bearer, parse_matrix
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,13 +59,13 @@ def post(monkeypatch: pytest.MonkeyPatch) -> Post:
     def answer(status: int = 200, *pieces: bytes, raises: Exception | None = None) -> list[dict[str, Any]]:
         asked: list[dict[str, Any]] = []
 
-        def fake(_session: requests.Session, url: str, **more: Any) -> Answer:
-            asked.append({"url": url, **more})
+        def fake(_session: requests.Session, method: str, url: str, **more: Any) -> Answer:
+            asked.append({"method": method, "url": url, **more})
             if raises:
                 raise raises
             return Answer(status, list(pieces))
 
-        monkeypatch.setattr(requests.Session, "post", fake)
+        monkeypatch.setattr(requests.Session, "request", fake)
         return asked
 
     return answer
@@ -83,6 +83,7 @@ def test_what_is_asked_and_what_comes_of_it(post: Post) -> None:
 
     assert ask() == (Series({"instance": "wf001:9100"}, ((1767225600.0, 1.5),)),)
     one = asked[0]
+    assert one["method"] == "POST"
     assert one["url"] == "https://prom.invalid:9090/base/api/v1/query_range"
     assert one["data"] == {"query": "up", "start": "1767225600", "end": "1767229200", "step": "300", "timeout": "30s"}
     assert (one["timeout"], one["allow_redirects"]) == ((5.0, 30.0), False)
@@ -190,7 +191,7 @@ def test_an_answer_that_drips_or_does_not_end_is_given_up(post: Post, monkeypatc
     post(200, b"{", b" ", b" ")
     clock = iter([0.0, 20.0, 40.0])
     with monkeypatch.context() as patched:
-        patched.setattr(prometheus, "time", type("Clock", (), {"monotonic": staticmethod(lambda: next(clock))}))
+        patched.setattr(http, "time", type("Clock", (), {"monotonic": staticmethod(lambda: next(clock))}))
         with pytest.raises(DeadlineError, match="2 bytes and no end within 30 s"):
             ask()
     post(200, b"x" * 20)

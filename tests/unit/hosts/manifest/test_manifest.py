@@ -16,7 +16,7 @@ from actions.copy.verification import fastest_for_both
 from engine.errors import NotObservedError
 from hosts.manifest import program
 from hosts.manifest.manifest import Manifest, compare_manifests, raw_path
-from tests.unit.making_trees import END, calm, compared, entries, fill, manifest
+from tests.fakes.file_trees import END, calm, compared, entries, fill, manifest
 
 WEIRD: Final = (
     b"a b",

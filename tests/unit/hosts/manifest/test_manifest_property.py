@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hosts.manifest.manifest import raw_path
-from tests.unit.making_trees import calm, compared
+from tests.fakes.file_trees import calm, compared
 
 NEAR_THE_SEPARATOR = st.text("x!-.0\\", min_size=1, max_size=3).map(str.encode)
 NAMES = (st.binary(min_size=1, max_size=6) | NEAR_THE_SEPARATOR).filter(

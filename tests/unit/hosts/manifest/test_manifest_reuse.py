@@ -12,7 +12,7 @@ import pytest
 
 from hosts.manifest import program
 from hosts.manifest.manifest import compare_manifests
-from tests.unit.making_trees import calm, compared, entries, fill, manifest
+from tests.fakes.file_trees import calm, compared, entries, fill, manifest
 
 
 @pytest.fixture

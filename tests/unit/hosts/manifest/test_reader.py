@@ -9,7 +9,7 @@ import pytest
 from engine.contracts.container import CommandResult
 from engine.errors import DeadlineError, NotObservedError
 from hosts.manifest.reader import manifest_argv, read_manifest
-from tests.unit.making_facts import FakeHost
+from tests.fakes.host import FakeHost
 
 
 class SlowHost(FakeHost):

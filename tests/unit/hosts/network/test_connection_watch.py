@@ -13,7 +13,7 @@ import pytest
 from engine.errors import NotObservedError
 from hosts.network.connection_watch import OpenedConnection, parse_openings, watch_openings
 from hosts.network.connection_watch_program import opening
-from tests.unit.making_facts import FakeHost
+from tests.fakes.host import FakeHost
 
 SYN, SYN_ACK, ACK = 0x02, 0x12, 0x10
 

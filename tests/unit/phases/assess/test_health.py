@@ -29,7 +29,7 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
             raise UnreachableError("wf005: no answer")
         return failed("not ready") if service == "minio" else passed(f"{service} serves")
 
-    monkeypatch.setattr(health, "judge_source_serves", answer)
+    monkeypatch.setattr(health, "judge_serves_now", answer)
     monkeypatch.setattr(readiness, "judge_state", lambda service: (passed(f"{service} on mounts"),))
     itself: Any = str
     sources = Prefetch(itself)

@@ -14,8 +14,8 @@ from engine.errors import NotObservedError
 from hosts.fleet import Fleet
 from phases.assess import readiness
 from phases.context import service_facts
-from tests.unit.making_facts import make_container, make_host
-from tests.unit.making_files import ENVIRONMENT
+from tests.fakes.facts import make_container, make_host
+from tests.fakes.project_files import ENVIRONMENT
 
 NAMES = ("redis", "n8n", "loki")
 

@@ -17,8 +17,8 @@ from engine.redaction.redactor import Redactor
 from phases.context.attempt import must_be_undone, read_past, read_return, settled_states
 from phases.context.fingerprint_records import part_body, part_of, without_secret_names
 from phases.context.run_context import RunContext, _mount_over, container_address, main_port
-from tests.unit.making_facts import make_container
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.facts import make_container
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
 from phases.context.frozen_plan import as_begun, changed_since, refuse_other_than_approved
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 from tests.unit.phases.gates.test_gates import NOBODY, OPEN
 
 AGAIN = frozenset({"redis"})

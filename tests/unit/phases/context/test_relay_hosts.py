@@ -32,8 +32,8 @@ from phases.context.service_move import ServiceMove
 from phases.migrate import recipe as migrate
 from phases.rollback import recipe as rollback
 from services.registry import product
-from tests.unit.making_facts import make_host
-from tests.unit.relay_hosts import RelayFleet, RelayHost
+from tests.fakes.facts import make_host
+from tests.fakes.relay_hosts import RelayFleet, RelayHost
 
 ROOT: Final = Path(__file__).resolve().parents[4]
 ADDRESSES: Final = {"wf001": 11, "wf002": 12, "wf005": 15, "wf006": 16}

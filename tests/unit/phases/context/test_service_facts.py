@@ -13,8 +13,8 @@ from engine.verdict import Judgement, Verdict
 from hosts.facts.model import HostFacts
 from phases.context.service_move import service_move
 from runbooks.preflight import test_services as preflight
-from tests.unit.asking import answers_of
-from tests.unit.making_facts import GIB, make_container, make_disk, make_host, make_volume
+from tests.fakes.asking import answers_of
+from tests.fakes.facts import GIB, make_container, make_disk, make_host, make_volume
 
 BIND = MountFacts("bind", "/srv/redis", "/conf", read_only=False)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine.config.inventory import Inventory
 from engine.contracts.container import MountFacts
 from phases.discover.draft_inventory import draft_inventory, draft_moves, product_of
-from tests.unit.making_facts import make_container, make_host
+from tests.fakes.facts import make_container, make_host
 
 SOCKET = MountFacts("bind", "/var/run/docker.sock", "/var/run/docker.sock", read_only=False)
 DATABASE = make_container(

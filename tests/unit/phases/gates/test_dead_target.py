@@ -18,8 +18,8 @@ from engine.redaction.redactor import Redactor
 from engine.run.options import Options
 from hosts.fleet import Fleet
 from phases.gates import dead_target
-from tests.unit.making_facts import FakeHost
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.host import FakeHost
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 REASON = "disk controller burnt"
 
@@ -68,8 +68,8 @@ class Silent:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let a minute pass at once; return how long was waited between two tries."""
     waited: list[float] = []
-    monkeypatch.setattr(dead_target.time, "monotonic", lambda: sum(waited))
-    monkeypatch.setattr(dead_target.time, "sleep", waited.append)
+    monkeypatch.setattr("time.monotonic", lambda: sum(waited))
+    monkeypatch.setattr("time.sleep", waited.append)
     return waited
 
 

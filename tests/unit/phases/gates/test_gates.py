@@ -17,8 +17,8 @@ from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 from phases.gates.gates import Gates, preflight_problems
 from phases.signoff.approvals import code_digest
-from tests.unit.making_files import make_environment, make_inventory, make_plan
-from tests.unit.making_preflight import record_rows
+from tests.fakes.preflight_results import record_rows
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 
 class Past:
@@ -264,7 +264,7 @@ def test_a_move_that_has_begun_needs_no_preflight(past: Past, state: MoveState) 
     assert refusal(past, scope_of()) == ""
 
 
-@pytest.mark.parametrize("state", [MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE])
+@pytest.mark.parametrize("state", [MoveState.PLANNED, MoveState.UNDONE])
 def test_a_move_that_was_undone_begins_again(past: Past, state: MoveState) -> None:
     """It needs a preflight like the first time."""
     past.state("redis", state)
@@ -504,3 +504,16 @@ def test_a_window_that_is_only_proposed_opens_nothing(past: Past) -> None:
 
     assert 'is only proposed. Expected: status "agreed"' in refusal(past, scope)
     assert refusal(past, scope, outside_window="agreed by phone, the file follows") == ""
+
+
+@pytest.mark.parametrize(("hosts", "refused"), [(["wf005"], True), (["wf005", "wf001"], False)])
+def test_one_hosts_word_that_a_move_began_opens_no_way_past_the_approvers(
+    past: Past, hosts: list[str], refused: bool
+) -> None:
+    """A host can write what it likes into its own audit log; adopt takes it as its word, and says so."""
+    scope = build_scope(make_inventory(), make_plan(), make_environment(OPEN), services=("redis",))
+    run = past.journal.start_run(command="adopt", environment="production")
+    told = {"run_id": "r", "number": 1, "hash": "h", "hosts": hosts}
+    run.record("move_state", service="redis", body={"state": MoveState.IN_PROGRESS.value, "adopted": told})
+
+    assert ("approval: 0 of" in refusal(past, scope)) is refused

@@ -17,8 +17,9 @@ from hosts.facts.system import SystemFacts
 from hosts.facts.system_parse import parse_firewall
 from phases.context.path_rates import measured_rates
 from phases.preflight.network import list_needs, proven_needs, try_with_listeners
+from tests.fakes.facts import make_host, make_socket
+from tests.fakes.host import FakeHost
 from tests.unit.checks.hosts.test_network import NEED, scope
-from tests.unit.making_facts import FakeHost, make_host, make_socket
 
 PORTS: Final = {
     need.host: need.port

@@ -21,8 +21,9 @@ from engine.errors import InputError, NotObservedError, RefusedError
 from engine.verdict import ExitCode
 from hosts.facts.model import HostFacts
 from phases.preflight.port_scan import scan_ports, scanned_hosts
-from tests.unit.making_facts import FakeHost, make_container, make_host, make_socket
-from tests.unit.making_files import (
+from tests.fakes.facts import make_container, make_host, make_socket
+from tests.fakes.host import FakeHost
+from tests.fakes.project_files import (
     ENVIRONMENT,
     INVENTORY,
     PLAN,

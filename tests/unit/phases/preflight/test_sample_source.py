@@ -19,7 +19,7 @@ from hosts.local.prometheus import Prometheus, Series
 from phases.preflight import capacity as module
 from phases.preflight.capacity import Capacity, read_capacity
 from phases.preflight.sample_source import Baselines, open_prometheus, read_baselines
-from tests.unit.making_facts import GIB
+from tests.fakes.facts import GIB
 from tests.unit.phases.preflight.test_target_fitness import NOW, context
 
 URL: Final = "https://prom.invalid"

@@ -21,7 +21,7 @@ from engine.redaction.redactor import Redactor
 from hosts.facts.system import Usage
 from hosts.facts.usage import SCRIPT, parse_load, read_load
 from phases.preflight.sampling import KEPT, baseline_table, take_samples
-from tests.unit.making_facts import FakeHost
+from tests.fakes.host import FakeHost
 
 ID: Final = "a" * 64
 MARK: Final = "==m=="

@@ -22,8 +22,8 @@ from phases.preflight.capacity import Capacity, targets_of
 from phases.preflight.sample_source import Baselines
 from runbooks.preflight import test_hosts as hosts
 from runbooks.preflight import test_services as preflight
-from tests.unit.asking import answers_of
-from tests.unit.making_facts import GIB, make_container, make_disk, make_host, make_volume
+from tests.fakes.asking import answers_of
+from tests.fakes.facts import GIB, make_container, make_disk, make_host, make_volume
 
 NOW = datetime.now(UTC)
 MOVE = SimpleNamespace(service="redis", source="wf005", target="wf001")

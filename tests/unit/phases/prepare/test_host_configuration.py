@@ -29,7 +29,9 @@ from engine.verdict import Verdict
 from hosts.facts.compose_files import FoundFiles
 from hosts.facts.system import SystemFacts
 from phases.prepare import host_configuration as prepare_host_configuration
-from tests.unit.making_facts import FakeHost, make_container, make_host
+from tests.fakes.facts import make_container, make_host
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.host import FakeHost
 
 NOW: Final = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ITEM: Final = BackupObject("configuration wf005", "c0ffee" * 8, 4096, NOW - timedelta(hours=1))
@@ -57,16 +59,10 @@ def test_the_same_configuration_is_the_same_archive() -> None:
     assert archive_of({"b": b"2", "a": b"1"}, 5.0) == archive_of({"a": b"1", "b": b"2"}, 5.0)
 
 
-class Hosts(dict[str, FakeHost]):
-    """Hosts of a run that holds no lock."""
-
-    token = None
-
-
 @pytest.mark.parametrize(("back", "is_same"), [("archive", True), ("archiv", False)])
 def test_what_is_stored_is_read_back(back: str, is_same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The archive goes in through standard input, never into argv; a shorter one that comes back is told."""
-    hosts: Any = Hosts(
+    hosts: Any = FakeFleet(
         {
             name: FakeHost(name, {"restic backup": (0, SUMMARY, ""), "restic dump": (0, back, "")})
             for name in ("wf005", "wf002")

@@ -36,8 +36,8 @@ from phases.context.link_state import (
 from phases.gates.gates import Gates
 from phases.repoint.baselines import others
 from phases.validate.service_checks import with_references
-from tests.unit.making_facts import make_container, make_host
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.facts import make_container, make_host
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 RUNBOOK: Final = Path(__file__).parents[4] / "runbooks" / "repoint" / "test_repoint.py"
 REWRITE: Final = ("links/0/rewrite", [{"kind": "environment", "variable": "QUEUE_BULL_REDIS_HOST", "value": "{host}"}])

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,25 +41,28 @@ from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.move_state import MoveState
-from engine.errors import ActionError, ManualInterventionError, NotObservedError, RefusedError
+from engine.contracts.product import Observing
+from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.outcomes import NotRun
+from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
+from hosts.facts.model import HostFacts
 from phases.assess import health
 from phases.context.attempt import read_past, read_return
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.run_context import RunContext
-from phases.context.service_move import ServiceMove
+from phases.context.service_move import ServiceMove, service_move
 from phases.migrate.recipe import REPEATABLE, SUPERSEDED_BY
 from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
+from tests.fakes.facts import LABEL
+from tests.fakes.inspect_answer import inspected, recreated
+from tests.fakes.two_hosts import SOURCE, TARGET, Model, ModelledFleet, ModelledHost, deeds
 from tests.unit.actions.container.test_source import Engine, make_route, recorded_route, stopped_route
-from tests.unit.inspected import inspected, recreated
-from tests.unit.making_facts import LABEL
-from tests.unit.modelled import SOURCE, TARGET, Model, deeds
 
 RELAY = Relay("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
 ROOT = Path(__file__).parents[4]
@@ -196,6 +200,7 @@ def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
         repeatable=REPEATABLE,
         superseded_by=SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
+        patience=Patience(pause=lambda _seconds: None),
     )
     for action in recipe:
         try:
@@ -350,6 +355,7 @@ def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch:
         repeatable=rollback.REPEATABLE,
         superseded_by=rollback.SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
+        patience=Patience(pause=lambda _seconds: None),
     )
     again.perform("stop-moved")
 
@@ -591,6 +597,28 @@ def test_data_that_a_container_uses_is_not_removed() -> None:
     refuse_used_places(route, "wf001", {"redis_data": "volume"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "place", "mounted", "used"),
+    [
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data/_data", True),
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data/_data/sub", True),
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data2/_data", False),
+        ("bind", "/srv/shop/data", "/srv/shop", True),
+        ("bind", "/srv/shop/data", "/srv/shop/data/../data/uploads", True),
+        ("bind", "/srv/shop/data", "/srv/shop/database", False),
+        ("bind", "/srv/shop/data", "/srv", False),
+        ("bind", "/srv/shop/data", "/", False),
+    ],
+)
+def test_data_that_is_used_under_another_name_is_not_removed(kind: str, place: str, mounted: str, used: bool) -> None:
+    """A volume by its path, a folder above or below; what mounts the whole host is no user of one folder."""
+    other = {**inspected(), "Id": "9" * 64, "Name": "/other"}
+    other["Mounts"] = [{"Type": "bind", "Source": mounted, "Destination": "/x", "RW": True}]
+    route, _ = make_route(Engine(), Engine(other))
+    with pytest.raises(ManualInterventionError, match="is mounted by container other") if used else nullcontext():
+        refuse_used_places(route, "wf001", {place: kind})
+
+
 def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
     """`docker volume prune` takes anonymous volumes as soon as no container uses them: what we made is not
     labelled so.
@@ -767,6 +795,54 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
     assert "volume redis_data is still there" in answer.text
 
 
+def test_a_second_container_on_the_sources_data_keeps_the_target_from_starting(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """Somebody ran one by hand over the old volume after the copy was proven: what it wrote is not on the target."""
+    model = Model(monkeypatch, run)
+    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    for key, action in by_key.items():
+        if key == "start-target":
+            break
+        action.do({})
+    byhand = {**inspected(), "Id": "8" * 64, "Name": "/by-hand"}
+    byhand["Config"] = {**byhand["Config"], "Labels": {}}
+    model.engines[SOURCE].containers.append(byhand)
+
+    with pytest.raises(ActionError, match="redis_data also mounted by by-hand"):
+        by_key["start-target"].do({})
+
+    assert not model.runs(TARGET)
+
+
+def test_an_undo_starts_no_source_beside_a_container_on_its_data(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Somebody runs one by hand over the old volume while the service is down: two servers on the same files."""
+    model = Model(monkeypatch, run)
+    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    for key in ("save-source-spec", "disable-restart", "stop-source"):
+        by_key[key].do({})
+    byhand = {**inspected(), "Id": "8" * 64, "Name": "/by-hand"}
+    byhand["Config"] = {**byhand["Config"], "Labels": {}}
+    model.engines[SOURCE].containers.append(byhand)
+
+    with pytest.raises(ManualInterventionError, match="redis_data also mounted by by-hand"):
+        by_key["stop-source"].undo({})
+    byhand["State"] = {"Status": "exited", "Running": False, "ExitCode": 0}
+    by_key["stop-source"].undo({})
+
+    assert next(one for one in model.engines[SOURCE].containers if one["Name"] == "/redis")["State"]["Running"]
+
+
+def test_with_a_lost_target_the_source_is_left_clean(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Nothing is asked of the lost host, and what the move had on the source is removed in a step of its own."""
+    model = Model(monkeypatch, run)
+    lost = rollback.rollback_recipe(model.move, 1, discard="its disk is gone", dead=True)
+    usual = rollback.rollback_recipe(model.move, 1, discard=None)
+    assert [action.key for action in lost][-1] == "clean-source"
+    assert "clean-source" not in {action.key for action in usual}
+    assert not {action.key for action in lost} & set(rollback.DEAD_STEPS)
+
+
 def resume_of_a_killed_return(
     run: Run, source: Engine, target: Engine, *, keep: bool = False, stops: bool = True
 ) -> tuple[RunningMove, list[Judgement]]:
@@ -898,3 +974,52 @@ def test_a_kept_container_that_somebody_started_again_is_stopped_before_it_gets_
     assert retire.verify({}).passed
     run_again(target, stops=False)
     assert "is running. Expected: stopped" in retire.verify({}).text
+
+
+class FleetWithoutTarget(ModelledFleet):
+    """Hosts of which one was declared lost: whoever asks it for anything is told so."""
+
+    def __getitem__(self, name: str) -> ModelledHost:
+        """Return a host, unless it is the lost one."""
+        return super().__getitem__(_answering(name))
+
+    def docker(self, name: str) -> Any:
+        """Return an engine."""
+        return super().docker(_answering(name))
+
+    def facts(self, name: str) -> HostFacts:
+        """Return what is there now."""
+        return super().facts(_answering(name))
+
+
+def _answering(name: str) -> str:
+    if name == TARGET:
+        raise HostLostError(f"{name}: not asked: declared lost (its disk burnt)")
+    return name
+
+
+def test_a_rollback_from_a_lost_host_asks_it_nothing(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Its recipe is made and carried out without the host: the source runs again with what it held."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    held = list(model.content(SOURCE))
+    fleet: Any = FleetWithoutTarget(model)
+    fleet.update(model.fleet)
+    lost = service_move(replace(model.context, fleet=fleet), "redis")
+
+    back = rollback.rollback_recipe(lost, 1, discard="what was written may go", dead=True)
+
+    assert not {action.key for action in back} & set(rollback.DEAD_STEPS)
+    assert back[0].key == "confirm-rollback"
+    note: dict[str, Any] = {}
+    back[0].do(note)
+    assert back[0].verify(note).passed
+    for action in deeds(back):
+        note = {}
+        if isinstance(action, Observing):
+            action.observe(note)
+        action.do(note)
+        assert action.verify(note).passed, action.key
+    assert model.runs(SOURCE)
+    assert model.content(SOURCE) == held

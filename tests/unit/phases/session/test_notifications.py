@@ -18,8 +18,8 @@ from engine.redaction.redactor import Redactor, Secret
 from engine.verdict import ExitCode
 from hosts.local.notifications import Messenger
 from phases.session.notifications import notify
-from tests.unit.making_evidence import MOVES, Night
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
+from tests.fakes.run_on_record import MOVES, Night
 
 SCOPE: Final = build_scope(make_inventory(), make_plan(), make_environment())
 

@@ -13,14 +13,17 @@ from typing import Any, cast
 
 import pytest
 
+from engine.cancellation import check_cancelled, ending_when_cancelled, pause
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
+from engine.polling import Polling
 from engine.saga.outcomes import NotRun
 from engine.saga.saga import RunningMove
-from engine.verdict import Effect, Judgement, passed
+from engine.verdict import Effect, Judgement, failed, passed
 from phases.session.moves import Moves
 from phases.session.parallel import HostQueues
 
+LONG_S = 600.0
 PLACES = {"redis": ("wf005", "wf001"), "postgres": ("wf005", "wf002"), "n8n": ("wf005", "wf001")}
 
 
@@ -96,12 +99,10 @@ class Started(dict[str, RunningMove]):
         return super().__getitem__(service)
 
 
-def beside(
-    told: list[str], does: dict[str, Callable[[], None]] | None = None, cut: Callable[[], None] = lambda: None
-) -> tuple[HostQueues, Started]:
+def beside(told: list[str], does: dict[str, Callable[[], None]] | None = None) -> tuple[HostQueues, Started]:
     """Return deeds side by side that tell what they do, and their moves."""
     moves = Started(told, does or {}, Journal())
-    return HostQueues(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"], cut), moves
+    return HostQueues(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"]), moves
 
 
 def test_each_host_carries_one_deed_at_a_time_in_the_plans_order() -> None:
@@ -159,29 +160,96 @@ def test_a_service_that_can_not_be_looked_at_tells_so_itself() -> None:
     both.end()
 
 
-def test_an_interruption_ends_what_goes_on_and_undoes_it() -> None:
-    """Commands on hosts are cut, the deed is recorded and undone, no other begins."""
-    goes_on, was_cut = threading.Event(), threading.Event()
+def _polls() -> None:
+    """Wait for what never comes, with pauses that a test could not bear."""
+    Polling("a service that never is ready", LONG_S, first_s=LONG_S, longest_s=LONG_S).judge(lambda: failed("no"))
+
+
+def _runs_a_command(was_ended: threading.Event) -> None:
+    with ending_when_cancelled(was_ended.set):
+        assert was_ended.wait(10)
+
+
+@pytest.mark.parametrize("waits", ["poll", "pause", "command"])
+def test_an_interruption_ends_what_goes_on_and_undoes_it(waits: str) -> None:
+    """A poll, a pause and a command on a host end at once, the deed is recorded and undone, no other begins."""
+    goes_on, was_ended = threading.Event(), threading.Event()
+    ways = {"poll": _polls, "pause": lambda: pause(LONG_S), "command": lambda: _runs_a_command(was_ended)}
 
     def takes_long() -> None:
         goes_on.set()
-        while True:
-            time.sleep(0.01)
+        ways[waits]()
 
     told: list[str] = []
-    both, moves = beside(told, {"backup of postgres": takes_long}, was_cut.set)
+    both, moves = beside(told, {"backup of postgres": takes_long})
     assert both.perform("redis", "backup").passed
     assert goes_on.wait(10)
+    began = time.monotonic()
     both.end()
-    assert was_cut.is_set()
+    assert time.monotonic() - began < 5
+    assert was_ended.is_set() == (waits == "command")
     assert "undo backup of postgres" in told
     assert not [line for line in told if "n8n" in line]
     ended = [body for kind, service, body in moves.journal.kinds if (kind, service) == ("outcome", "postgres")]
-    assert [body["ok"] for body in ended] == [False]
+    assert [(body["ok"], body["text"]) for body in ended] == [(False, "the run was interrupted")]
     with pytest.raises(KeyboardInterrupt):
         both.perform("postgres", "backup")
     with pytest.raises(NotRun, match="interrupted"):
         both.perform("n8n", "backup")
+
+
+def test_an_undo_under_way_is_not_interrupted() -> None:
+    """What a failure began to put back is put back, whatever is cancelled meanwhile."""
+    undoes, goes_on = threading.Event(), threading.Event()
+
+    def breaks() -> None:
+        raise ActionError("wf005: no room")
+
+    told: list[str] = []
+    both, moves = beside(told, {"backup of redis": breaks})
+
+    def undo(note: Note) -> None:
+        undoes.set()
+        assert goes_on.wait(10)
+        check_cancelled()
+        pause(0.001)
+        told.append("undone to its end")
+
+    moves["redis"].recipe[0].undo = undo  # type: ignore[method-assign]
+    threading.Thread(target=lambda: (undoes.wait(10), goes_on.set())).start()
+    both._start()
+    assert undoes.wait(10)
+    both.end()
+    assert "undone to its end" in told
+    with pytest.raises(ActionError, match="no room"):
+        both.perform("redis", "backup")
+
+
+def test_work_that_waits_for_nothing_of_ours_is_left_alone_until_it_ends() -> None:
+    """Nothing is thrown into foreign code: it ends by itself; then the work hears of the interruption."""
+    inside, may_go, told_inside = threading.Event(), threading.Event(), []
+
+    def foreign() -> None:
+        inside.set()
+        try:
+            may_go.wait(10)
+        except BaseException as error:
+            told_inside.append(error)
+            raise
+        check_cancelled()
+
+    told: list[str] = []
+    both, _ = beside(told, {"backup of redis": foreign})
+    both._start()
+    assert inside.wait(10)
+    ending = threading.Thread(target=both.end)
+    ending.start()
+    both._cancellation.wait(10)
+    may_go.set()
+    ending.join(10)
+    assert not ending.is_alive()
+    assert told_inside == []
+    assert told == ["begin backup of redis", "undo backup of redis"]
 
 
 def test_a_dry_run_begins_nothing_beside() -> None:

@@ -16,8 +16,8 @@ from engine.signoff.approval import NAMESPACE, Statement
 from hosts.local.ssh_signing import sign_text
 from phases.gates.gates import Gates
 from phases.signoff.approvals import judge_plan_approved, sign_approval, subject_of
-from tests.unit.making_files import ENVIRONMENT, make_environment, make_inventory, make_plan, spoiled, written
-from tests.unit.signing_people import BEA, EVE, TESS, People
+from tests.fakes.project_files import ENVIRONMENT, make_environment, make_inventory, make_plan, spoiled, written
+from tests.fakes.signing_people import BEA, EVE, TESS, People
 
 SERVICES = ["n8n", "redis"]
 ROLES = {TESS: "technical", BEA: "business"}

@@ -19,8 +19,8 @@ from phases.signoff import manual_steps
 from phases.signoff.attestations import attest, judge_manual, new_attestation, read_attested
 from phases.signoff.manual_steps import ManualStep, asked, since_when, steps_not_asked
 from phases.signoff.team_messages import draft_for, teams
-from tests.unit.making_files import make_environment, make_inventory, make_plan
-from tests.unit.signing_people import BEA, EVE, TESS, People
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
+from tests.fakes.signing_people import BEA, EVE, TESS, People
 
 TOLD = "prepare/teams-notified"
 

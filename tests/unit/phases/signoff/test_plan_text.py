@@ -9,7 +9,7 @@ import pytest
 from engine.config.scope import Scope, build_scope
 from engine.signoff.approval import Statement, Subject, parse_statement
 from phases.signoff.plan_text import render_plan
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 OTHER = "b" * 64
 

@@ -11,7 +11,7 @@ from engine.config.plan import load_plan
 from engine.config.scope import build_scope
 from engine.errors import InputError
 from phases.signoff.plan_text import render_plan
-from tests.unit.making_files import PLAN, make_environment, make_inventory, make_plan, spoiled, written
+from tests.fakes.project_files import PLAN, make_environment, make_inventory, make_plan, spoiled, written
 
 
 def loaded(folder: Path, relays: dict[str, Any]) -> None:

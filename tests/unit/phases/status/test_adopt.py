@@ -19,7 +19,7 @@ from phases.context.audit_mirror import AuditMirror, Line
 from phases.context.frozen_plan import as_begun
 from phases.context.link_state import links_of
 from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncertainties
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 HOSTS = {"redis": ("wf005", "wf001"), "n8n": ("wf005", "wf002")}
 DEED = {"describe": "d", "effect": "changes_state"}

@@ -32,7 +32,7 @@ from services.postgres import product as postgres
 from services.rabbitmq.client import ask_management
 from services.temporal import client as temporal_client
 from services.waha.product import Product as Waha
-from tests.unit.answering import target
+from tests.fakes.http_product import target
 
 pytestmark = pytest.mark.usefixtures("loopback")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -19,7 +19,7 @@ from engine.contracts.host import Endpoint
 from engine.contracts.product import ServiceInstance
 from services.generic import product as generic
 from services.generic.product import Product
-from tests.unit.answering import target
+from tests.fakes.http_product import target
 
 really_sleep = time.sleep
 

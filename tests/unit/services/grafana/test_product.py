@@ -9,7 +9,7 @@ import pytest
 
 from services.fingerprints.compare import compare_fingerprints
 from services.grafana.product import Product
-from tests.unit.answering import Answers, target
+from tests.fakes.http_product import Answers, target
 
 SECRETS = {"admin_password": "admin-password"}
 NONCE = "longshore-1"

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from engine.verdict import Verdict
-from services.clients import json_api
+from services.clients import http
 from services.fingerprints.compare import compare_fingerprints
 from services.keycloak import product as keycloak
 from services.keycloak.product import Product
-from tests.unit.answering import Answer, Answers, recorded, target
+from tests.fakes.http_product import Answer, Answers, recorded, target
 
 SAID = recorded("keycloak")
 LOGIN = {"realm": "shop", "client": "storefront", "user": "probe"}
@@ -154,7 +154,7 @@ def test_trouble_while_its_database_comes_back_is_asked_again(
     answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The dead connections of a pool are found one request at a time; Keycloak tells of one with status 400."""
-    monkeypatch.setattr(json_api, "FIRST_SLEEP_S", 0.0)
+    monkeypatch.setattr(http, "FIRST_SLEEP_S", 0.0)
     away = [
         (400, {"error": "unauthorized_client", "error_description": "Unexpected error when authenticating client"}),
         (503, None),
@@ -170,7 +170,7 @@ def test_trouble_while_its_database_comes_back_is_asked_again(
 
 def test_trouble_that_stays_is_told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its patience the answer itself is told."""
-    monkeypatch.setattr(json_api, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(http, "PATIENCE_S", 0.0)
     answers.table[TOKEN] = lambda _request: (400, {"error_description": "Unexpected error when authenticating client"})
 
     seen = _smoke()

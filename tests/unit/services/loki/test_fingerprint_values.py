@@ -12,7 +12,7 @@ from engine.contracts.host import Endpoint
 from engine.contracts.product import ServiceInstance
 from services.loki import product as loki
 from services.loki.client import NS, selector_of
-from tests.unit.making_facts import make_container
+from tests.fakes.facts import make_container
 
 NOW: float = 1_795_600_000.0
 

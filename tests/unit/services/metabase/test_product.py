@@ -11,7 +11,7 @@ from checks.containers.state_paths import Change, judge_writable_layer
 from phases.assess.readiness import outside_of
 from services.fingerprints.compare import compare_fingerprints
 from services.metabase.product import Product
-from tests.unit.answering import Answers, target
+from tests.fakes.http_product import Answers, target
 
 SECRETS = {"api_key": "key-of-the-api", "encryption_key": "0123456789abcdef"}
 CARD = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.minio.fingerprint import SAMPLED, SAMPLED_BYTES, _encryption_key, choose_sample, list_versions
-from tests.unit.answering import target
+from tests.fakes.http_product import target
 
 PAGES: list[dict[str, Any]] = [  # as SeaweedFS 4.48 answered, in two pages
     {

@@ -14,7 +14,7 @@ from engine.errors import NotObservedError
 from engine.verdict import Judgement
 from services.fingerprints.compare import compare_fingerprints
 from services.n8n.product import Product
-from tests.unit.answering import Answers, ran, target
+from tests.fakes.http_product import Answers, ran, target
 
 SECRETS = {"api_key": "key-of-the-owner", "encryption_key": "0123456789abcdef"}
 NONCE = "longshore-1"
@@ -55,7 +55,7 @@ def _table(**more: Any) -> dict[str, Any]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no wait last."""
     monkeypatch.setattr("services.n8n.product.EXECUTION_DEADLINE_S", 0.05)
-    monkeypatch.setattr("services.n8n.product.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
 def _smoke(options: dict[str, Any] | None = None) -> Judgement:

@@ -20,9 +20,10 @@ from hosts.coordination.fencing import change_inside
 from services.postgres.product import Product as Postgres
 from services.redis.product import SAVE
 from services.redis.product import Product as Redis
-from tests.unit.actions.container.test_source import Engine, recorded_route
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import make_container
+from tests.fakes.engine import Engine
+from tests.fakes.facts import make_container
+from tests.fakes.inspect_answer import inspected
+from tests.unit.actions.container.test_source import recorded_route
 
 
 class Recording:

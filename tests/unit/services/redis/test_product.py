@@ -10,7 +10,7 @@ from engine.contracts.container import MountFacts
 from engine.errors import UnreachableError
 from services.fingerprints.compare import compare_fingerprints
 from services.redis.product import Product
-from tests.unit.redis_server import FakeRedis, serving_redis
+from tests.fakes.redis_server import FakeRedis, serving_redis
 
 pytestmark = pytest.mark.usefixtures("loopback")
 DATA = (MountFacts("volume", "redis_data", "/data", read_only=False),)

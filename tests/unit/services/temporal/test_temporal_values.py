@@ -12,7 +12,7 @@ from engine.contracts.product import ServiceInstance
 from services.fingerprints.named_parts import named_part
 from services.temporal.fingerprint import GRACE_S, _kept, choose_sample, may_be_gone
 from services.temporal.product import judge_carried_over, started_at
-from tests.unit.making_facts import make_container
+from tests.fakes.facts import make_container
 
 DAY: int = 86_400
 NOW: int = 1_800_000_000

@@ -12,7 +12,7 @@ from engine.verdict import Judgement
 from phases.assess.readiness import outside_of
 from services.fingerprints.compare import compare_fingerprints
 from services.waha.product import WORKED, Product, patience_s
-from tests.unit.answering import Answer, Answers, target
+from tests.fakes.http_product import Answer, Answers, target
 
 SECRETS = {"api_key": "key-of-waha"}
 
@@ -43,7 +43,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no wait last."""
     monkeypatch.setattr("services.waha.product.WORKING_DEADLINE_S", 0.05)
     monkeypatch.setattr("services.waha.product.EACH_S", 0.01)
-    monkeypatch.setattr("services.waha.product.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
 def _smoke(options: dict[str, Any] | None = None) -> Judgement:

@@ -15,7 +15,7 @@ from engine.evidence.page.html import render
 from engine.i18n.language import ENGLISH
 from engine.journal.journal import Run
 from engine.verdict import ExitCode
-from tests.unit.making_evidence import MOVES, Night
+from tests.fakes.run_on_record import MOVES, Night
 
 
 class Nights:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.evidence.page.html import render
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 TWO = (
     "approved by ana@example.org (technical, 2026-01-01 10:00 UTC by the signer's clock), "

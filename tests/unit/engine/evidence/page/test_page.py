@@ -12,7 +12,7 @@ import pytest
 from engine.evidence.formatting import clock, local, seconds, size, visible
 from engine.evidence.page.html import render
 from engine.evidence.writer import junit, summary
-from tests.unit.making_evidence import MOVES, Night
+from tests.fakes.run_on_record import MOVES, Night
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from engine.evidence.page.html import render
 from engine.evidence.page.timeline import timeline_of
 from engine.evidence.writer import summary
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from engine.errors import InputError
 from engine.evidence.seal.archive import pack, read_archive
 from engine.evidence.seal.sealed_folder import Sealed, read_folder
 from engine.evidence.seal.verify import verify
-from tests.unit.making_sealed import FakeCheck, FakeSigner, sealed_folder
+from tests.fakes.sealed_run import FakeCheck, FakeSigner, sealed_folder
 
 
 @pytest.fixture(scope="module")

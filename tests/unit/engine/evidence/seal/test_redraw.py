@@ -36,8 +36,8 @@ from engine.i18n.language import language_of
 from engine.journal.journal import Record
 from engine.journal.record import hash_of
 from engine.verdict import ExitCode
-from tests.unit.making_evidence import Night
-from tests.unit.making_sealed import PARTS, FakeCheck, FakeSigner, fingerprint, sealed_folder, sign
+from tests.fakes.run_on_record import Night
+from tests.fakes.sealed_run import PARTS, FakeCheck, FakeSigner, fingerprint, sealed_folder, sign
 
 ANA, BOB, EVE = "ana@example.org", "bob@example.org", "eve@example.org"
 

@@ -14,7 +14,7 @@ from engine.errors import InputError, RefusedError
 from engine.evidence import folder_name
 from engine.evidence.seal.seal import NAMESPACE
 from hosts.local.ssh_signing import SignatureCheck, open_signer
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 ANA = "ana@example.org"
 

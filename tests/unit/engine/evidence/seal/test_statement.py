@@ -13,8 +13,8 @@ import pytest
 from engine.evidence import write_evidence
 from engine.evidence.seal.sealed_folder import digest_of
 from engine.verdict import ExitCode
-from tests.unit.making_evidence import PASSWORD, Night
-from tests.unit.making_sealed import FakeSigner, fingerprint, sealed_folder
+from tests.fakes.run_on_record import PASSWORD, Night
+from tests.fakes.sealed_run import FakeSigner, fingerprint, sealed_folder
 
 
 def statement(folder: Path) -> dict[str, Any]:

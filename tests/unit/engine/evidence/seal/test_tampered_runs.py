@@ -12,7 +12,7 @@ from engine.evidence import write_evidence
 from engine.evidence.page.html import render
 from engine.evidence.page.page import view_of
 from engine.evidence.writer import junit, summary
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 CHANGED = "UPDATE records SET body = replace(body, 'exit code 137', 'exit code 0')"
 

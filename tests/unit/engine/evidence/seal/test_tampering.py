@@ -17,7 +17,7 @@ from engine.evidence.seal.seal import NAMESPACE, seal, seals_of
 from engine.evidence.seal.sealed_folder import RECORDS, SIGNATURE, STATEMENT, SUMS, Sealed, digest_of, read_folder
 from engine.evidence.seal.verify import verify
 from engine.journal.journal import Record, hash_of
-from tests.unit.making_sealed import FakeCheck, FakeSigner, fingerprint, sealed_folder, sign
+from tests.fakes.sealed_run import FakeCheck, FakeSigner, fingerprint, sealed_folder, sign
 
 APPROVAL = "approvals/technical-ana@example.org.txt"
 WAIVER = "waivers/0a1b2c3d.txt"

@@ -20,8 +20,8 @@ from engine.signoff.approval import NAMESPACE as APPROVAL
 from engine.signoff.approval import Statement, Subject
 from engine.verdict import ExitCode
 from hosts.local.ssh_signing import open_signer
-from tests.unit.making_evidence import Night
-from tests.unit.making_sealed import PARTS
+from tests.fakes.run_on_record import Night
+from tests.fakes.sealed_run import PARTS
 
 DOCS = Path(__file__).parents[5] / "docs" / "verify.md"
 ANA = "ana@example.org"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,7 +51,8 @@ class Answers:
         status, body = found(more) if callable(found) else found
         answer = requests.Response()
         answer.status_code = status
-        answer._content = b"" if body is None else (body if isinstance(body, bytes) else json.dumps(body).encode())
+        content = b"" if body is None else (body if isinstance(body, bytes) else json.dumps(body).encode())
+        answer.raw = io.BytesIO(content)
         return answer
 
 

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from engine.redaction.redactor import Secret
-from services.postgres.replication import PostgresReplication
-from services.redis.replication import RedisReplication
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,3 @@ class Replication(Protocol):
 
     def why_not_promoted(self, output: str) -> str:
         """Return why the replica with this status is no primary yet, empty when it is."""
-
-
-BY_PRODUCT: Final[dict[str, Replication]] = {"postgres": PostgresReplication(), "redis": RedisReplication()}
-
-
-def replication_of(product: str) -> Replication | None:
-    """Return how a product replicates, None when it does not."""
-    return BY_PRODUCT.get(product)

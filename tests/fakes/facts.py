@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from engine.contracts.container import CommandResult, ContainerFacts, MountFacts
+from engine.contracts.container import ContainerFacts, MountFacts
 from hosts.facts.model import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
 
 GIB: Final = 1024**3
@@ -76,7 +76,7 @@ def make_container(**given: Any) -> ContainerFacts:
 def make_image(**given: Any) -> ImageFacts:
     """Return the image of redis."""
     image: dict[str, Any] = {
-        "id": "sha256:" + "1" * 64, "tags": ("redis:8",), "repo_digests": (), "architecture": "amd64",
+        "id": "sha256:" + "1" * 64, "tags": ("redis:8",), "architecture": "amd64",
         "layers": ("sha256:a", "sha256:b"), "size_bytes": 100,
     }  # fmt: skip
     made: ImageFacts = make(ImageFacts, **{**image, **given})
@@ -116,47 +116,3 @@ def make_socket(port: int, **given: Any) -> ListeningSocket:
     socket: dict[str, Any] = {"protocol": "tcp", "address": "0.0.0.0", "port": port, "process": "nginx"}  # noqa: S104
     made: ListeningSocket = make(ListeningSocket, **{**socket, **given})
     return made
-
-
-class FakeHost:
-    """A host that answers from a script: the first answer whose words all stand in argv."""
-
-    def __init__(
-        self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5"
-    ) -> None:
-        """Take answers by words of the command: exit code, stdout, stderr; what is not there answers 0 and nothing."""
-        self.name = name
-        self.address = address
-        self.answers = answers or {}
-        self.asked: list[tuple[list[str], bytes]] = []
-
-    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-        """Answer from the script and remember what was asked."""
-        assert timeout_s > 0
-        self.asked.append((argv, stdin))
-        line = " ".join(argv)
-        for words, (code, out, error) in self.answers.items():
-            if all(word in line for word in words.split()):
-                return CommandResult(tuple(argv), code, out.encode(), error.encode(), 0.0)
-        return CommandResult(tuple(argv), 0, b"", b"", 0.0)
-
-
-class HostWithFiles:
-    """A host on which files are written, read and removed."""
-
-    name = "wf005"
-
-    def __init__(self) -> None:
-        """Start without files."""
-        self.files: dict[str, bytes] = {}
-
-    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-        """Write, read and remove."""
-        if argv[0] == "sh":
-            self.files[argv[-1]] = stdin
-        if argv[0] == "rm":
-            self.files.pop(argv[-1], None)
-        there = argv[0] != "cat" or argv[-1] in self.files
-        return CommandResult(
-            tuple(argv), int(not there), self.files.get(argv[-1], b""), b"" if there else b"No such file", 0.0
-        )

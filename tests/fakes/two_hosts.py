@@ -36,10 +36,10 @@ from hosts.facts.system import SystemFacts
 from hosts.manifest.manifest import Drift
 from phases.context.run_context import RunContext
 from phases.context.service_move import service_move
+from tests.fakes.facts import make_host
+from tests.fakes.inspect_answer import TARGET_ID, inspected, recreated
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 from tests.unit.actions.container.test_source import Engine
-from tests.unit.inspected import TARGET_ID, inspected, recreated
-from tests.unit.making_facts import make_host
-from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 SOURCE: Final = "wf005"
 REPLICA_ID: Final = "7" * 64
@@ -295,6 +295,11 @@ class Model:
         monkeypatch.setattr("actions.copy.endpoints.CopyEndpoints.renew", lambda *_, **__: None)
         monkeypatch.setattr("actions.copy.precopy.list_keys", lambda *_: [])
         monkeypatch.setattr("actions.copy.precopy.has_key", lambda *_, **__: bool(self.ends))
+        cleaning = "actions.rollback.clean_source"
+        monkeypatch.setattr(f"{cleaning}.run_checked", lambda *_, **__: self.ends.clear())
+        monkeypatch.setattr(f"{cleaning}.has_key", lambda *_, **__: bool(self.ends))
+        monkeypatch.setattr(f"{cleaning}.remove_probe", lambda _route: None)
+        monkeypatch.setattr(f"{cleaning}.probe_is_there", lambda _route: False)
         monkeypatch.setattr("actions.copy.precopy.probe_is_there", lambda _route: False)
         monkeypatch.setattr("actions.copy.precopy.remove_probe", lambda _route: None)
         monkeypatch.setattr("actions.copy.precopy.choose_algorithm", lambda *_: "sha256")
@@ -313,7 +318,8 @@ class Model:
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
         monkeypatch.setattr("actions.container.commit.list_relays", self._list)
-        monkeypatch.setattr("phases.migrate.recipe.judge_mounts_there", lambda *_: passed("mounts are there"))
+        for asked in ("judge_mounts_there", "judge_mounts_filled"):
+            monkeypatch.setattr(f"phases.migrate.recipe.{asked}", lambda *_: passed("mounts are there"))
         monkeypatch.setattr("actions.relays.before_start.list_all", lambda *_: [])
         monkeypatch.setattr(
             "actions.relays.before_start.faults_of",
@@ -327,7 +333,7 @@ class Model:
         ):
             monkeypatch.setattr(f"{room}.apply_forwarders", self._apply)
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)
-        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: None)
+        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: [])
         monkeypatch.setattr("actions.outage.probe.read_probe", lambda *_: [])
 
     def _replace_replication(self, monkeypatch: pytest.MonkeyPatch) -> None:

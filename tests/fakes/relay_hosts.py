@@ -11,7 +11,7 @@ from typing import Any
 from actions.relays.endpoints import KEYS_ROLE
 from engine.constants import LABEL_ROLE
 from engine.contracts.container import CommandResult
-from tests.unit.making_facts import make_host
+from tests.fakes.facts import make_host
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 from engine.contracts.container import ContainerFacts
 from engine.contracts.host import Endpoint
 from engine.contracts.product import ServiceInstance
-from tests.unit.answering import target
+from tests.fakes.http_product import target
 
 CONFIG = {
     "appendonly": "yes",

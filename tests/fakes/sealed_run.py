@@ -17,7 +17,7 @@ from engine.evidence.seal.signed_files import Signed
 from engine.signoff.approval import NAMESPACE as APPROVAL
 from engine.signoff.approval import Statement, Subject
 from engine.verdict import ExitCode
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 KEYS = {"ana@example.org": b"key of ana", "bob@example.org": b"key of bob", "eve@example.org": b"key of eve"}
 ROLES = {"ana@example.org": ["technical"], "bob@example.org": ["business"]}

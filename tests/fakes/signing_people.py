@@ -10,7 +10,7 @@ import pytest
 
 from engine.config.environment import Environment
 from engine.config.scope import Scope, build_scope
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 TESS, BEA, EVE = "tess@example.org", "bea@example.org", "eve@example.org"
 ROLES = {TESS: ["technical"], BEA: ["business"]}

@@ -13,7 +13,7 @@ from engine.evidence.page.html import render
 from engine.evidence.page.page import view_of
 from engine.i18n.language import language_of
 from engine.verdict import ExitCode
-from tests.unit.making_evidence import Night
+from tests.fakes.run_on_record import Night
 
 SERVICES: Final = {
     "postgres": "wf002",
