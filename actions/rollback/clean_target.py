@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from actions.common.base_action import RouteAction
 from actions.common.route import docker_api, inspect_container
@@ -41,6 +42,7 @@ class CleanTarget(RouteAction):
     copying: CopyVolumes
     keep: bool
     clearing: Callable[[], RemoveCopyHelpers] | None = field(default=None, repr=False, compare=False)
+    stop_grace_s: float = 30.0
     key = "clean-target"
     seconds = 3.0
 
@@ -92,10 +94,24 @@ class CleanTarget(RouteAction):
         if not self.keep:
             self.creating.undo(note)
             self.copying.undo(note)
-        elif moved is not None and name_of(moved) != self._kept():
+        elif moved is not None:
+            self._stop_once_more(moved)
+        if self.keep and moved is not None and name_of(moved) != self._kept():
             route.audit(route.target, self.key, self.describe())
             with docker_api(route.fleet, route.target, self.describe()) as api:
                 api.rename(str(moved["Id"]), self._kept())
+
+    def _stop_once_more(self, moved: dict[str, Any]) -> None:
+        """Stop the moved container that is kept, whoever started it again: the source serves, and no running container
+        is renamed.
+        """
+        route = self.route
+        if moved["State"].get("Running"):
+            doing = say("stop {container}: {source} serves", container=name_of(moved), source=route.source)
+            route.audit(route.target, self.key, doing)
+            with docker_api(route.fleet, route.target, doing) as api:
+                api.update_container(str(moved["Id"]), restart_policy={"Name": "no"})
+                api.stop(str(moved["Id"]), timeout=self.stop_grace_s)
 
     def _see_source_runs(self) -> None:
         """Raise RefusedError unless the source's container runs: nothing is removed as long as nothing else serves."""
@@ -148,7 +164,17 @@ class CleanTarget(RouteAction):
                     container=route.container,
                 )
             )
-        if inspect_container(route.fleet, route.target, self._kept()) is None:
+        kept = inspect_container(route.fleet, route.target, self._kept())
+        if kept is not None and kept["State"].get("Running"):
+            return failed(
+                say(
+                    "{target}: {kept} is running. Expected: stopped: {source} serves",
+                    target=route.target,
+                    kept=self._kept(),
+                    source=route.source,
+                )
+            )
+        if kept is None:
             raise ActionError(
                 say(
                     "{target}: neither {container} nor {kept} is there. Expected: the stopped container, kept",

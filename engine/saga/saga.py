@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from engine.cancellation import shielded
 from engine.contracts.action import Action, Note
@@ -18,6 +18,7 @@ from engine.contracts.product import DurableNote, Observing
 from engine.errors import (
     ActionError,
     ChainConflictError,
+    JournalError,
     LockLostError,
     LongshoreError,
     ManualInterventionError,
@@ -261,7 +262,7 @@ class RunningMove(UndoableMove):
             "estimate_s": action.estimate_s(),
             "commits": action.commits,
         }
-        self._record(RecordKind.INTENT, action, {**about, "note": dict(note)})
+        self._intend(action, {**about, "note": dict(note)})
         self._begun_here.add(action.key)
         started = time.monotonic()
         silent = self._act(action, note)
@@ -287,6 +288,18 @@ class RunningMove(UndoableMove):
             },
         )
         return judgement
+
+    def _intend(self, action: Action, body: dict[str, Any]) -> None:
+        """Record the intent; one that a host does not take is in the journal, and the action is not begun: that is
+        recorded too.
+        """
+        try:
+            self._record(RecordKind.INTENT, action, body)
+        except ActionError as error:
+            ended = {"ok": False, "begun": False, "verdict": Verdict.FAILED.value, "text": f"not begun: {error}"}
+            with suppress(JournalError):
+                self._record(RecordKind.OUTCOME, action, ended)
+            raise
 
     def _observe(self, action: Action) -> Judgement:
         """Complete the action's note with all that its undo or a resume will need; what was observed first stays."""

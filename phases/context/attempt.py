@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -141,6 +142,8 @@ class _AttemptFold:
     begun: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     committing: set[str] = field(default_factory=set)
+    before: dict[str, tuple[bool, bool]] = field(default_factory=dict)
+    """Whether an action counted as begun, and as committing, before its newest intent."""
 
     def add(self, record: Record) -> None:
         key, body = record.key or "", record.body
@@ -151,12 +154,15 @@ class _AttemptFold:
             self.committing.discard(key)
             self.notes.pop(key, None)  # what comes after it begins anew
         elif record.kind == RecordKind.INTENT:
+            self.before[key] = (key in self.begun, key in self.committing)
             self.begun.add(key)
             if body.get("commits", key in COMMITS):
                 self.committing.add(key)
             self.notes[key] = dict(body.get("note") or {})
         elif record.kind == RecordKind.NOTE:
             self.notes[key] = dict(body.get("note") or {})
+        elif record.kind == RecordKind.OUTCOME and body.get("begun") is False:
+            self._take_back_intent(key)
         elif record.kind == RecordKind.OUTCOME and body.get("verdict") == Verdict.UNKNOWN.value:
             self.notes[key] = {
                 **self.notes.get(key, {}),
@@ -172,10 +178,26 @@ class _AttemptFold:
                 self.done.pop(key, None)
                 self.failed.add(key)
 
+    def _take_back_intent(self, key: str) -> None:
+        """Count an action as before its intent: a host did not take that, so nothing of it was done."""
+        was_begun, was_committing = self.before.get(key, (False, False))
+        if not was_begun:
+            self.begun.discard(key)
+        if not was_committing:
+            self.committing.discard(key)
+
     def past(self, state: MoveState, attempt: int, before: MoveState) -> AttemptState:
         done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
         return AttemptState(
-            state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing)
+            state,
+            deepcopy(self.notes),  # whoever goes on with a note changes no record that was read
+            done,
+            begun,
+            dict(self.done),
+            attempt,
+            before,
+            failed,
+            frozenset(self.committing),
         )
 
 

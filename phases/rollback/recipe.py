@@ -172,7 +172,16 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         *(
             [CleanSource(route, (COPY, REPLICA, ASIDE), (COPY_WAY, REPLICA_WAY))]
             if dead
-            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(move, route).clear)]
+            else [
+                CleanTarget(
+                    route,
+                    creating,
+                    copying,
+                    bool(discard),
+                    lambda: data_steps(move, route).clear,
+                    move.product.stop_grace_s,
+                )
+            ]
         ),
     )
 

@@ -92,6 +92,7 @@ def _person_starts(process: Process, event: Event) -> None:
     if found is None:
         return
     stage().started_by_hand = True
+    found.by_hand_at = world.calls
     world.start(machine, found)
     world.advance(5.0)
     if event.seconds:

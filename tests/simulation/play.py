@@ -81,7 +81,9 @@ def _goals(stage: Stage) -> Outcome:
     goals = list(stage.scenario.goals)
     while True:
         outcome, turned = _reach(stage, goals.pop(0))
-        if turned or stage.is_target_lost(outcome.command.services[0]):
+        service = outcome.command.services[0]
+        # what a discard keeps on the target has to be removed by hand before the service can move there again
+        if turned or stage.is_target_lost(service) or service in stage.given_up:
             goals = [goal for goal in goals if goal.services != outcome.command.services]
         if not goals or outcome.exit is not ExitCode.OK:
             break

@@ -62,6 +62,7 @@ class Process:
     ) -> Answer:
         """Let a host do something for this process; what befalls it comes before and after."""
         self.must_live()
+        self.world.calls += 1
         place = self.story.arrive(self, f"{host}: {what}")
         self.must_live()
         self.world.advance(seconds)

@@ -51,6 +51,22 @@ def test_nothing_is_lost_by_what_is_counted_by_itself(kind: str) -> None:
         assert not wrong, told(shorten(wrong[0]))
 
 
+@pytest.mark.parametrize("seed", [714, 723, 1589, 2085, 2393, 2400, 3581, 4562, 6598, 6644, 6981])
+def test_what_once_broke_an_invariant_holds(seed: int) -> None:
+    """Seeds beyond those of every run that were found by longer ones."""
+    with simulation():
+        played = play_seed(seed)
+        assert not played.violations, told(played)
+
+
+@pytest.mark.parametrize("seed", [29, 34, 39, 43, 53])
+def test_nothing_is_left_on_the_source_of_a_lost_target(seed: int) -> None:
+    """Seeds in which the target was lost after the commit, before the copy's helpers were removed."""
+    with simulation():
+        played = play_seed(seed, only="target-lost")
+        assert not played.violations, told(played)
+
+
 @pytest.mark.parametrize("seed", [2, 48, 92])
 def test_a_seed_replays_the_same_story(seed: int) -> None:
     """The same events at the same calls, the same words, whatever was played before."""

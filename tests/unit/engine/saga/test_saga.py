@@ -958,6 +958,37 @@ def test_a_rollback_that_fails_is_undone_though_the_commit_of_the_move_was_begun
     assert move.state is MoveState.IN_PROGRESS
 
 
+class RefusingDiary(Diary):
+    """A journal that keeps the intent of one action, which then a host does not take."""
+
+    refuses: str = ""
+
+    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> None:
+        """Remember one record; refuse after it what a host has no room for."""
+        super().record(kind, service=service, key=key, body=body)
+        if kind == "intent" and key == self.refuses:
+            raise ActionError("wf005: could not write the audit log: no space left")
+
+
+def test_an_intent_that_a_host_did_not_take_is_told_as_not_begun() -> None:
+    """The journal has the intent: without a word, a later run would count a commit as begun that never was."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world), Deed("commit", world, commits=True))
+    diary = RefusingDiary()
+    diary.refuses = "commit"
+    move.journal = diary
+    move.perform("stop")
+
+    with pytest.raises(ActionError, match="no space left"):
+        move.perform("commit")
+
+    assert "commit" not in world
+    assert "undo stop stop" in world
+    ended = next(body for kind, key, body in diary.told if (kind, key) == ("outcome", "commit"))
+    assert (ended["ok"], ended["begun"]) == (False, False)
+    assert "no space left" in ended["text"]
+
+
 @dataclass
 class SilentOnce(Act):
     """An action whose first request never arrives: its host gives no answer for a moment."""

@@ -354,3 +354,26 @@ def test_an_outcome_that_nobody_saw_leaves_an_action_begun(journal: Journal, run
         frozenset(),
         {"id": "ab"},
     )
+
+
+def not_begun(run: Run, key: str) -> None:
+    """Record that a host did not take the intent of a deed."""
+    run.record("outcome", service="redis", key=key, body={"ok": False, "begun": False, "text": "not begun: no room"})
+
+
+def test_a_commit_whose_intent_a_host_did_not_take_was_not_begun(journal: Journal, run: Run) -> None:
+    """It is undone as any other move; where an earlier intent of it stands, that one still counts."""
+    state(run, MoveState.IN_PROGRESS)
+    run.record("intent", service="redis", key="commit", body={"describe": "commit", "commits": True, "note": {}})
+    assert read_past(journal, "redis").may_have_committed
+
+    not_begun(run, "commit")
+    past = read_past(journal, "redis")
+    assert (past.begun, past.failed, past.may_have_committed) == (frozenset(), frozenset(), False)
+    assert must_be_undone(read_return(journal, "redis"))
+
+    for _ in range(2):
+        run.record("intent", service="redis", key="commit", body={"describe": "commit", "commits": True, "note": {}})
+    not_begun(run, "commit")
+    assert read_past(journal, "redis").may_have_committed
+    assert read_past(journal, "redis").begun == {"commit"}

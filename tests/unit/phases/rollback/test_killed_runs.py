@@ -955,6 +955,28 @@ def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool)
     assert "the tunnel's key is still there" in retire.verify({}).text
 
 
+def test_a_kept_container_that_somebody_started_again_is_stopped_before_it_gets_its_name() -> None:
+    """With --discard-target-writes the moved container is kept, and two writers are not: no running one is renamed."""
+    source, target = Engine(inspected()), Engine(recreated())
+    route, _ = stopped_route(source, target)
+    target.start("redis")
+    StopMoved(route, 10, {0, 143}).do({})
+    run_again(source, stops=False)
+    run_again(target, stops=False)
+    copying: Any = SimpleNamespace(undo=lambda _note: pytest.fail("the data was removed"), places=())
+    retire = CleanTarget(route, CreateTarget(route), copying, keep=True)
+
+    retire.do({})
+
+    kept = target.containers[0]
+    assert (kept["Name"], kept["State"]["Status"]) == ("/redis-longshore-discarded-1", "exited")
+    assert kept["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    assert source.containers[0]["State"]["Status"] == "running"
+    assert retire.verify({}).passed
+    run_again(target, stops=False)
+    assert "is running. Expected: stopped" in retire.verify({}).text
+
+
 class FleetWithoutTarget(ModelledFleet):
     """Hosts of which one was declared lost: whoever asks it for anything is told so."""
 
