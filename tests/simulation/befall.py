@@ -36,7 +36,7 @@ def happen(event: Event, process: Process, what: str) -> None:
     elif event.kind == "cut hosts":
         pair = frozenset(event.host.split("-"))
         world.cuts.add(pair)
-        world.mends.append((world.now + event.seconds, lambda: world.cuts.discard(pair)))
+        world.repairs.append((world.now + event.seconds, lambda: world.cuts.discard(pair)))
     elif event.kind == "engine":
         world.engine_ends(world.machines[event.host], event.seconds)
     elif event.kind == "reboot":
@@ -48,7 +48,7 @@ def happen(event: Event, process: Process, what: str) -> None:
     elif event.kind == "full":
         machine = world.machines[event.host]
         machine.full = True
-        world.mends.append((world.now + event.seconds, lambda: setattr(machine, "full", False)))
+        world.repairs.append((world.now + event.seconds, lambda: setattr(machine, "full", False)))
     elif event.kind == "clock":
         world.machines[event.host].offset_s += event.seconds
     elif event.kind == "person starts":
@@ -107,7 +107,7 @@ def _person_stops(process: Process, event: Event) -> None:
     found = next((one for one in machine.services() if one.image == image and one.running), None)
     if found is not None and world.engine_up(event.host):
         world.stop(machine, found)
-        world.mends.append((world.now + PERSON_AWAY_S, lambda: _starts_again(process, event.host, found.id, image)))
+        world.repairs.append((world.now + PERSON_AWAY_S, lambda: _starts_again(process, event.host, found.id, image)))
 
 
 def _starts_again(process: Process, host: str, container: str, image: str) -> None:
@@ -231,7 +231,7 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
             added += int(chance.random() < 0.5)
     if (
         scenario.replan and chance.random() < 0.6
-    ):  # an undo that can't finish, and a person who mends it and changes the plan
+    ):  # an undo that can't finish, and a person who repairs it and changes the plan
         late = [step for step in runs[0] if step.startswith("store ")]
         step = chance.choice(late[late.index("store disable-restart") : late.index("store commit")])
         events.append(Event(Place(1, step, chance.randint(1, 5), after=True), "full", "a", 200.0))

@@ -47,7 +47,7 @@ def check_somewhere(stage: Stage) -> None:
 
 
 def check_said(stage: Stage, outcome: Outcome) -> None:
-    """Check that a move whose every deed was undone is on record as undone, where the run could and may write it."""
+    """Check that a move whose every action was undone is on record as undone, where the run could and may write it."""
     if outcome.killed or outcome.silenced:
         return
     for service in ("store", "app"):

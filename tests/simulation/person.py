@@ -122,7 +122,7 @@ def by_hand(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
                 yield found[1], found[2], found[3].strip()
 
 
-def mend(world: World, service: str, policy: str) -> bool:
+def repair(world: World, service: str, policy: str) -> bool:
     """Bring a service back to where it was before its move, by hand; return whether that can be done without losing a
     write.
     """

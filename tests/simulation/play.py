@@ -131,7 +131,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
                     f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}"
                 )
         if decided == "again":
-            if outcome.exit is not ExitCode.NEEDS_OPERATOR or not person.mend(
+            if outcome.exit is not ExitCode.NEEDS_OPERATOR or not person.repair(
                 stage.world, goal.services[0], stage.scenario.policy
             ):
                 command = person.next_command(outcome)

@@ -333,15 +333,15 @@ class World:
     by_hand: bool = False
     calls: int = 0  # of all processes
     after_writes: Callable[[World], None] = lambda _world: None
-    mends: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    repairs: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
     ways: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # who answers there, since the last change
     ways_at: int = -1
 
     def mend_all(self) -> None:
         """Let all that was broken for a while be whole again."""
-        for _, mend in self.mends:
-            mend()
-        self.mends.clear()
+        for _, repair in self.repairs:
+            repair()
+        self.repairs.clear()
         back = [max(one.up_at, one.engine_at) for one in self.machines.values() if not one.gone]
         longest = max(back, default=0.0)
         while self.now < longest:
@@ -368,9 +368,9 @@ class World:
             self._tick()
 
     def _tick(self) -> None:
-        if self.mends:
-            for one in [one for one in self.mends if one[0] <= self.now]:
-                self.mends.remove(one)
+        if self.repairs:
+            for one in [one for one in self.repairs if one[0] <= self.now]:
+                self.repairs.remove(one)
                 one[1]()
         machines = self.machines.values()
         for machine in machines:

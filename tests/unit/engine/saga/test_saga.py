@@ -973,7 +973,7 @@ class RefusingDiary(Diary):
 def test_an_intent_that_a_host_did_not_take_is_told_as_not_begun() -> None:
     """The journal has the intent: without a word, a later run would count a commit as begun that never was."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world), Deed("commit", world, commits=True))
+    move, _ = _move(Act("stop", world), Act("commit", world, commits=True))
     diary = RefusingDiary()
     diary.refuses = "commit"
     move.journal = diary
