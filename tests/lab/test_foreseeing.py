@@ -8,14 +8,35 @@ from typing import Final
 
 import pytest
 
+from actions.relays.planning import wanted_forwarders
+from engine.config.environment import load_environment
+from engine.config.inventory import load_inventory
+from engine.config.plan import load_plan
+from engine.config.scope import build_scope
+from phases.context.link_state import places_planned
 from tests.lab import at_hand
-from tests.lab.at_hand import SOURCE
+from tests.lab.at_hand import ROOT, SOURCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 TARGET: Final = "wf001"
-PORT: Final = "6379"
-"""Of redis, which goes to wf001."""
+KNOWN_CELLS: Final = 4
+"""The columns of the baseline that every host and container fills: host, what, memory, processors."""
+
+
+@pytest.fixture
+def port(prepared_lab: None) -> int:
+    """Return the port of redis' relay on its target, which its clients' host needs to reach."""
+    inventory = load_inventory(ROOT / "inventory.yaml")
+    plan = load_plan(ROOT / "migration_plan.json", inventory)
+    environment = load_environment(ROOT / "environments" / "lab.yaml")
+    scope = build_scope(inventory, plan, environment, services=(), waves=())
+    (found,) = {
+        relay.to_port
+        for relay in wanted_forwarders(scope, places_planned(scope))
+        if (relay.host, relay.far.host, relay.port) == (SOURCE, TARGET, 6379)
+    }
+    return found
 
 
 @contextmanager
@@ -40,20 +61,18 @@ def _row(key: str, host: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("verdict", "word"), [("DROP", "filtered"), ("REJECT", "refused")])
-def test_a_firewall_is_named_with_its_rule(prepared_lab: None, verdict: str, word: str) -> None:
+def test_a_firewall_is_named_with_its_rule(port: int, verdict: str, word: str) -> None:
     """DROP is no answer, REJECT looks like an empty port: both are found, with the rule."""
-    rule = f"INPUT -p tcp --dport {PORT} -j {verdict}"
+    rule = f"INPUT -p tcp --dport {port} -j {verdict}"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         body = _row("network-open", SOURCE)
     assert body["verdict"] == "FAILED"
     assert word in str(body["text"])
-    assert f"--dport {PORT} -j {verdict}" in str(body["text"])
+    assert f"--dport {port} -j {verdict}" in str(body["text"])
 
 
 def test_a_path_that_swallows_large_packets_is_named(prepared_lab: None) -> None:
-    """Small packets pass, large ones vanish without a word: a connection would open and hang with the first full
-    packet.
-    """
+    """Small packets pass, large ones vanish without a word: a connection would open and hang with the first full packet."""
     rule = "INPUT -p icmp -m length --length 1400:65535 -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         body = _row("network-open", SOURCE)
@@ -61,11 +80,9 @@ def test_a_path_that_swallows_large_packets_is_named(prepared_lab: None) -> None
     assert f"{SOURCE} → {TARGET}: packets above 1300 bytes vanish without a word (MTU black hole)" in str(body["text"])
 
 
-def test_dockers_own_path_is_tried_by_prepare(prepared_lab: None) -> None:
-    """A rule in DOCKER-USER does not touch an empty port: only a listener that is published as the service will be
-    shows it.
-    """
-    rule = f"DOCKER-USER -p tcp -m conntrack --ctorigdstport {PORT} --ctdir ORIGINAL -j DROP"
+def test_dockers_own_path_is_tried_by_prepare(port: int) -> None:
+    """A rule in DOCKER-USER does not touch an empty port: only a listener published as the relay will be shows it."""
+    rule = f"DOCKER-USER -p tcp -m conntrack --ctorigdstport {port} --ctdir ORIGINAL -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         ran = at_hand.run_phase("prepare", "--apply")
     told = [
@@ -118,8 +135,11 @@ def test_samples_are_taken_and_shown(prepared_lab: None) -> None:
     taken = at_hand.run_command("sample", "--lab", "--count", "2", "--every", "1")
     shown = at_hand.run_command("sample", "--lab", "--show")
     assert (taken.code, shown.code) == (0, 0), taken.output + shown.output
-    assert "redis" in shown.output
-    assert "not known" not in shown.output
+    lines = [line.strip("│ ") for line in shown.output.splitlines() if "│" in line]
+    rows = [[cell.strip() for cell in line.split("│")] for line in lines]
+    known = [row[:KNOWN_CELLS] for row in rows if row[0]]
+    assert {row[1] for row in known} >= {"the host", "redis"}
+    assert not [row for row in known if "not known" in row]
 
 
 def test_the_kept_configuration_can_be_read(prepared_lab: None) -> None:

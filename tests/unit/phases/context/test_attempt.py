@@ -135,7 +135,7 @@ def test_a_rollback_is_read_apart_from_its_move(journal: Journal, run: Run) -> N
     assert read_past(journal, "redis").attempt == 2
 
 
-def test_a_deed_that_failed_is_not_done(journal: Journal, run: Run) -> None:
+def test_a_action_that_failed_is_not_done(journal: Journal, run: Run) -> None:
     """Not even when it had been done before; its notes stay for the undo."""
     for ok in (True, False):
         intent(run, "start-target", container="abc")
@@ -357,7 +357,7 @@ def test_an_outcome_that_nobody_saw_leaves_an_action_begun(journal: Journal, run
 
 
 def not_begun(run: Run, key: str) -> None:
-    """Record that a host did not take the intent of a deed."""
+    """Record that a host did not take the intent of a action."""
     run.record("outcome", service="redis", key=key, body={"ok": False, "begun": False, "text": "not begun: no room"})
 
 
