@@ -298,7 +298,7 @@ class RunningMove(UndoableMove):
                 "ok": False,
                 "begun": False,
                 "verdict": Verdict.FAILED.value,
-                "text": say("not begun: {text}", text=str(error)),
+                **recorded(say("not begun: {text}", text=str(error))),
             }
             with suppress(JournalError):
                 self._record(RecordKind.OUTCOME, action, ended)
