@@ -296,7 +296,12 @@ class RunningMove(UndoableMove):
         try:
             self._record(RecordKind.INTENT, action, body)
         except ActionError as error:
-            ended = {"ok": False, "begun": False, "verdict": Verdict.FAILED.value, "text": f"not begun: {error}"}
+            ended = {
+                "ok": False,
+                "begun": False,
+                "verdict": Verdict.FAILED.value,
+                **recorded(say("not begun: {text}", text=str(error))),
+            }
             with suppress(JournalError):
                 self._record(RecordKind.OUTCOME, action, ended)
             raise

@@ -193,7 +193,7 @@ def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
 
 
 PUT_BACKS: Final = {
-    1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(313, 314)),
+    1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(460, 461)),
     2: PutBack(
         "an undo renames a source that runs, and starts the target beside it",
         _running_source_is_renamed,

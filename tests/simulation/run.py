@@ -29,6 +29,7 @@ import phases.session.opening
 from engine.contracts.product import Product
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, JournalError, LongshoreError, NotObservedError, RefusedError
+from engine.i18n.marking import summary_of
 from engine.journal.database import METADATA
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
@@ -427,7 +428,7 @@ def _step(command: Command, session: Any, subject: str, step: Any) -> StepResult
     return StepResult(
         command.phase,
         step.key,
-        step.run.__doc__.strip().splitlines()[0],
+        summary_of(step.run.__doc__),
         subject,
         service,
         None,
