@@ -10,7 +10,7 @@ from actions.container_spec.identity import policy_of, policy_word
 from engine.container_names import kept_name
 from engine.contracts.fingerprint import Validity
 from engine.errors import HostLostError, NotObservedError
-from engine.finding import joined, say
+from engine.finding import first_line, joined, recorded, say
 from engine.journal.kinds import RecordKind
 from engine.polling import quick_polling
 from engine.verdict import Judgement, Verdict, failed, passed, unknown
@@ -341,11 +341,7 @@ def collect_logs(move: ServiceMove, reason: str) -> None:
             )
             lines = (answer.text + answer.error_text).splitlines()
         except NotObservedError as error:
-            lines = [f"could not read: {error}"]
-        body = {
-            "service": move.service,
-            "host": host,
-            "title": f"{name} on {host}, before the undo: {reason[:200]}",
-            "lines": lines,
-        }
+            lines = [say("could not read: {error}", error=error)]
+        title = say("{name} on {host}, before the undo: {reason}", name=name, host=host, reason=first_line(reason, 200))
+        body = {"service": move.service, "host": host, "title": title, **recorded(title), "lines": lines}
         move.context.run.record(RecordKind.CONTAINER_LOG, service=move.service, body=body)

@@ -72,7 +72,9 @@ def test_a_firewall_is_named_with_its_rule(port: int, verdict: str, word: str) -
 
 
 def test_a_path_that_swallows_large_packets_is_named(prepared_lab: None) -> None:
-    """Small packets pass, large ones vanish without a word: a connection would open and hang with the first full packet."""
+    """Small packets pass, large ones vanish without a word: a connection would open and hang with the first full
+    packet.
+    """
     rule = "INPUT -p icmp -m length --length 1400:65535 -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         body = _row("network-open", SOURCE)

@@ -412,7 +412,7 @@ def _step(command: Command, session: Any, subject: str, step: Any) -> StepResult
     judge, stash = Judge(), pytest.Stash()
     stash[JUDGE] = judge
     ended = None
-    session.book.begin(subject, step.run.__doc__, 1, 1)
+    session.book.begin(subject, summary_of(step.run.__doc__), 1, 1)
     try:
         given: dict[str, Any] = {"judge": judge}
         if "move" in step.wants:

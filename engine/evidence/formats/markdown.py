@@ -5,10 +5,11 @@ becomes markup.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from engine.evidence.formatting import clock, seconds, size, visible
+from engine.evidence.headline import BADGES
 from engine.evidence.page.html import DRY_RUN
 from engine.evidence.page.page import Page
 
@@ -46,47 +47,58 @@ def summary(page: Page) -> str:
 
 
 def _lines(page: Page) -> Iterator[str]:
+    say = page.language.say
     yield f"# {page.sentence}"
     yield ""
     if page.dry_run:
-        yield from (f"**{DRY_RUN}**", "")
+        yield from (f"**{say(DRY_RUN)}**", "")
     if page.altered:
-        yield from (f"- **ALTERED** {inline(text)}" for text in page.altered)
+        yield from (f"- **{say('ALTERED')}** {inline(text)}" for text in page.altered)
         yield ""
-    yield (
-        f"Environment **{page.environment}**, {clock(page.started_at)}, {seconds(page.duration_s)}, by "
-        f"{inline(page.about.get('operator', ''))}."
+    yield say(
+        "Environment **{environment}**, {began}, {duration}, by {operator}.",
+        environment=page.environment,
+        began=clock(page.started_at),
+        duration=seconds(page.duration_s),
+        operator=inline(page.about.get("operator", "")),
     )
-    yield (
-        f"Plan {code(str(page.about.get('plan_digest', ''))[:12])}, run {code(page.run_id[:8])}, journal head "
-        f"{code(page.chain_head[:12])}."
+    yield say(
+        "Plan {plan}, run {run}, journal head {head}.",
+        plan=code(str(page.about.get("plan_digest", ""))[:12]),
+        run=code(page.run_id[:8]),
+        head=code(page.chain_head[:12]),
     )
-    yield " · ".join(f"{count} {word.replace('_', ' ')}" for word, count in page.tally.items()) or "No step was run."
+    tally = (f"{count} {say(BADGES[word])}" for word, count in page.tally.items())
+    yield " · ".join(tally) or say("No step was run.")
     yield ""
     yield from _services(page)
-    yield from _decisions(page.decisions)
+    yield from _decisions(page)
     yield from (f"- {inline(text)}" for text in page.notices)
     if page.following:
-        yield from ("", f"Next: {code(page.following)}")
+        yield from ("", say("Next: {command}", command=code(page.following)))
 
 
 def _services(page: Page) -> Iterable[str]:
     if not page.services:
         return
-    yield "| service | from | to | outage | copied | verdict |"
+    say = page.language.say
+    heads = (say("service"), say("from"), say("to"), say("outage"), say("copied"), say("verdict"))
+    yield f"| {' | '.join(heads)} |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for service in page.services:
         outage = service["outage"]
-        told = f"{outage['seconds']:.1f} s ± {outage['error_bar_s']:.1f} s" if outage else "–"
+        lasted = f"{outage['seconds']:.1f} s ± {outage['error_bar_s']:.1f} s" if outage else "–"
         copied = size(service["copied_bytes"]) if service["copied_bytes"] is not None else "–"
         names = " | ".join(inline(service[name]) for name in ("service", "source", "target"))
-        yield f"| {names} | {told} | {copied} | {service['verdict']} |"
+        yield f"| {names} | {lasted} | {copied} | {say(BADGES[service['verdict']])} |"
     yield ""
 
 
-def _decisions(rows: tuple[Mapping[str, Any], ...]) -> Iterable[str]:
+def _decisions(page: Page) -> Iterable[str]:
+    say, rows = page.language.say, page.decisions
     for row in rows[:SHOWN]:
-        told = f"- **{row['verdict']}** {inline(row['subject'])}: {inline(row['sentence'])} {inline(row['text'])}"
-        yield f"{told} Next: {code(row['next'])}" if row["next"] else told
+        badge, sentence = say(BADGES[row["verdict"]]), inline(say(row["sentence"]))
+        line = f"- **{badge}** {inline(row['subject'])}: {sentence} {inline(row['text'])}"
+        yield f"{line} {say('Next: {command}', command=code(row['next']))}" if row["next"] else line
     if len(rows) > SHOWN:
-        yield f"- and {len(rows) - SHOWN} more: see report.html"
+        yield say("- and {count} more: see report.html", count=len(rows) - SHOWN)

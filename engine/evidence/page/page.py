@@ -186,7 +186,11 @@ def _page(
         bars=bars_of(records),
         outages={service: one.outage for service, one in standing.items() if one.outage},
         fingerprints=_fingerprints(records),
-        logs=tuple(r.body for r in records if r.kind == RecordKind.CONTAINER_LOG),
+        logs=tuple(
+            {**r.body, "title": language.text_of(r.body) or r.body["title"]}
+            for r in records
+            if r.kind == RecordKind.CONTAINER_LOG
+        ),
         tables=tuple(_table(r.body, language) for r in records if r.kind == RecordKind.REPORT_TABLE),
         graphs=tuple(_graph(r.body, language) for r in records if r.kind == RecordKind.REPORT_GRAPH),
         not_applicable=tuple(

@@ -154,7 +154,7 @@ def test_a_bundle_can_be_signed_later(
         ),
         (
             lambda: bundle.main(["2099", "--lab"]),
-            r"run 2099: not there. Expected: one folder of reports/lab; found none in reports/lab",
+            r"run 2099: 0 there. Expected: one folder of reports/lab; found none in reports/lab",
         ),
     ],
 )
