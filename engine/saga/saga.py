@@ -171,21 +171,23 @@ class RunningMove(UndoableMove):
         return self._resume(action) if self._known(action) else self._do(action)
 
     def _measure(self, action: Action) -> Judgement:
-        """Measure; before the commit what was lost is UNKNOWN, whatever became of its tools, and they are put away."""
+        """Measure. Before the commit what was lost is UNKNOWN, whatever became of its tools, and they are put away.
+        After it the tool of a measurement is UNKNOWN where it is gone, too: it stops no line.
+        """
         try:
             judgement = self._attempt(action)
         except ManualInterventionError:
             raise
-        except ActionError as error:
-            judgement = failed(str(error))
+        except (ActionError, NotObservedError) as error:
+            judgement = unknown(str(error)) if self.committed else failed(str(error))
             self._record(
                 RecordKind.OUTCOME,
                 action,
                 {"ok": False, **recorded(str(error)), "note": self._notes.get(action.key, {})},
             )
-        if judgement.passed or self.committed:
+        if judgement.passed or (self.committed and action.key not in self.superseded_by):
             return judgement
-        if action.key in self._begun_here:
+        if action.key in self._begun_here and not self.committed:
             with shielded(), suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(

@@ -863,6 +863,27 @@ def test_a_lost_measurement_stops_no_move(committed: bool) -> None:
     assert not any(one.startswith("undo") for one in world)
 
 
+def test_a_probe_that_is_gone_after_the_commit_stops_no_resumed_move() -> None:
+    """A rollback that was begun and given up may have removed it: no later run could ever end if it had to be there."""
+    world: list[str] = []
+    probe = Act("probe", world, answer=failed("it does not run"))
+    past = AttemptState(
+        state=MoveState.COMMITTED,
+        done=frozenset({"probe", "switch"}),
+        texts={"probe": "runs", "switch": "switched"},
+    )
+    move = RunningMove(
+        service="wiki", recipe=(probe, Act("switch", world, commits=True), Act("measure", world)), journal=Diary(),
+        apply=True, past=past, patience=ONCE, superseded_by={"probe": "measure"},
+        measures=frozenset({"probe", "measure"}),
+    )  # fmt: skip
+
+    assert move.perform("probe").verdict is Verdict.UNKNOWN
+    assert move.perform("switch").passed
+    assert move.perform("measure").passed
+    assert move.state is MoveState.DONE
+
+
 def test_an_outage_that_is_not_over_still_stops_the_line() -> None:
     """That was measured: clients have no answer. Only what could not be measured is a warning."""
     world: list[str] = []
