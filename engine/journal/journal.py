@@ -22,7 +22,7 @@ from uuid import uuid4
 from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from engine.errors import ChainConflictError, JournalError
+from engine.errors import ChainConflictError, JournalError, LockLostError
 from engine.finding import say
 from engine.journal.database import RECORDS, WRITTEN, insert_record, open_store, unreachable
 from engine.journal.kinds import RecordKind
@@ -203,6 +203,8 @@ class Run:
     """Called with each record once it is on disk; whatever they do must not fail."""
     _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
     """Actions side by side write one chain."""
+    _first: int = field(default=0, init=False)
+    """Where this process began in the journal."""
 
     def record(
         self,
@@ -216,18 +218,37 @@ class Run:
         """Append one record and have it on disk before returning; `at` is for what happened earlier and is written down
         now.
 
-        Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError for a
-        number that JSON lacks. After that no intent is taken any more; what is undone or seen still is, in the room
-        that was kept for it.
+        Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError
+        for a number that JSON lacks, LockLostError for a state of a move that another run has taken over. After
+        that no intent is taken any more; what is undone or seen still is, in the room that was kept for it.
         """
         with self._one:
             record = self.draft(kind, service=service, key=key, body=body, at=at)
             if self.broken and kind == RecordKind.INTENT:
                 raise JournalError(say("{broken} Nothing more is begun in this run", broken=self.broken))
+            self._refuse_overtaken(record)
             record = self._append(record)
+            self._first = self._first or record.seq
             for watch in self.watchers:
                 watch(record)
         return record
+
+    def _refuse_overtaken(self, record: Record) -> None:
+        """Refuse a state of a move that another run has moved on since this one began: this run slept, and lost its
+        lock, after it had looked at the lock for the last time.
+        """
+        if record.kind != RecordKind.MOVE_STATE or not self._first:
+            return
+        newest = self.journal.last(RecordKind.MOVE_STATE, service=record.service)
+        if newest is not None and newest.run_id != self.id and newest.seq > self._first:
+            raise LockLostError(
+                say(
+                    "{service}: another run has taken over its move ({run}). Expected: this run alone. Nothing more is "
+                    "changed from here, nothing is undone: whoever took over decides",
+                    service=record.service,
+                    run=newest.run_id[:8],
+                )
+            )
 
     def draft(
         self,

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from engine.errors import InputError, JournalError
+from engine.errors import InputError, JournalError, LockLostError
 from engine.journal.database import insert_record
 from engine.journal.journal import Journal, Record, Run, chain_problems
 from engine.journal.location import JournalLocation, file_place
@@ -322,3 +322,21 @@ def test_a_body_is_read_in_the_order_of_its_names(place: JournalLocation) -> Non
     journal = Journal.open(place, redactor=Redactor())
     journal.start_run(command="migrate").record("fingerprint", service="redis", body={"parts": {"b": 1, "a": 2}})
     assert list(journal.records(kind="fingerprint")[0].body["parts"]) == ["a", "b"]
+
+
+def test_a_run_that_was_overtaken_records_no_state(tmp_path: Path) -> None:
+    """It slept between its last look at its lock and its record: the state that the other run wrote counts."""
+    journal = Journal.open(tmp_path / "lab.sqlite", redactor=Redactor())
+    slow = journal.start_run(command="rollback")
+    slow.record("move_state", service="redis", body={"state": "in_progress"})
+    quick = journal.start_run(command="migrate")
+    quick.record("move_state", service="redis", body={"state": "done"})
+    slow.record("move_state", service="n8n", body={"state": "undone"})
+
+    with pytest.raises(LockLostError, match="redis: another run has taken over its move"):
+        slow.record("move_state", service="redis", body={"state": "undone"})
+
+    assert journal.move_state("redis") == "done"
+    later = journal.start_run(command="rollback")
+    later.record("move_state", service="redis", body={"state": "returning"})
+    assert journal.move_state("redis") == "returning"
