@@ -219,12 +219,18 @@ def why_no_more(passes: Sequence[float], budget_s: float) -> str:
     if predicted is None:
         return ""
     if predicted <= budget_s:
-        return f"the last one is predicted to take {predicted:.1f} s and may take {budget_s:.1f} s"
-    if len(passes) > FEWEST_PASSES and passes[-1] > SHRINKS * passes[-2]:
-        return (
-            f"passes do not shrink any more ({passes[-2]:.1f} s, {passes[-1]:.1f} s): as much is written as is copied"
+        return say(
+            "the last one is predicted to take {predicted:.1f} s and may take {budget_s:.1f} s",
+            predicted=predicted,
+            budget_s=budget_s,
         )
-    return f"{MOST_PASSES} passes were made" if len(passes) >= MOST_PASSES else ""
+    if len(passes) > FEWEST_PASSES and passes[-1] > SHRINKS * passes[-2]:
+        return say(
+            "passes do not shrink any more ({before:.1f} s, {last:.1f} s): as much is written as is copied",
+            before=passes[-2],
+            last=passes[-1],
+        )
+    return say("{count} passes were made", count=len(passes)) if len(passes) >= MOST_PASSES else ""
 
 
 def summed(seconds: float, copied: Iterable[RsyncResult], retries: int) -> CopyPass:

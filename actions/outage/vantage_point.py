@@ -12,6 +12,7 @@ from actions.relays.planning import LOOPBACK
 from engine.config.inventory import ServiceEntry
 from engine.config.scope import Scope
 from engine.contracts.product import ProbeQuestion
+from engine.finding import say
 from services.registry import product_or_generic
 
 HOST_NETWORK: Final = "host"
@@ -38,7 +39,14 @@ class ProbeTarget:
 
     def viewpoint(self, host: str) -> str:
         """Return where the outage was seen from, for the evidence."""
-        return f"{self.question} at {self.name}:{self.port} from network {self.network} on {host}"
+        return say(
+            "{question} at {name}:{port} from network {network} on {host}",
+            question=self.question,
+            name=self.name,
+            port=str(self.port),
+            network=self.network,
+            host=host,
+        )
 
 
 def choose_probe_target(scope: Scope, service: str, where: Mapping[str, str]) -> ProbeTarget | None:

@@ -180,7 +180,9 @@ def _page(
         ended_offset_s=(ended.body if ended else about).get("utc_offset_s", about.get("utc_offset_s")),
         tally={word: count for word in TALLY if (count := sum(row["verdict"] == word for row in rows))},
         decisions=_decisions(rows, about, standing, dry_run=dry_run),
-        groups=_groups(rows, scope, {str(r.body["name"]) for r in records if r.kind == RecordKind.HOST_OBSERVED}),
+        groups=_groups(
+            rows, scope, {str(r.body["name"]) for r in records if r.kind == RecordKind.HOST_OBSERVED}, language
+        ),
         services=_services(rows, scope, standing),
         hosts=tuple(r.body for r in records if r.kind == RecordKind.HOST_OBSERVED),
         bars=bars_of(records),
@@ -239,7 +241,9 @@ def _first(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
     return next((record.body for record in records if record.kind == kind), {})
 
 
-def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], hosts: set[str]) -> tuple[Group, ...]:
+def _groups(
+    rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], hosts: set[str], language: Language
+) -> tuple[Group, ...]:
     moves = {move["service"]: move for move in scope.get("moves") or ()}
     mine: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -247,7 +251,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], hosts: 
     groups = []
     for subject, own in mine.items():
         move = moves.get(subject)
-        about = f"{move['source']} → {move['target']}, {move['wave']}" if move else ""
+        about = f"{move['source']} → {move['target']}, {language.say(move['wave'])}" if move else ""
         kind = "service" if move else "host" if subject in hosts else "all"
         groups.append(Group(subject, kind, about, tuple(own), verdict_of(own, finished=True)))
     return tuple(groups)
