@@ -219,8 +219,9 @@ class Run:
         now.
 
         Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError
-        for a number that JSON lacks, LockLostError for a state of a move that another run has taken over. After
-        that no intent is taken any more; what is undone or seen still is, in the room that was kept for it.
+        for a number that JSON lacks, LockLostError for a state, a failure or an undo of a move that another run
+        has taken over. After that no intent is taken any more; what is undone or seen still is, in the room
+        that was kept for it.
         """
         with self._one:
             record = self.draft(kind, service=service, key=key, body=body, at=at)
@@ -234,19 +235,22 @@ class Run:
         return record
 
     def _refuse_overtaken(self, record: Record) -> None:
-        """Refuse a state of a move that another run has moved on since this one began: this run slept, and lost its
-        lock, after it had looked at the lock for the last time.
+        """Refuse the state, a failure and an undo of a move that another run has taken over: this run slept, and lost
+        its lock, after it had looked at the lock for the last time.
         """
-        if record.kind != RecordKind.MOVE_STATE or not self._first:
+        failed = record.kind == RecordKind.OUTCOME and record.body.get("ok") is False
+        if not self._first or not (failed or record.kind in {RecordKind.MOVE_STATE, RecordKind.UNDO_INTENT}):
             return
-        newest = self.journal.last(RecordKind.MOVE_STATE, service=record.service)
-        if newest is not None and newest.run_id != self.id and newest.seq > self._first:
+        kinds = (RecordKind.INTENT, RecordKind.OUTCOME, RecordKind.MOVE_STATE)
+        found = (self.journal.last(kind, service=record.service) for kind in kinds)
+        theirs = [one for one in found if one is not None and one.run_id != self.id and one.seq > self._first]
+        if theirs:
             raise LockLostError(
                 say(
                     "{service}: another run has taken over its move ({run}). Expected: this run alone. Nothing more is "
                     "changed from here, nothing is undone: whoever took over decides",
                     service=record.service,
-                    run=newest.run_id[:8],
+                    run=theirs[0].run_id[:8],
                 )
             )
 

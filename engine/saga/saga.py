@@ -386,12 +386,17 @@ class RunningMove(UndoableMove):
             reason = str(error) or type(error).__name__
             self.on_change()
             if action.key in self._begun_here or self._known(action):
-                self._note_down(
-                    RecordKind.OUTCOME,
-                    action,
-                    {"ok": False, **recorded(reason), "note": self._notes.get(action.key, {})},
-                )
+                self._note_failure(action, reason)
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
+            raise
+
+    def _note_failure(self, action: Action, reason: str) -> None:
+        """Record that an action failed; raises LockLostError where another run has gone on with the move meanwhile."""
+        body = {"ok": False, **recorded(reason), "note": self._notes.get(action.key, {})}
+        try:
+            self._note_down(RecordKind.OUTCOME, action, body)
+        except (LockLostError, ChainConflictError) as error:
+            self.stopped_because, self.lost_lock = str(error), True
             raise
 
 

@@ -59,6 +59,13 @@ def test_what_once_broke_an_invariant_holds(seed: int) -> None:
         assert not played.violations, told(played)
 
 
+def test_a_run_that_was_overtaken_does_not_say_how_the_move_stands() -> None:
+    """It woke up without its lock while another run returned the service, and took its own failure for the move's."""
+    with simulation():
+        played = play_seed(782, only="acts-on-start")
+        assert not played.violations, told(played)
+
+
 @pytest.mark.parametrize("seed", [29, 34, 39, 43, 53])
 def test_nothing_is_left_on_the_source_of_a_lost_target(seed: int) -> None:
     """Seeds in which the target was lost after the commit, before the copy's helpers were removed."""

@@ -337,6 +337,10 @@ def test_a_run_that_was_overtaken_records_no_state(tmp_path: Path) -> None:
         slow.record("move_state", service="redis", body={"state": "undone"})
 
     assert journal.move_state("redis") == "done"
+    with pytest.raises(LockLostError):
+        slow.record("outcome", service="redis", key="copy-back", body={"ok": False, "text": "no such container"})
+    with pytest.raises(LockLostError):
+        slow.record("undo_intent", service="redis", key="copy-back", body={})
     later = journal.start_run(command="rollback")
     later.record("move_state", service="redis", body={"state": "returning"})
     assert journal.move_state("redis") == "returning"
