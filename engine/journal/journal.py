@@ -22,7 +22,7 @@ from uuid import uuid4
 from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from engine.errors import ChainConflictError, JournalError, LockLostError
+from engine.errors import ChainConflictError, JournalError, LockLostError, UnreachableError
 from engine.finding import say
 from engine.journal.database import RECORDS, WRITTEN, insert_record, open_store, unreachable
 from engine.journal.kinds import RecordKind
@@ -242,7 +242,10 @@ class Run:
         if not self._first or not (failed or record.kind in {RecordKind.MOVE_STATE, RecordKind.UNDO_INTENT}):
             return
         kinds = (RecordKind.INTENT, RecordKind.OUTCOME, RecordKind.MOVE_STATE)
-        found = (self.journal.last(kind, service=record.service) for kind in kinds)
+        try:
+            found = [self.journal.last(kind, service=record.service) for kind in kinds]
+        except UnreachableError:
+            return  # a journal that is away keeps no undo from going on; the write says that it is
         theirs = [one for one in found if one is not None and one.run_id != self.id and one.seq > self._first]
         if theirs:
             raise LockLostError(

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from engine.errors import InputError, JournalError, LockLostError
+from engine.errors import InputError, JournalError, LockLostError, UnreachableError
 from engine.journal.database import insert_record
 from engine.journal.journal import Journal, Record, Run, chain_problems
 from engine.journal.location import JournalLocation, file_place
@@ -344,3 +344,20 @@ def test_a_run_that_was_overtaken_records_no_state(tmp_path: Path) -> None:
     later = journal.start_run(command="rollback")
     later.record("move_state", service="redis", body={"state": "returning"})
     assert journal.move_state("redis") == "returning"
+
+
+def test_a_journal_that_is_away_is_a_record_that_was_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An undo goes on without its journal: whether the run was overtaken can't be read, and stands in no way."""
+    journal = Journal.open(tmp_path / "lab.sqlite", redactor=Redactor())
+    run = journal.start_run(command="rollback")
+
+    def away(*_: object, **__: object) -> None:
+        raise UnreachableError("the journal's server: gone")
+
+    monkeypatch.setattr(journal, "last", away)
+    run.record("undo_intent", service="redis", key="copy-back", body={})
+    run.record("move_state", service="redis", body={"state": "undone"})
+
+    assert [record.kind for record in journal.records(service="redis")] == ["undo_intent", "move_state"]
