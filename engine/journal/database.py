@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import threading
 import weakref
 from collections.abc import Mapping
@@ -106,11 +107,15 @@ def open_store(place: JournalLocation) -> Engine:
     program's database, and UnreachableError when the server does not answer.
     """
     engine = _postgresql(place) if place.schema else _sqlite(place)
-    try:
+
+    def attempt() -> None:
         if not _is_current(engine, place):
             with engine.begin() as connection:
                 _alone(connection, place)
                 _upgrade(connection, place)
+
+    try:
+        Polling("the journal's file", BUSY_MS / 1000, first_s=0.05, longest_s=1.0).repeat(attempt, _locked)
     except OperationalError as error:
         if place.schema:
             raise unreachable(place.text, error) from None
@@ -171,7 +176,24 @@ def _lost(error: BaseException) -> bool:
     )
 
 
+def _locked(error: BaseException) -> bool:
+    """Return whether SQLite found the file locked: the switch to its write-ahead log waits for nobody by itself
+    (https://www.sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY In WAL Mode").
+    """
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def _no_journal(place: JournalLocation, error: DatabaseError) -> InputError:
+    if _locked(error):
+        return InputError(
+            say(
+                "{text}: another program keeps it locked. Expected: nobody for longer than {seconds:.0f} s. Wait for "
+                "its end, then start the same command again",
+                text=place.text,
+                seconds=BUSY_MS / 1000,
+            )
+        )
     kind = say("a database that we may write to") if place.schema else say("a SQLite file")
     return InputError(
         say(

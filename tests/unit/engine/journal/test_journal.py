@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from engine.errors import InputError, JournalError, LockLostError, UnreachableError
+from engine.journal import database
 from engine.journal.database import insert_record
 from engine.journal.journal import Journal, Record, Run, chain_problems
 from engine.journal.location import JournalLocation, file_place
@@ -361,3 +364,16 @@ def test_a_journal_that_is_away_is_a_record_that_was_not_written(
     run.record("move_state", service="redis", body={"state": "undone"})
 
     assert [record.kind for record in journal.records(service="redis")] == ["undo_intent", "move_state"]
+
+
+def test_a_journal_that_is_locked_is_never_to_be_moved_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may be writing it: whoever moved it away would lose what it holds."""
+    monkeypatch.setattr(database, "BUSY_MS", 100)
+    monkeypatch.setattr(database, "SQLITE", ("PRAGMA busy_timeout=1", "PRAGMA journal_mode=WAL"))
+    file = tmp_path / "lab.sqlite"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE x (y)")
+        other.execute("BEGIN EXCLUSIVE")
+
+        with pytest.raises(InputError, match=r"another program keeps it locked.*start the same command again"):
+            Journal.open(file, redactor=Redactor())
