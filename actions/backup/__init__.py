@@ -1,1 +1,1 @@
-"""Backups with restic: taken, restored for a drill, and the host's own configuration kept beside them."""
+"""Backups with restic: taken, restored for a drill, and the host's own configuration saved with them."""

@@ -251,7 +251,7 @@ class TakeBackup(RouteAction):
 def judge_check(checked: CommandResult) -> tuple[bool | None, str]:
     """Return whether `restic check` found the repository sound, None when it could not look, and its last words.
 
-    Damage is what restic says: any other failure (a lock, a lost connection) tells nothing about the repository.
+    Damage is what restic says: any other failure (a lock, a lost connection) says nothing about the repository.
     """
     if checked.exit_code == 0:
         return True, ""

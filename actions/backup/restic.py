@@ -47,20 +47,22 @@ SERVE_ADDING: Final = (
     "ERROR",
     REPOSITORY_AT,
 )
-"""https://rclone.org/commands/rclone_serve_restic/ and https://restic.readthedocs.io/en/stable/060_forget.html#security-considerations-in-append-only-mode"""
+"""https://rclone.org/commands/rclone_serve_restic/ and
+https://restic.readthedocs.io/en/stable/060_forget.html#security-considerations-in-append-only-mode
+"""
 LOCK_PATIENCE: Final = "10m"
 """So long restic waits for a lock that another backup, or its check, holds."""
 LOCKED: Final = re.compile(r"already locked|unable to create lock")
 LOCK_ID: Final = re.compile(r"[0-9a-f]{64}")
 OURS: Final = re.compile(rf"{NAME}-[0-9a-f]{{8}}-(?P<host>.+)")
-"""The host name of a container that writes to the repository: restic puts it into its lock, so whose a lock is can be
-told.
+"""The host name of a container that writes to the repository: restic writes it into its lock, which shows whose lock it
+is.
 """
 LONGEST_NAME: Final = 63
 LIST_LOCKS: Final = 'ls -1 -- "$1/locks" 2>/dev/null || true'
 WHO_WRITES: Final = f"docker ps -q --filter label={LABEL_MOVE} | xargs -r docker inspect -f '{{{{.Config.Hostname}}}}'"
 MAKE_DIRECTORY: Final = 'mkdir -p -m 0700 -- "$1" && [ -s "$1/config" ] && echo repository; [ -d "$1" ]'
-"""Its own file tells that a repository is there: asking restic costs a second of key derivation."""
+"""A repository is recognised by its config file: asking restic costs a second of key derivation."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def init_repository(opened: OpenRepository) -> None:
 
 @dataclass(frozen=True)
 class RepositoryLock:
-    """A lock in the repository as restic tells it: who holds it, since when, and whether it keeps everybody
+    """A lock in the repository as restic reports it: who holds it, since when, and whether it keeps everybody
     else out.
     """
 
@@ -219,9 +221,9 @@ class RepositoryLock:
 def parse_lock(identity: str, text: str) -> RepositoryLock:
     """Return a lock from what `restic cat lock` says; raises CouldNotLookError."""
     try:
-        told = json.loads(text)
-        since = datetime.fromisoformat(re.sub(r"\.\d+", "", str(told["time"]))).astimezone(UTC)
-        return RepositoryLock(identity, str(told["hostname"]), int(told["pid"]), since, bool(told.get("exclusive")))
+        lock = json.loads(text)
+        since = datetime.fromisoformat(re.sub(r"\.\d+", "", str(lock["time"]))).astimezone(UTC)
+        return RepositoryLock(identity, str(lock["hostname"]), int(lock["pid"]), since, bool(lock.get("exclusive")))
     except (ValueError, KeyError, TypeError) as error:
         raise NotObservedError(
             say(

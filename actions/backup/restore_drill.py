@@ -2,8 +2,8 @@
 held.
 
 Only that proves a backup: `restic check` passes with a flipped bit in its data, and a sound snapshot may hold a dump
-that ends early. The copy runs in a network without a way out, beside nothing that serves; all of it is removed at the
-end.
+that ends early. The copy runs in a network without a way out and next to nothing that serves; all of it is removed at
+the end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from actions.common.route import docker_api, inspect_container, look
 from actions.common.toolbox import ToolboxMount
 from actions.copy.ssh_channel import close_channel
 from checks.backups.backups import BackupObject
-from checks.backups.restore_drills import Drill, drill_told
+from checks.backups.restore_drills import Drill, drill_text
 from engine.cancellation import inherited
 from engine.contracts.action import Note
 from engine.contracts.container import MountFacts
@@ -47,7 +47,7 @@ from engine.verdict import Judgement, failed, passed, unknown
 
 DRILLED: Final = "restore-drilled"
 READ: Final = "backup-readable"
-"""Two steps, of which each service has one: restored and compared, or only read to its end."""
+"""Each service has one of these two steps: it is restored and compared, or its snapshots are only read to their end."""
 AT_ONCE: Final = 3
 LAST_WORDS: Final = 12
 ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -66,10 +66,10 @@ class DrillQuestions:
 
 @dataclass(frozen=True)
 class RestoreDrill(RouteAction):
-    """Restore the snapshots on record on the target, start the service's very image from them alone, and compare.
+    """Restore the snapshots on record on the target, start the service's exact image from them alone, and compare.
 
-    `not_drilled` tells why nothing is started, "" when it is: then each snapshot is read to its end and no more is
-    proven.
+    `not_drilled` says why nothing is started; it is "" when the service is started: then each snapshot is read to its
+    end and no more is proven.
     """
 
     repository: Repository
@@ -117,18 +117,18 @@ class RestoreDrill(RouteAction):
             )
         self._remove()
         steps: dict[str, str] = {}
-        problem = told = ""
+        problem = report = ""
         route.audit(route.target, self.key, self.describe())
         try:
             with open_repository(route, route.target, self.repository, role=ROLE, reading=True) as opened:
-                told = self._read_all(opened, taken, steps) if self.not_drilled else self._drill(opened, taken, steps)
+                report = self._read_all(opened, taken, steps) if self.not_drilled else self._drill(opened, taken, steps)
         except AssertionError as error:
             problem = str(error)
         finally:
             self._remove()
         seconds = round(time.monotonic() - started, 1)
         note["drill"] = Drill(
-            route.target, snapshots_of(taken), problem, self.not_drilled, seconds, told, steps
+            route.target, snapshots_of(taken), problem, self.not_drilled, seconds, report, steps
         ).record()
 
     def verify(self, note: Note) -> Judgement:
@@ -161,7 +161,7 @@ class RestoreDrill(RouteAction):
                 )
             )
         return passed(
-            say("{service}: {drill}", service=self.route.service, drill=drill_told(drill)),
+            say("{service}: {drill}", service=self.route.service, drill=drill_text(drill)),
             details,
             seconds=drill.seconds,
             snapshots=len(drill.snapshots),

@@ -1,4 +1,4 @@
-"""One move's way: which container of which service goes from which host to which, and the calls that all
+"""The route of one move: which container of which service goes from which host to which, and the calls that all
 actions share.
 """
 
@@ -114,8 +114,8 @@ def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | No
         except docker.errors.APIError as error:  # says nothing of the container
             raise NotObservedError(
                 say(
-                    "{host}: inspect {name}: Docker could not tell: {explanation}. Expected: what there is. Try: ssh "
-                    "{host} docker inspect {name}",
+                    "{host}: inspect {name}: Docker reported no state: {explanation}. Expected: what there is. Try: "
+                    "ssh {host} docker inspect {name}",
                     host=host,
                     name=name,
                     explanation=error.explanation,

@@ -29,8 +29,8 @@ while time.monotonic() < end:
     for one in select.select(listening, [], [], 1)[0]:
         threading.Thread(target=drain, args=(one.accept()[0],), daemon=True).start()
 """
-"""Accepts and throws away what comes, until the other side hangs up; ends by itself, also when nobody is left to end
-it.
+"""Accepts and throws away what comes, until the other side hangs up; ends automatically, also when nobody is left to
+end it.
 """
 
 WAIT: Final = r"""

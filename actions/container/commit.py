@@ -1,4 +1,4 @@
-"""The commit of a move: the target may start by itself, and every client is switched to it."""
+"""The commit of a move: the target may start automatically, and every client is switched to it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ NEAR: Final = "near"
 
 @dataclass(frozen=True)
 class Commit(RouteAction):
-    """Set the recorded restart policy on the target, then switch the links; after it nothing is undone by itself."""
+    """Set the recorded restart policy on the target, then switch the links; after it nothing is undone
+    automatically.
+    """
 
     wanted: frozenset[Relay]
     before: frozenset[Relay]
@@ -83,7 +85,7 @@ class Commit(RouteAction):
         note["created"], note["removed"], note["kept"] = list(done.created), list(done.removed), list(done.kept)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether the target restarts by itself as the source did and exactly the wanted relays run."""
+        """Judge whether the target restarts automatically as the source did and exactly the wanted relays run."""
         route = self.route
         wanted = policy_word(need_recorded(route).restart_policy)
         moved = need_moved(route)
@@ -125,8 +127,8 @@ class Commit(RouteAction):
         )
 
     def why_not_undone(self) -> str:
-        """Return why clients may have written to the target, as the hosts tell whatever the journal says; empty when
-        none was switched.
+        """Return why clients may have written to the target, according to the hosts, whatever the journal says; empty
+        when none was switched.
         """
         route = self.route
         there = [relay for host in self.hosts for relay in list_relays(route.fleet, host, route.environment)]

@@ -59,11 +59,11 @@ class RunHook(RouteAction):
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether it ended with 0; what it did only its owner can judge."""
-        told = f"{self.host}: {shlex.join(self.hook.argv)}"
+        command = f"{self.host}: {shlex.join(self.hook.argv)}"
         if note.get("exit_code") != 0:
-            return failed(say("{told} is not known to have ended with 0", told=told))
+            return failed(say("{command} is not known to have ended with 0", command=command))
         said: Any = note.get("said")
-        return passed(say("{told} ended with 0{said}", told=told, said=f": {said}" if said else ""))
+        return passed(say("{command} ended with 0{said}", command=command, said=f": {said}" if said else ""))
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the contract of Action
         """Run what undoes it, if the inventory names that."""

@@ -1,4 +1,4 @@
-"""Actions on the source's container: it can't start by itself, is stopped, and is kept under another name."""
+"""Actions on the source's container: it can't start automatically, is stopped, and is kept under another name."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class DisableRestart(RouteAction):
         before = policy_word(need_recorded(route).restart_policy)
         return passed(
             say(
-                "{source}: {container} will not start by itself (was: {before})",
+                "{source}: {container} will not start automatically (was: {before})",
                 source=route.source,
                 container=route.container,
                 before=before,
@@ -352,7 +352,7 @@ class StopSource(RouteAction):
             if seen is not None and not seen.passed:
                 raise ManualInterventionError(
                     say(
-                        "{seen}. It runs, so {container} was not started beside it: both would write to the same "
+                        "{seen}. It runs, so {container} was not started in parallel: both would write to the same "
                         "files. Once only one of them is to run: {command}",
                         seen=seen.text,
                         container=route.container,
@@ -419,7 +419,7 @@ class RenameSource(RouteAction):
             api.rename(source_id, kept)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether it is there under its kept name, stopped, and can't start by itself."""
+        """Judge whether it is there under its kept name, stopped, and can't start automatically."""
         route, kept = self.route, kept_name(self.route.container)
         inspect = find_source(route)
         if inspect is None or name_of(inspect) != kept:

@@ -219,7 +219,7 @@ class StartTarget(RouteAction):
 
     @property
     def commits(self) -> bool:
-        """Return whether nothing is undone by itself once it was started."""
+        """Return whether nothing is undone automatically once it was started."""
         return self.acts or bool(self.reached_by)
 
     def describe(self) -> str:
@@ -242,7 +242,7 @@ class StartTarget(RouteAction):
         note["container_id"], note["ran_before"] = str(inspect["Id"]), started_at(inspect)
 
     def do(self, note: Note) -> None:
-        """Start it; refuses unless the source is seen stopped, in the very run that was copied."""
+        """Start it; refuses unless the source is seen stopped, in exactly the run that was copied."""
         route = self.route
         need_source_at_rest(route)
         self.observe(note)
@@ -283,7 +283,7 @@ class StartTarget(RouteAction):
         )
 
     def why_not_undone(self, inspect: Mapping[str, Any] | None = None) -> str:
-        """Return why the target may hold what its source does not, as its host tells; empty when it does not."""
+        """Return why the target may hold what its source does not, according to its host; empty when it does not."""
         route = self.route
         inspect = inspect or find_moved(route)
         if inspect is None or not started_at(inspect):
@@ -367,7 +367,7 @@ class StartTarget(RouteAction):
 def _either_way(route: Route, container: str) -> str:
     """Return both ways that keep what was written on the target, and how to give it up."""
     return say(
-        "Go on with it: {migrate_command}, or bring its data back: {rollback_command}. Look first: ssh {target} "
+        "Continue with it: {migrate_command}, or bring its data back: {rollback_command}. Look first: ssh {target} "
         "docker logs --tail 50 {container}",
         migrate_command=route.command("migrate"),
         rollback_command=route.command("rollback"),

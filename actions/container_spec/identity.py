@@ -62,7 +62,7 @@ def read_run(route: Route, host: str) -> KnownRun | None:
 
 
 def save_run(route: Route, host: str, inspect: Mapping[str, Any], policy: Mapping[str, Any] | None = None) -> KnownRun:
-    """Save the present run of a container on its host; the restart policy that was saved of this very run stays.
+    """Save the present run of a container on its host; the restart policy that was saved for this same run stays.
 
     But for `no`: it has that while it moves, and its own when it serves.
     """
@@ -213,7 +213,7 @@ def need_source(route: Route) -> dict[str, Any]:
 def another_run(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
     """Return how a stopped container's run differs from the one that this move stopped, empty when it is that one.
 
-    Without a saved run the record of the source tells: it was made while the container ran.
+    Without a saved run the record of the source decides: it was made while the container ran.
     """
     known = read_run(route, host)
     if known is None and host == route.source:
@@ -260,11 +260,11 @@ def why_not_at_rest(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
 
 
 def need_source_at_rest(route: Route) -> None:
-    """Raise RefusedError unless the source's container is stopped in the very run that this move stopped, and nobody
+    """Raise RefusedError unless the source's container is stopped in exactly the run that this move stopped, and nobody
     has its name.
     """
     inspect = need_source(route)
-    reason = why_not_at_rest(route, route.source, inspect) or _named_beside(
+    reason = why_not_at_rest(route, route.source, inspect) or _other_of_the_name(
         route, route.source, (route.container,), inspect
     )
     if reason:
@@ -352,7 +352,7 @@ def which_serves(route: Route, source_name: str = "") -> str:
     )
 
 
-def _named_beside(route: Route, host: str, names: tuple[str, ...], own: Mapping[str, Any]) -> str:
+def _other_of_the_name(route: Route, host: str, names: tuple[str, ...], own: Mapping[str, Any]) -> str:
     """Return which other container runs under one of the names."""
     for name in names:
         named = inspect_container(route.fleet, host, name)
@@ -391,12 +391,12 @@ def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> N
             raise ManualInterventionError(
                 say(
                     "{host}: {first_used} is mounted by container {name} ({state}). Expected: by none, before it is "
-                    "removed. Look who needs it: ssh {host} docker inspect {name}. To go on once it is not needed: "
+                    "removed. Look who needs it: ssh {host} docker inspect {name}. To continue once it is not needed: "
                     "ssh {host} docker rm {name}",
                     host=host,
                     first_used=used[0],
                     name=name,
-                    state=item.get("State", say("state not told")),
+                    state=item.get("State", say("state not reported")),
                 )
             )
 

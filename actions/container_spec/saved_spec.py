@@ -111,7 +111,7 @@ def read_recorded(fleet: Fleet, host: str, service: str) -> Recorded | None:
 
 
 def need_recorded(route: Route) -> Recorded:
-    """Return what was recorded for this very move; an ActionError says how to get it when it is missing."""
+    """Return what was recorded for exactly this move; an ActionError says how to get it when it is missing."""
     recorded = read_recorded(route.fleet, route.source, route.service)
     if recorded is None or recorded.move_label != route.move_label:
         seen = say("recorded for {move_label}", move_label=recorded.move_label) if recorded else say("not there")
@@ -200,7 +200,7 @@ class SaveSourceSpec(RouteAction):
         )
 
     def _refuse_lost_policy(self, before: Recorded, inspect: Mapping[str, Any]) -> None:
-        """Raise ActionError when an earlier attempt left the very container with restart policy `no`, which is not its
+        """Raise ActionError when an earlier attempt left this same container with restart policy `no`, which is not its
         own.
         """
         route, own = self.route, before.restart_policy
@@ -211,8 +211,8 @@ class SaveSourceSpec(RouteAction):
             raise ActionError(
                 say(
                     "{source}: restart policy of {container} is no. Expected: {word}, as {move_label} recorded it; "
-                    "recorded as it is now, it would never start by itself again. Give it back: ssh {source} docker "
-                    "update --restart {word} {container} (or, if no is right: ssh {source} rm {path_of})",
+                    "recorded as it is now, it would never again start automatically. Give it back: ssh {source} "
+                    "docker update --restart {word} {container} (or, if no is right: ssh {source} rm {path_of})",
                     source=route.source,
                     container=route.container,
                     word=word,

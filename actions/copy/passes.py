@@ -1,4 +1,4 @@
-"""One pass of a copy from host to host: all places beside each other, taken up again when the connection breaks."""
+"""One pass of a copy from host to host: all places in parallel, resumed when the connection breaks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AT_ONCE: Final = 3
 MOST_CUTS: Final = 30
 LONGEST_PAUSE_S: Final = 10.0
 PATIENCE_S: Final = 600.0
-"""So long a copy while the service runs goes on knocking at a target that it does not reach."""
+"""For this long a copy while the service runs retries a target that it does not reach."""
 PATIENCE_IN_OUTAGE_S: Final = 60.0
 """And so long one that the service is stopped for: undone, it serves again."""
 LOCK_PATIENCE_S: Final = 60.0
@@ -33,10 +33,10 @@ MASTER: Final = ("-o", "ControlPath=/tmp/way", "-o", "ControlMaster=auto", "-o",
 
 @dataclass
 class Progress:
-    """How far a pass is, over all its places; `tell` gets a line now and then."""
+    """How far a pass is, over all its places; `report` gets a line now and then."""
 
     total_bytes: int
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
     started: float = field(default_factory=time.monotonic)
     done: dict[int, int] = field(default_factory=dict)
     sent: dict[int, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Progress:
         """Take what is known of one place's rsync: how much it has read, and handed to ssh."""
         with self._lock:
             self.done[position], self.sent[position] = done_bytes, sent_bytes
-            self.tell(self.text())
+            self.report(self.text())
 
     def text(self) -> str:
         """Return how much is done, how fast, and how long the rest will take."""
@@ -68,14 +68,14 @@ class PassRunner:
     ends: CopyEndpoints
     words: RsyncOptions
     total_bytes: int = 0
-    tell: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
+    report: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
     doing: str = "copy"
 
     def copy(self, *, live: bool, reuse_way: bool = False) -> CopyPass:
-        """Copy all places once; raises ActionError when one can't be trusted, also telling how much room
+        """Copy all places once; raises ActionError when one can't be trusted, which also says how much room
         was missing.
         """
-        started, progress = time.monotonic(), Progress(self.total_bytes, self.tell)
+        started, progress = time.monotonic(), Progress(self.total_bytes, self.report)
         positions = range(len(self.ends.places))
         shared = self._shared(len(positions))
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -115,7 +115,7 @@ class PassRunner:
         broke.
 
         Raises UnreachableError when it broke too often, or when nothing got through for `patience_s`; LockLostError
-        when somebody else holds a host by the time it would go on.
+        when somebody else holds a host by the time it would continue.
         """
         cuts, last_through = 0, time.monotonic()
         while True:
@@ -136,7 +136,7 @@ class PassRunner:
                     say(
                         "{source}: the connection to {target} broke {cuts} times during the copy of {place}, nothing "
                         "got through for {waited_s:.0f} s (last: {complaints}). Expected: it holds. Run the move "
-                        "again: it goes on",
+                        "again: it resumes",
                         source=self.ends.route.source,
                         target=self.ends.route.target,
                         cuts=cuts,
@@ -145,7 +145,7 @@ class PassRunner:
                         complaints=" / ".join(said.complaints[-2:]),
                     )
                 )
-            self.tell(f"the connection broke ({cuts} times); going on where it stopped")
+            self.report(f"the connection broke ({cuts} times); resuming where it stopped")
             pause(min(0.5 * cuts, LONGEST_PAUSE_S))
             self._look_who_holds(position)
 
@@ -153,7 +153,7 @@ class PassRunner:
         """Raise LockLostError when somebody else took over meanwhile; a host that does not answer now is asked before
         it is written to.
         """
-        doing = f"go on with the {self.doing} {self.ends.places[position].text()}"
+        doing = f"continue the {self.doing} {self.ends.places[position].text()}"
         Polling(
             "both hosts say who holds them", LOCK_PATIENCE_S, first_s=LONGEST_PAUSE_S, longest_s=LONGEST_PAUSE_S
         ).repeat(lambda: self.ends.check_lock(doing), lambda error: isinstance(error, NotObservedError))
@@ -188,7 +188,9 @@ class PassRunner:
         ]
         try:
             with ends.streaming(source, argv, stdin=listed) as output:
-                return parse_rsync("".join(_told(output, lambda done, sent: progress.seen(position, done, sent))))
+                return parse_rsync(
+                    "".join(_without_progress(output, lambda done, sent: progress.seen(position, done, sent)))
+                )
         except NotObservedError:
             if not ends.runs(source):
                 raise
@@ -223,11 +225,11 @@ class PassRunner:
         """Copy these paths of a place once more, whatever their size and time say; all of it without paths."""
         again = replace(self, words=replace(self.words, checksum=True, in_place=False))
         paths = [] if self.ends.is_file(position) else paths
-        said, _ = again.copy_place(position, Progress(0, self.tell), reuse_way=True, listed=b"\0".join(paths))
+        said, _ = again.copy_place(position, Progress(0, self.report), reuse_way=True, listed=b"\0".join(paths))
         self._judge(said, position, live=False)
 
 
-def _told(output: IO[bytes], seen: Callable[[int, int], None]) -> Iterator[str]:
+def _without_progress(output: IO[bytes], seen: Callable[[int, int], None]) -> Iterator[str]:
     """Yield what rsync says, without its progress, which `seen` gets."""
     left = ""
     while chunk := output.read1(65536):  # type: ignore[attr-defined]

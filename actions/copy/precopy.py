@@ -76,7 +76,7 @@ class Precopy(BaseAction):
         done = last.copying(f"pass {number} of").copy(live=True, reuse_way=number > 1)
         another_comes = number < FEWEST_PASSES and done.size_bytes < SOON_READ_BYTES
         reading_s = last.proving().remember(rest=not another_comes and done.size_bytes >= LITTLE_BYTES)
-        last.tell(
+        last.report(
             f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in "
             f"{reading_s:.1f} s"
         )
@@ -88,7 +88,7 @@ class Precopy(BaseAction):
         if "predicted_s" not in note:
             return failed(
                 say(
-                    "{target}: the copy while {service} runs did not end. Run the move again: it goes on where it "
+                    "{target}: the copy while {service} runs did not end. Run the move again: it resumes where it "
                     "stopped",
                     target=last.route.target,
                     service=last.route.service,

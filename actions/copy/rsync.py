@@ -1,4 +1,6 @@
-"""What rsync is told, and what it says: words of a pass, its totals, its progress, and whether it ended well. Pure."""
+"""rsync's arguments and its output: the options of a pass, its totals, its progress, and whether it ended well.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any, Final
 from engine.finding import say
 
 KEEP: Final = ("-aHAX", "--numeric-ids", "--partial")
-"""Everything of an entry travels, and a cut pass goes on where it stopped. rsync(1)."""
+"""Everything of an entry travels, and a cut pass resumes where it stopped. rsync(1)."""
 SPARSE: Final = "--sparse"
 """Holes stay holes. rsync then writes every file in pieces of 1 KiB (its fileio.c, SPARSE_WRITE_SIZE), so only where
 there are holes.
@@ -21,10 +23,10 @@ target share
 their content: a name that left the group on the source would be written over through the others (found by a property
 test)."""
 TO_THE_NANOSECOND: Final = "--modify-window=-1"
-"""rsync's own default compares whole seconds and skips what was written twice within one. The other end compares; it is
-told
-by --remote-option, because rrsync does not understand the short form that rsync makes of it."""
-TELL: Final = ("--stats", "--no-human-readable")
+"""rsync's own default compares whole seconds and skips what was written twice within one. The other end compares; it
+gets the option by --remote-option, because rrsync does not understand the short form that rsync makes of it.
+"""
+REPORT: Final = ("--stats", "--no-human-readable")
 
 VANISHED: Final = 24
 PARTIAL: Final = 23
@@ -44,7 +46,7 @@ ERROR_LINE: Final = re.compile(
 )
 ENDED: Final = re.compile(r"^rsync ended with (\d+)$", re.MULTILINE)
 PROGRESS: Final = re.compile(r"\x1e(\d+) (\d+)\x1e")
-"""What RUN tells between rsync's own words, also in the middle of a line: bytes read and bytes sent."""
+"""What RUN prints between rsync's own words, also in the middle of a line: bytes read and bytes sent."""
 PIPE_BYTES: Final = 64 << 10
 """So much rsync hands to an ssh that reaches nobody. pipe(7), capacity."""
 TOTALS: Final = {
@@ -90,7 +92,7 @@ class RsyncOptions:
 
     def words(self) -> list[str]:
         """Return rsync's options."""
-        words = [*KEEP, f"--remote-option={TO_THE_NANOSECOND}", *TELL]
+        words = [*KEEP, f"--remote-option={TO_THE_NANOSECOND}", *REPORT]
         words += [IN_PLACE] if self.in_place else []
         words += [SPARSE] if self.sparse else []
         words += ["--whole-file"] if self.whole_files else []
@@ -111,7 +113,9 @@ class RsyncResult:
 
     @property
     def cut(self) -> bool:
-        """Return whether the connection broke: going on is the answer; one that the other end refused is not broken."""
+        """Return whether the connection broke, so that the pass can be resumed; a refusal by the other end is no
+        break.
+        """
         return self.code in CUT and not any(REFUSED.search(line) for line in self.complaints)
 
     @property
@@ -137,8 +141,8 @@ class RsyncResult:
             and all(NORMAL_WHILE_LIVE.search(line) for line in self.complaints)
         ):
             return ""
-        told = " / ".join(self.complaints[:3]) or say("it said nothing")
-        return f"rsync ended with {self.code}: {told}"
+        reason = " / ".join(self.complaints[:3]) or say("it said nothing")
+        return f"rsync ended with {self.code}: {reason}"
 
     @property
     def vanished(self) -> int:
@@ -161,10 +165,10 @@ def progress_of(text: str) -> tuple[str, tuple[int, int] | None, str]:
     """Return what rsync said, the newest (bytes read, bytes sent) in it or None, and the end that the next piece may
     complete.
     """
-    told = PROGRESS.findall(text)
+    positions = PROGRESS.findall(text)
     words = PROGRESS.sub("", text)
     whole, mark, rest = words.rpartition("\x1e")
-    newest = (int(told[-1][0]), int(told[-1][1])) if told else None
+    newest = (int(positions[-1][0]), int(positions[-1][1])) if positions else None
     return (whole if mark else words), newest, mark + rest if mark else ""
 
 

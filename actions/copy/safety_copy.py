@@ -1,6 +1,6 @@
 """Set a service's data aside on its own host before anything is written over it, prove the copy, and put it back.
 
-Rolling back writes into the only pristine copy of the data: it is kept beside itself until decommission.
+Rolling back writes into the only pristine copy of the data: it is kept next to the data until decommission.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AND_FLUSH: Final = 'at=$1; shift; "$0" "$@" && exec sync --file-system -- "$at"'
 
 
 def aside_of(place: DataPlace, move_label: str) -> DataPlace:
-    """Return where a place is set aside: a volume or path beside it, named after the attempt."""
+    """Return where a place is set aside: a volume or path next to it, named after the attempt."""
     attempt = move_label.rsplit("/", 1)[1]
     between = "-" if place.kind == "volume" else "."
     return DataPlace(place.kind, f"{place.source}{between}{NAME}-aside-{attempt}")
@@ -45,7 +45,9 @@ def aside_of(place: DataPlace, move_label: str) -> DataPlace:
 
 @dataclass(frozen=True)
 class SafetyCopy(RouteAction):
-    """Copy each place beside itself on `host` and prove the copy; nothing set aside is removed before decommission."""
+    """Copy each place to a place next to it on `host` and prove the copy; nothing set aside is removed before
+    decommission.
+    """
 
     host: str
     places: tuple[DataPlace, ...]
@@ -81,8 +83,8 @@ class SafetyCopy(RouteAction):
         for position, place in enumerate(self.places):
             aside = aside_of(place, self.route.move_label)
             self._make(aside, place)
-            copy_beside(self.route, self.host, f"{self.key}-{position}", place=place, to=aside)
-        note["entries"] = prove_beside(self.route, self.host, self.places)
+            copy_aside(self.route, self.host, f"{self.key}-{position}", place=place, to=aside)
+        note["entries"] = prove_aside(self.route, self.host, self.places)
         note["proven"] = True
         content = {"move": self.route.move_label, "places": [place.text() for place in self.places]}
         doing = say("write down that what was set aside is whole")
@@ -91,7 +93,7 @@ class SafetyCopy(RouteAction):
         )
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether each copy is there and was proven, as its host tells."""
+        """Judge whether each copy is there and was proven, according to its host."""
         missing = self._missing()
         if missing:
             return failed(
@@ -103,14 +105,14 @@ class SafetyCopy(RouteAction):
                 )
             )
         entries = note.get("entries")
-        told = (
+        proven = (
             say(", {entries:,} entries identical", entries=entries)
             if entries is not None
             else say(", proven when they were")
         )
         measured = {"entries_compared": entries} if entries is not None else {}
         return passed(
-            say("{host}: {count} places are set aside{told}", host=self.host, count=len(self.places), told=told),
+            say("{host}: {count} places are set aside{proven}", host=self.host, count=len(self.places), proven=proven),
             **measured,
         )
 
@@ -191,7 +193,7 @@ def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
     return proven and is_there(route, host, place)
 
 
-def prove_beside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
+def prove_aside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
     """Return how many entries of places and their copies are identical; raises ActionError when one differs."""
     compared = 0
     for place in places:
@@ -216,7 +218,7 @@ def prove_beside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
     return compared
 
 
-def copy_beside(route: Route, host: str, step: str, *, place: DataPlace, to: DataPlace) -> None:
+def copy_aside(route: Route, host: str, step: str, *, place: DataPlace, to: DataPlace) -> None:
     """Make `to` equal to `place` on one host, with all that rsync can carry; what is only in `to` is deleted."""
     argv, mounts = _words(route, host, place, to)
     argv = ["sh", "-c", AND_FLUSH, argv[0], "/to" if place.kind == "volume" else "/at", *argv[1:]]

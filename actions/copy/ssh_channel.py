@@ -1,4 +1,5 @@
-"""A way from one host to another for one transfer: a temporary key that can do one thing only, and dies by itself.
+"""A way from one host to another for one transfer: a temporary key that can do one thing only, and expires
+automatically.
 
 The key is made on the source in a 0700 directory on tmpfs; the other end's authorized_keys gets one line with
 `restrict,from=,expiry-time=,command=` (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Both are removed afterwards, and a later
@@ -73,7 +74,7 @@ while :; do
     sync -- "$part" 2>/dev/null || sync
     cmp -s -- "$file" "$seen" && break
     tries=$((tries + 1))
-    [ "$tries" -lt 20 ] || { echo "somebody else goes on changing $file; nothing was changed" >&2; exit 76; }
+    [ "$tries" -lt 20 ] || { echo "somebody else keeps changing $file; nothing was changed" >&2; exit 76; }
 done
 mv -- "$part" "$file"
 """
@@ -164,9 +165,9 @@ def make_channel(
     valid_s: float,
     permits: str = "",
 ) -> Channel:
-    """Make a way that stays open until `close_channel`, or until it dies by itself after `valid_s`.
+    """Make a way that stays open until `close_channel`, or until it expires after `valid_s`.
 
-    `permits` is what the key may do beside the command: "" or options of authorized_keys such as `permitlisten="…"`.
+    `permits` is what the key may do besides the command: "" or options of authorized_keys such as `permitlisten="…"`.
     """
     comment = key_comment(move_label, purpose)
     directory = key_directory(move_label, purpose)
@@ -184,7 +185,7 @@ def extend_channel(
     fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float
 ) -> None:
     """Let the key of an open way live for `valid_s` from now on, with this command; raises LockLostError when this run
-    may not go on.
+    may not continue.
     """
     comment = key_comment(move_label, purpose)
     write_audit(

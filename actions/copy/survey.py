@@ -73,8 +73,8 @@ class TargetSpace:
         """Return what is missing, empty when it fits."""
         if self.needed_bytes > self.free_bytes:
             short = self.needed_bytes - self.free_bytes
-            told = f"{self.mount} needs {self.needed_bytes:,} more bytes and has {self.free_bytes:,} free"
-            return f"{told}: {short:,} bytes ({short / MIB:.1f} MiB) are missing"
+            need = f"{self.mount} needs {self.needed_bytes:,} more bytes and has {self.free_bytes:,} free"
+            return f"{need}: {short:,} bytes ({short / MIB:.1f} MiB) are missing"
         if self.free_inodes is not None and self.needed_inodes > self.free_inodes:
             short = self.needed_inodes - self.free_inodes
             return (
@@ -131,7 +131,7 @@ class PathProbe:
     text: str
 
     def sends_whole(self, largest_bytes: int) -> bool:
-        """Return whether files of which the largest has so many bytes are sent whole when they changed."""
+        """Return whether changed files are sent whole when the largest of them has so many bytes."""
         return not self.compress and largest_bytes <= SMALL_BYTES and (self.mb_s or 0.0) >= FAST_MB_S
 
 
@@ -158,14 +158,14 @@ def measure_link(ends: CopyEndpoints, limit_mb_s: float | None) -> PathProbe:
     link = min(SPEED_TEST_BYTES / 1e6 / max(some - nothing, 0.01), limit_mb_s or float("inf"))
     ratio, speed = int(packed) / int(plain), int(plain) / 1e6 / float(seconds)
     worth = worth_compressing(link_mb_s=link, ratio=ratio, compress_mb_s=speed)
-    told = say(
+    text = say(
         "{worth}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at {speed:,.0f} MB/s",
         worth="compressed" if worth else say("not compressed"),
         link=link,
         ratio=ratio,
         speed=speed,
     )
-    return PathProbe(link, worth, told)
+    return PathProbe(link, worth, text)
 
 
 def _timed(ends: CopyEndpoints, line: str) -> float:

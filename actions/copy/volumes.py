@@ -64,7 +64,7 @@ class CopyVolumes(RouteAction):
     peer: Peer
     size_bytes: int | None = None
     limits: Limits = Limits()
-    tell: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
+    report: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
     _learnt: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     key = "copy-volumes"
 
@@ -82,7 +82,7 @@ class CopyVolumes(RouteAction):
             whole_files=bool(learnt.get("whole_files")),
             limit_mb_s=self.limits.bandwidth_mb_s,
         )
-        return PassRunner(self.ends, words, int(learnt.get("total_bytes", 0)), self.tell, doing)
+        return PassRunner(self.ends, words, int(learnt.get("total_bytes", 0)), self.report, doing)
 
     def proving(self) -> Verifier:
         """Return how both sides are read."""

@@ -2,7 +2,7 @@
 
 argv: the image's id. Standard input is a `docker save`, standard output what is loaded. An archive says itself which
 tags its images get, so one from a host that is not trusted could put another image under any name. What names images
-goes on last, when all of it has been seen to name the expected image only: without it the engine loads nothing.
+is passed on last, after all of it was seen to name only the expected image: without it the engine loads nothing.
 """
 
 import hashlib

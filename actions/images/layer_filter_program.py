@@ -1,7 +1,7 @@
 """Runs in the toolbox: copies `docker save` from stdin to stdout and leaves out the layers that the other engine has.
 
-argv: the diff IDs (sha256:…) to leave out. What was left out and what was written is told on stderr, as JSON.
-Engines since 25 name a layer after its content; before, its content tells.
+argv: the diff IDs (sha256:…) to leave out. It reports on stderr, as JSON, what was left out and what was written.
+Engines since 25 name a layer after its content; before that, the content itself decides.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Bring the container's very image to its target, and the toolbox to every host, without a registry."""
+"""Bring the container's exact image to its target, and the toolbox to every host, without a registry."""
 
 from __future__ import annotations
 
@@ -175,10 +175,12 @@ class ShipImage(RouteAction):
             pipe = f"docker save {shell_line([image_id])} | {shell_line(send)}"
             doing = say("ship image {image_id} to {target}", image_id=image_id[:19], target=route.target)
             route.audit(route.source, self.key, doing)
-            told = run_checked(
+            report = run_checked(
                 route.fleet, route.source, ["sh", "-c", pipe], doing=doing, timeout_s=LONGEST_SHIPPING_S
             ).error_text
-        return next((int(json.loads(line)["sent"]) for line in told.splitlines() if line.startswith('{"left_out"')), 0)
+        return next(
+            (int(json.loads(line)["sent"]) for line in report.splitlines() if line.startswith('{"left_out"')), 0
+        )
 
     def _tag(self, image_id: str, reference: str, note: Note) -> None:
         route = self.route

@@ -1,4 +1,4 @@
-"""Measure the outage from outside: a container on the source asks the service ten times a second and goes on without
+"""Measure the outage from outside: a container on the source asks the service ten times a second and continues without
 us.
 
 It asks at the product's own level: a relay accepts TCP connections even while the service behind it is dead.
@@ -32,7 +32,7 @@ LAST_ANSWER_S: Final = 60.0
 
 @dataclass(frozen=True)
 class StartProbe(RouteAction):
-    """Start the probe and see its first good answer: a probe that never saw the service can't tell an outage."""
+    """Start the probe and see its first good answer: a probe that never saw the service can't measure an outage."""
 
     aim: ProbeTarget
     key = "start-probe"

@@ -50,7 +50,7 @@ def once(began):
 def judge(good, seen, began, ended):
     with lock:
         if began < last["bad_began" if good else "good_began"]:
-            return  # an attempt that hung tells what was, not what is
+            return  # an attempt that hung shows what was, not what is
         if good is not last["state"]:
             before = max([start for start in starts if start < began], default=began)
             line = {"good": good, "at_ns": ended, "began_ns": began, "seen": seen}
@@ -72,5 +72,6 @@ while True:
     turn = max(turn + period_s, time.monotonic())
     time.sleep(max(0.0, turn - time.monotonic()))
 """
-"""One line per change. `last_ns` is the end of the last good answer when it turns bad, and when it turns good the beginning
-of the attempt before, which had no good answer: the service came back after it."""
+"""One line per change. `last_ns` is the end of the last good answer when it turns bad, and when it turns good the
+beginning of the attempt before, which had no good answer: the service came back after it.
+"""

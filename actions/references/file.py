@@ -1,5 +1,5 @@
 """A reference in a file: on a mount of the dependant's container or on its host, rewritten in place, the old text kept
-beside our state.
+with our state.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ file=/proc/$$/fd/5 real=$path
 is_the_file() { [ "$(readlink -- "$file")" = "$real" ] && [ -f "$file" ]; }
 is_the_file || { echo "is reached through a link, it is $(readlink -- "$file"); expected $real itself" >&2; exit 5; }
 """
-"""Opens `$path` once and sees what was opened: who may write beside it could put a link in its place at any moment. All
-that
-follows is done with what was opened. Links are followed down to `$root` only, which is the host's own; without it
-nowhere."""
+"""Opens `$path` once and sees what was opened: who may write to its directory could put a link in its place at any
+moment. All that follows is done with what was opened. Links are followed down to `$root` only, which is the host's own;
+without it nowhere.
+"""
 READ: Final = f"""\
 path=$1 root=${{3:-}}
 {OPEN}[ "$(stat -L -c %s -- "$file")" -le "$2" ] || {{ echo "is larger than $2 bytes" >&2; exit 5; }}

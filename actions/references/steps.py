@@ -104,7 +104,7 @@ class RewriteReferences(RouteAction):
                 )
             )
         out = note.get("out_s") or {}
-        told = joined(
+        outages = joined(
             "; ",
             (
                 say("{name} was ready again within {seconds:.1f} s", name=name, seconds=seconds)
@@ -114,9 +114,9 @@ class RewriteReferences(RouteAction):
         measured = {f"{name}_out_s": seconds for name, seconds in out.items()}
         return passed(
             say(
-                "{count} of {count} references say the new address{told}",
+                "{count} of {count} references say the new address{outages}",
                 count=len(self.references),
-                told=say("; {told}", told=told) if told else "",
+                outages=say("; {outages}", outages=outages) if outages else "",
             ),
             tuple(note.get("changed") or ()),
             **measured,
@@ -232,18 +232,18 @@ class UndoReferences(BaseAction):
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each reference is what it was, the relays are there, and the dependants work."""
-        told = str(note.get("ended") or say("not undone yet"))
+        ended = str(note.get("ended") or say("not undone yet"))
         try:
             wrong = [reference.name for reference in self.references if not _is_undone(reference)]
         except LongshoreError as error:
-            return failed(say("{error} {told}", error=error, told=told))
+            return failed(say("{error} {ended}", error=error, ended=ended))
         if wrong:
             return failed(
                 say(
-                    "{first_wrong}: is not what it was. Expected: all {count} references put back. {told}",
+                    "{first_wrong}: is not what it was. Expected: all {count} references put back. {ended}",
                     first_wrong=wrong[0],
                     count=len(self.references),
-                    told=told,
+                    ended=ended,
                 )
             )
         recorded = [link for link in sorted(self.relays.links) if self.relays.is_recorded(link)]
@@ -251,7 +251,7 @@ class UndoReferences(BaseAction):
             self.relays.route.fleet, self.relays.route.environment, self.relays.hosts, self.relays.before
         )
         if recorded or not relays.passed:
-            return failed(say("{text}. {told}", text=relays.text, told=told), relays.details)
+            return failed(say("{text}. {ended}", text=relays.text, ended=ended), relays.details)
         works = self.works()
         text = say(
             "{count} of {count} references are what they were; {relays_text}; {works_text}",

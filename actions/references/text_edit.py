@@ -30,7 +30,7 @@ class Replaced:
     line: int
 
     def lines(self, path: str) -> tuple[str, ...]:
-        """Return the difference: only what the pattern fitted, so that nothing else of the file is told."""
+        """Return the difference: only what the pattern fitted, so that nothing else of the file is shown."""
         return (
             f"{path}:{self.line}",
             *(f"- {line}" for line in self.before.splitlines()),
@@ -97,7 +97,7 @@ def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = Fal
 
 
 def _count(text: str, fragment: str) -> int:
-    """Count a fragment where no longer word goes on: `db:5432` is not in `db:54321`."""
+    """Count a fragment where it is not part of a longer word: `db:5432` is not in `db:54321`."""
     return len(
         re.findall(
             rf"(?<!\w){re.escape(fragment)}(?!\w)" if fragment[:1].isalnum() else rf"{re.escape(fragment)}(?!\w)", text

@@ -27,7 +27,7 @@ SPARE: Final = f"{NAME}-replaced"
 
 @dataclass(frozen=True)
 class VariableReference:
-    """Some variables of one dependant; `secret` is told each value before it can stand in any text.
+    """Some variables of one dependant; `secret` gets each value before it can appear in any text.
 
     The old values, and the restart policy, are kept on the host until they are put back (root, 0600): they may be
     secret.
@@ -228,7 +228,7 @@ class VariableReference:
                 api.remove_container(spare)
 
     def _rest(self, api: Any, spare: str) -> None:
-        """Stop the spare when somebody started it beside the one that takes its place: both have the same data and
+        """Stop the spare when somebody started it as well as the one that takes its place: both have the same data and
         ports.
         """
         found = self._inspect(spare)

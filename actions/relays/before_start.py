@@ -51,7 +51,7 @@ class RelayDependencies(RouteAction):
         return 1.0 + len(self.wanted)
 
     def do(self, note: Note) -> None:
-        """Create what is missing beside the relays that are there."""
+        """Create the missing relays and keep those that are there."""
         self.route.audit(self.route.target, self.key, self.describe())
         done = apply_forwarders(self.route.fleet, self.route.environment, self.hosts, self.before | self.wanted)
         note["created"] = list(done.created)
@@ -83,7 +83,7 @@ class RelayDependencies(RouteAction):
                 ),
                 tuple(missing),
             )
-        told = tuple(sorted(relay.text() for relay in self.wanted))
+        lines = tuple(sorted(relay.text() for relay in self.wanted))
         return passed(
             say(
                 "{target}: {count} names that {service} uses lead to where they are served",
@@ -91,8 +91,8 @@ class RelayDependencies(RouteAction):
                 count=len(self.wanted),
                 service=route.service,
             ),
-            told,
-            relays=len(told),
+            lines,
+            relays=len(lines),
         )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002

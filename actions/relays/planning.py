@@ -4,7 +4,8 @@ be.
 A relay has two ends, a container each. The near end stands on the dependant's network under the provider's old name, or
 on the source's published port. The far end stands on the provider's own network: it listens on its host's private
 address only, takes connections of the near end's host only, and leads to the provider's container: never to another
-relay, never beside a real container of that name. Between the two there is mutual TLS, unless the plan says why not.
+relay, never on a network with a real container of that name. Between the two there is mutual TLS, unless the plan says
+why not.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Relay:
         return self.host, self.far.host
 
     def text(self) -> str:
-        """Return it as one line; it tells all that the two containers are made from."""
+        """Return it as one line; it holds all that the two containers are made from."""
         shown = say(
             "{host}: {alias}:{port} on {network}",
             host=self.host,
@@ -209,14 +210,14 @@ def judge_links_relayable(
         for port in provider.ports
         if port.no_relay_because
     )
-    told = say("; {count} ports are left without", count=len(left)) if left else ""
+    exempt = say("; {count} ports are left without", count=len(left)) if left else ""
     return passed(
         say(
-            "{service}: all {links_count} links can be kept, by {kept_count} relays{told}",
+            "{service}: all {links_count} links can be kept, by {kept_count} relays{exempt}",
             service=service,
             links_count=len(links),
             kept_count=len(kept),
-            told=told,
+            exempt=exempt,
         ),
         (*kept, *left),
         relays=len(kept),
@@ -287,32 +288,32 @@ def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list
     here, there = where[link.from_], where[link.to]
     if here == there or link.name in scope.environment.hosts or {here, there} & scope.dead:
         return
-    told = link_name(link)
+    named = link_name(link)
     dependant, provider = scope.services[link.from_], scope.services[link.to]
     networks = [name for name in dependant.networks if name in provider.networks] or list(dependant.networks)[:1]
     if no := _no_identity(scope, here, there):
-        problems.append(f"{told}: {link.name}:{link.port} must cross from {here} to {there}, but {no}")
+        problems.append(f"{named}: {link.name}:{link.port} must cross from {here} to {there}, but {no}")
         return
     if provider.needs_client_address:
         problems.append(
-            f"{told}: {link.to} needs its clients' own addresses ({provider.needs_client_address}), and a relay hides "
+            f"{named}: {link.to} needs its clients' own addresses ({provider.needs_client_address}), and a relay hides "
             "them. "
             f"Let {link.from_} use the new address itself, and take the link out"
         )
     far = _far_end(scope, link.to, there, link.port)
     if far is None:
         problems.append(
-            f"{told}: {link.name}:{link.port} must cross from {here} to {there}, but {link.to} is on no network of "
+            f"{named}: {link.name}:{link.port} must cross from {here} to {there}, but {link.to} is on no network of "
             "its own there and publishes no "
             f"{link.port}/tcp beyond loopback"
         )
         return
     if not networks:
-        problems.append(f"{told}: {link.from_} has no network on which the name {link.name} could be kept")
+        problems.append(f"{named}: {link.from_} has no network on which the name {link.name} could be kept")
     for network in networks:
         holder = _same_name(scope, where, here, network, link)
         if holder:
-            problems.append(f"{told}: on {here} {holder} has the name {link.name} on network {network}")
+            problems.append(f"{named}: on {here} {holder} has the name {link.name} on network {network}")
         else:
             yield _relay(
                 scope, Relay(here, network, link.name, link.port, "", 0, far=far), _key_of(link, here, network)
@@ -335,8 +336,8 @@ def _relay(scope: Scope, relay: Relay, key: str) -> Relay:
 
 
 def _far_end(scope: Scope, service: str, host: str, port: int) -> FarEnd | None:
-    """Return where a relay to a service comes out: beside its container, or at its published port where containers have
-    no names.
+    """Return where a relay to a service comes out: next to its container, or at its published port where containers
+    have no names.
     """
     entry = scope.services[service]
     network = next((name for name in entry.networks if name not in NAMELESS), None)
@@ -361,7 +362,7 @@ def far_ports(scope: Scope, *more: str) -> dict[str, int]:
     """Return the port on the far host's private address for every relay that the files allow: the same at all times of
     a migration.
 
-    `more` are relays that the files do not tell of: of a service that somebody has taken elsewhere. Raises InputError
+    `more` are relays that the files do not mention: of a service that somebody has taken elsewhere. Raises InputError
     when there are more relays than ports.
     """
     targets = {move.service: move.target for move in scope.plan.moves}
@@ -434,25 +435,25 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
     for port in entry.ports:
         if port.no_relay_because:
             continue
-        told = f"{name}: {port.host}/{port.protocol}"
+        named = f"{name}: {port.host}/{port.protocol}"
         far = _far_end(scope, name, there, port.container) if there in scope.environment.hosts else None
         if port.protocol != "tcp":
             problems.append(
-                f"{told} can't be relayed: only TCP can. Re-point its clients, or say with no_relay_because "
+                f"{named} can't be relayed: only TCP can. Re-point its clients, or say with no_relay_because "
                 "why they do without"
             )
         elif entry.needs_client_address:
             problems.append(
-                f"{told} can't be relayed: {name} needs its clients' own addresses ({entry.needs_client_address}), "
+                f"{named} can't be relayed: {name} needs its clients' own addresses ({entry.needs_client_address}), "
                 "and a relay hides them. "
                 "Point its clients to the new host themselves (DNS, an address that moves), and say so with "
                 "no_relay_because"
             )
         elif no := _no_identity(scope, entry.host, there):
-            problems.append(f"{told} can't be relayed from {entry.host} to {there}: {no}")
+            problems.append(f"{named} can't be relayed from {entry.host} to {there}: {no}")
         elif far is None:
             problems.append(
-                f"{told} is published on loopback only and on no network of its own, so {there}'s can't be reached"
+                f"{named} is published on loopback only and on no network of its own, so {there}'s can't be reached"
             )
         else:
             publish = f"{bracketed(port.address or '0.0.0.0')}:{port.host}"  # noqa: S104 as the service itself published it

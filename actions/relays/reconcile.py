@@ -86,7 +86,7 @@ def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     stale = [relay for relay in there if relay not in kept]
     _look_anew(fleet, sorted({host for forwarder in missing for host in forwarder.hosts}))
     for forwarder in missing:
-        _refuse_beside_real_one(fleet, forwarder)
+        _refuse_name_of_real_one(fleet, forwarder)
     ends: list[tuple[Relay, End]] = [(forwarder, end) for forwarder in missing for end in (FAR, NEAR)]
     change = _Change(fleet, environment, tuple(ends), _make_pairs(fleet, environment, hosts, missing), tuple(stale))
     for step in (
@@ -262,7 +262,7 @@ def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     )
 
 
-def _refuse_beside_real_one(fleet: Fleet, forwarder: Relay) -> None:
+def _refuse_name_of_real_one(fleet: Fleet, forwarder: Relay) -> None:
     holder = holder_of(forwarder, fleet.facts(forwarder.host))
     if holder:
         raise RefusedError(

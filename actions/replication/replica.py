@@ -123,7 +123,7 @@ class Replica:
         return inspect is not None and bool(inspect["State"].get("Running"))
 
     def status(self) -> str:
-        """Return where the replica stands, as it tells."""
+        """Return the replica's position, as it reports it."""
         argv, stdin = self.kind.status(self.login.user)
         return self._ask(self.route.target, self.name, argv, stdin)
 
@@ -341,8 +341,8 @@ class Replica:
         if not end:
             raise ActionError(
                 say(
-                    "{source}: {container} did not tell that its replica holds everything it held ({said}). Expected: "
-                    "a clean end that says so. Run the move again with strategy precopy",
+                    "{source}: {container} did not report that its replica holds everything it held ({said}). "
+                    "Expected: a clean end that says so. Run the move again with strategy precopy",
                     source=self.route.source,
                     container=self.route.container,
                     said=repr(said.strip()[-200:]),
@@ -371,7 +371,7 @@ class Replica:
         return f"{log.text}\n{log.error_text}\n"
 
     def _wait(self, what: str, why_not: Callable[[str], str], longest_s: float, *, connect: bool = False) -> None:
-        """Ask the replica until it is so; with `connect` it is told to follow as soon as it answers.
+        """Ask the replica until it is so; with `connect` it is ordered to follow as soon as it answers.
 
         Raises ActionError for an answer that is wrong until the deadline, CouldNotLookError when there is no answer
         then.
@@ -401,7 +401,7 @@ class Replica:
         seen = Polling(what, longest_s, first_s=WAIT_S, longest_s=WAIT_S).until(look, lambda one: not one[0])
         reason, silent = seen.answer
         if reason:
-            told = say(
+            message = say(
                 "{target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within that time. Read: "
                 "ssh {target} docker logs --tail 20 {name}",
                 target=self.route.target,
@@ -410,7 +410,7 @@ class Replica:
                 reason=reason,
                 name=self.name,
             )
-            raise NotObservedError(told) if silent else ActionError(told)
+            raise NotObservedError(message) if silent else ActionError(message)
 
     def _has_ended(self) -> bool:
         """Return whether the replica was seen not to run; nobody who answers is no end of it."""

@@ -1,4 +1,6 @@
-"""The actions of strategy replicate: the same keys as the copy's, so that a move is told, resumed and undone alike."""
+"""The actions of strategy replicate: the same keys as the copy's, so that a move is reported, resumed and undone
+alike.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ class StartReplica(BaseAction):
     """
 
     replica: Replica
-    others: Precopy  # the places beside the store's own data
+    others: Precopy  # the places other than the store's own data
     instead: Precopy
     key = "precopy"
 

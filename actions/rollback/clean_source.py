@@ -17,8 +17,8 @@ from engine.verdict import Judgement, failed, passed
 
 @dataclass(frozen=True)
 class CleanSource(RouteAction):
-    """Remove from the source what a move had there beside the service: probe, ends of the copy, tunnel of a replica,
-    and the private keys that opened the target.
+    """Remove from the source what a move had there in addition to the service: probe, ends of the copy, tunnel of a
+    replica, and the private keys that opened the target.
 
     `roles` are those of its helpers, `ways` the purposes of its keys.
     """

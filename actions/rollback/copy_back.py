@@ -12,7 +12,7 @@ from actions.container_spec.identity import (
     why_not_at_rest,
 )
 from actions.copy.locations import DataPlace
-from actions.copy.safety_copy import aside_of, copy_beside, is_set_aside, is_there, prove_beside
+from actions.copy.safety_copy import aside_of, copy_aside, is_set_aside, is_there, prove_aside
 from actions.copy.volumes import CopyVolumes
 from checks.containers.name_conflicts import PathFacts
 from engine.contracts.action import Note
@@ -22,7 +22,7 @@ from engine.finding import joined, say
 
 @dataclass(frozen=True)
 class CopyBack(CopyVolumes):
-    """Copy what was written on the target back over the source's places, each of which has been set aside before.
+    """Copy what was written on the target back over the source's places; each was set aside before.
 
     `route` leads from the target to the source: the same engine in the other direction.
     """
@@ -77,8 +77,8 @@ class CopyBack(CopyVolumes):
         self._see_at_rest()
         for position, place in enumerate(self.places):
             if place in there:
-                copy_beside(self.route, host, f"{self.key}-{position}", place=aside_of(place, label), to=place)
-        prove_beside(self.route, host, tuple(there))
+                copy_aside(self.route, host, f"{self.key}-{position}", place=aside_of(place, label), to=place)
+        prove_aside(self.route, host, tuple(there))
 
     def _see_at_rest(self) -> None:
         """Raise NeedsPersonError when the source's container, over whose data is written, runs or ran since it was
@@ -91,7 +91,7 @@ class CopyBack(CopyVolumes):
             raise ManualInterventionError(
                 say(
                     "{reason}. Expected: stopped since the move: its data may hold newer writes, so nothing was "
-                    "written over it. What it held before is kept beside it. Look: ssh {source} docker ps -a; docker "
+                    "written over it. What it held before is kept next to it. Look: ssh {source} docker ps -a; docker "
                     "volume ls",
                     reason=reason,
                     source=back.source,

@@ -172,7 +172,7 @@ class StartReturned(RouteAction):
             )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether it runs under its own name and restarts by itself as it did before the move."""
+        """Judge whether it runs under its own name and restarts automatically as it did before the move."""
         route = self.route
         inspect = need_source(route)
         status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))

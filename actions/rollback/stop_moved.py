@@ -33,7 +33,7 @@ from engine.verdict import Judgement, failed
 
 @dataclass(frozen=True)
 class StopMoved(RouteAction):
-    """Stop the moved container on its target, so that it can't start by itself either.
+    """Stop the moved container on its target, so that it can't start automatically either.
 
     With `keep` what it wrote stays there, and it does not matter whether it ran in between.
     """

@@ -315,8 +315,8 @@ class Model:
             "actions.copy.verification.Verifier.compare", lambda proving: self._compare(proving.ends.route)
         )
         for room in ("actions.copy.safety_copy", "actions.rollback.copy_back"):
-            monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
-            monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
+            monkeypatch.setattr(f"{room}.copy_aside", self._copy_aside)
+            monkeypatch.setattr(f"{room}.prove_aside", self._prove_aside)
         monkeypatch.setattr("actions.container.commit.list_relays", self._list)
         for asked in ("judge_mounts_there", "judge_mounts_filled"):
             monkeypatch.setattr(f"phases.migrate.recipe.{asked}", lambda *_: passed("mounts are there"))
@@ -423,13 +423,13 @@ class Model:
         differs = self.content(route.source) != self.content(route.target)
         return {0: Drift(("content differs",) if differs else (), int(differs), 1)}
 
-    def _copy_beside(self, _route: Route, host: str, _step: str, *, place: DataPlace, to: DataPlace) -> None:
+    def _copy_aside(self, _route: Route, host: str, _step: str, *, place: DataPlace, to: DataPlace) -> None:
         self.step()
         self.content(host, to.source)[:] = ["half a copy"]
         self.step()
         self.content(host, to.source)[:] = list(self.content(host, place.source))
 
-    def _prove_beside(self, _route: Route, host: str, places: Iterable[DataPlace]) -> int:
+    def _prove_aside(self, _route: Route, host: str, places: Iterable[DataPlace]) -> int:
         for place in places:
             if self.content(host, place.source) != self.content(host, f"{place.source}-longshore-aside-1"):
                 raise ActionError(f"{host}: {place.text()} differs from what was set aside")

@@ -16,7 +16,7 @@ from actions.common.route import Route
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.container_spec.saved_spec import read_privately, save_privately
 from actions.copy.locations import DataPlace, volume_label
-from actions.copy.safety_copy import aside_of, copy_beside, prove_beside
+from actions.copy.safety_copy import aside_of, copy_aside, prove_aside
 from actions.copy.ssh_channel import Peer, close_channel, has_key, list_keys, make_channel
 from engine.config.environment import load_environment
 from engine.constants import HOST_STATE_DIR, LABEL_MOVE, TOOLBOX_IMAGE
@@ -289,14 +289,14 @@ def ask_copies(side: Side) -> None:
     aside = aside_of(place, LABEL)
 
     def copy(source: DataPlace = place) -> None:
-        copy_beside(route, FIRST, "contract", place=source, to=aside)
+        copy_aside(route, FIRST, "contract", place=source, to=aside)
 
     ask("volume", lambda: (side.api.create_volume(aside.source, labels=labels(LABEL, "aside")), None)[1])
-    ask("differs", lambda: prove_beside(route, FIRST, [place]))
+    ask("differs", lambda: prove_aside(route, FIRST, [place]))
     ask("copy", copy)
-    ask("the same", lambda: prove_beside(route, FIRST, [place]))
+    ask("the same", lambda: prove_aside(route, FIRST, [place]))
     ask("copy again", copy)
-    ask("the same again", lambda: prove_beside(route, FIRST, [place]))
+    ask("the same again", lambda: prove_aside(route, FIRST, [place]))
     ask("remove what was copied", lambda: side.api.remove_volume(aside.source))
     ask("remove the volume", lambda: side.api.remove_volume(DATA))
 

@@ -115,7 +115,7 @@ def test_a_killed_runs_copy_is_ended_before_anything_else(fleet: Fleet) -> None:
     """The operator died, the rsync on the source did not: the next start adopts the containers and ends it."""
     with volume(fleet, 20) as copying:
         copying.ends.open()
-        slow = replace(limited(copying, 0.1).copying("slow"), tell=lambda _line: None)
+        slow = replace(limited(copying, 0.1).copying("slow"), report=lambda _line: None)
         words = slow.words.words()
         ssh = " ".join(copying.ends.channel.ssh())
         orphan = [

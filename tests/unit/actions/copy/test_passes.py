@@ -80,7 +80,7 @@ def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stop
     one = _copying(monkeypatch, clock, [(CUT, 0)] * 100, 10.0)
 
     with pytest.raises(
-        UnreachableError, match=r"postgres_data, nothing got through for \d+ s .*Run the move again: it goes on"
+        UnreachableError, match=r"postgres_data, nothing got through for \d+ s .*Run the move again: it resumes"
     ):
         one.copy_place(0, Progress(0, lambda _: None))
 

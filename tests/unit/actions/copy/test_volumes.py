@@ -13,7 +13,7 @@ import pytest
 from actions.copy.locations import DataPlace
 from actions.copy.precopy import Precopy
 from actions.copy.rsync import CopyPass
-from actions.copy.safety_copy import copy_beside
+from actions.copy.safety_copy import copy_aside
 from actions.copy.verification import Verifier, VerifyVolumes
 from actions.copy.volumes import CopyVolumes, Limits
 from actions.replication.steps import FinishReplica, StartReplica
@@ -304,7 +304,7 @@ def test_what_was_set_aside_or_put_back_is_on_the_disk() -> None:
     way = SimpleNamespace(fleet=fleet, move_label=LABEL, slug=lambda step: step, audit=lambda *_: None)
 
     with pytest.raises(ActionError, match="EIO"):
-        copy_beside(way, "wf005", "set-aside-0", place=PLACES[0], to=DataPlace("volume", "aside"))  # type: ignore[arg-type]
+        copy_aside(way, "wf005", "set-aside-0", place=PLACES[0], to=DataPlace("volume", "aside"))  # type: ignore[arg-type]
 
     assert asked[0][:3] == ["docker", "rm", "--force"], "what a killed run left may still write"
     words = asked[1][asked[1].index("sh") :]

@@ -162,5 +162,5 @@ def test_a_product_that_does_not_tell_how_is_refused() -> None:
     scope = scope_of(("links/0/rewrite", [{"kind": "api", "object": "x", "value": "{host}"}]))
 
     assert isinstance(Product(), Repointable)
-    with pytest.raises(InputError, match=r"n8n to redis: rewrite: kind api: services/n8n/product.py does not tell how"):
+    with pytest.raises(InputError, match=r"n8n to redis: rewrite: kind api: services/n8n/product.py does not say how"):
         repointable(scope, scope.links[0])
