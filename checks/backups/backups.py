@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from checks.backups.restore_drills import Drill, drill_problems, drill_told
+from checks.backups.restore_drills import Drill, drill_problems, drill_text
 from engine.command_line import ANY, typed_command
 from engine.finding import say
 from engine.verdict import Judgement, failed, passed, unknown
@@ -113,7 +113,7 @@ def check_backup(
             count=len(wanted),
             total=total,
             oldest=oldest,
-            drill=drill_told(drill),
+            drill=drill_text(drill),
         ),
         tuple(
             say(

@@ -24,7 +24,7 @@ class Drill:
     problem: str = ""
     not_drilled: str = ""
     seconds: float = 0.0
-    told: str = ""
+    summary: str = ""
     steps: Mapping[str, str] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class Drill:
             "problem": self.problem,
             "not_drilled": self.not_drilled,
             "seconds": self.seconds,
-            "told": self.told,
+            "summary": self.summary,
             "steps": dict(self.steps),
         }
 
@@ -48,7 +48,7 @@ class Drill:
             str(record["problem"]),
             str(record["not_drilled"]),
             float(record["seconds"]),
-            str(record["told"]),
+            str(record["summary"]),
             {str(name): str(text) for name, text in record["steps"].items()},
         )
 
@@ -75,7 +75,7 @@ def drill_problems(drill: Drill | None, wanted: Mapping[str, str], target: str) 
     ]
 
 
-def drill_told(drill: Drill) -> str:
+def drill_text(drill: Drill) -> str:
     """Return how the drill ended, in words."""
     if drill.not_drilled:
         return say(
@@ -84,5 +84,8 @@ def drill_told(drill: Drill) -> str:
             seconds=drill.seconds,
         )
     return say(
-        "restored on {target} in {seconds:.0f} s, {told}", target=drill.target, seconds=drill.seconds, told=drill.told
+        "restored on {target} in {seconds:.0f} s, {summary}",
+        target=drill.target,
+        seconds=drill.seconds,
+        summary=drill.summary,
     )

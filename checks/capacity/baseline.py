@@ -42,10 +42,10 @@ class Load:
 
 
 def load_of(samples: Iterable[Sample], host: str, container: str = HOST) -> Load:
-    """Return what samples tell: 95 of 100 needed no more; counters are taken between two samples, but not over a
-    restart or a gap.
+    """Return the load that samples show: 95 of 100 needed no more; counters are taken between two samples, but not over
+    a restart or a gap.
 
-    Samples that tell memory or processors alone are not counted. How long disks work for a container takes its host's
+    Samples of memory or processors alone are not counted. How long disks work for a container takes its host's
     samples of the same moments too.
     """
     samples = tuple(samples)
@@ -89,8 +89,8 @@ def container_load_now(facts: HostFacts, name: str) -> Load:
 
 
 def _started(raw: object, otherwise: datetime) -> datetime:
-    """Return when a container was started; Docker tells it with nanoseconds, which Python's parser leaves out from 3.11
-    on.
+    """Return when a container was started; Docker reports it with nanoseconds, which Python's parser leaves out from
+    3.11 on.
     """
     state = raw.get("State") if isinstance(raw, dict) else None
     text = str((state or {}).get("StartedAt") or "")

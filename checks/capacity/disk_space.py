@@ -146,7 +146,7 @@ def _loads(target: HostFacts, needs: Iterable[SpaceNeed]) -> list[_Load]:
 
 
 def _disk_of(file_system: FileSystem) -> str:
-    """Return what tells a file system from others: its device, or its mount point when the device is only a kind
+    """Return what identifies a file system: its device, or its mount point when the device is only a kind
     (`tmpfs`, `overlay`).
     """
     return file_system.device if "/" in file_system.device else file_system.mount

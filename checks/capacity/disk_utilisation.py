@@ -1,6 +1,6 @@
 """How busy disks are, and which part of that each container is, from counters between two samples. Pure.
 
-No counter tells how long a disk worked for one container. Its part of the bytes in the same time is taken for its part
+No counter says how long a disk worked for one container. Its part of the bytes in the same time is taken for its part
 of the work: the same container will keep another disk of the same kind busy for as long.
 """
 
@@ -70,8 +70,8 @@ def container_disks(samples: Sequence[Sample], host: Turns) -> DiskLoad:
 
 
 def _load(samples: Iterable[Sample], busy: Sequence[float], rates: Sequence[float]) -> DiskLoad:
-    told = [one for one in samples if one.disks is not None]
-    return DiskLoad(max(busy, default=None), high(rates), len(told), seen_hours(told))
+    measured = [one for one in samples if one.disks is not None]
+    return DiskLoad(max(busy, default=None), high(rates), len(measured), seen_hours(measured))
 
 
 def disk_intervals(samples: Sequence[Sample]) -> Turns:

@@ -29,5 +29,5 @@ def seen_pairs(samples: Iterable[Sample]) -> Iterator[tuple[Sample, Sample]]:
 
 
 def seen_hours(samples: Iterable[Sample]) -> float:
-    """Return the hours that samples, in order of time, tell of; gaps are not counted."""
+    """Return the hours that samples, in order of time, cover; gaps are not counted."""
     return sum(((other.at - one.at).total_seconds() for one, other in seen_pairs(samples)), 0.0) / 3600

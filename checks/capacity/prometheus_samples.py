@@ -24,7 +24,8 @@ _NO_DISK: Final = 'device!~"(dm-|fd|loop|md|ram|sr|zram).*"'
 class Metric(str, Enum):
     """One request each; INSTANCES and NAMES stand for the hosts and containers that are asked about.
 
-    https://github.com/google/cadvisor/blob/master/docs/storage/prometheus.md and https://github.com/prometheus/node_exporter.
+    https://github.com/google/cadvisor/blob/master/docs/storage/prometheus.md and
+    https://github.com/prometheus/node_exporter.
     """
 
     HOST_MEMORY = (
@@ -81,11 +82,13 @@ class _Moment:
     disks: dict[str, dict[Metric, float]] = field(default_factory=lambda: defaultdict(dict))
 
     def disk_uses(self, needed: Sequence[Metric]) -> dict[str, DiskUse] | None:
-        """Return the disks of which all is told; None: not one."""
-        whole = {name: [told[one] for one in needed] for name, told in self.disks.items() if set(needed) <= set(told)}
+        """Return the disks with a value of each needed metric; None when there is no such disk."""
+        whole = {
+            name: [values[one] for one in needed] for name, values in self.disks.items() if set(needed) <= set(values)
+        }
         return {
-            name: DiskUse(told[0] if len(told) > 2 else None, int(told[-2]), int(told[-1]))  # noqa: PLR2004
-            for name, told in whole.items()
+            name: DiskUse(values[0] if len(values) > 2 else None, int(values[-2]), int(values[-1]))  # noqa: PLR2004
+            for name, values in whole.items()
         } or None
 
 
@@ -95,7 +98,7 @@ def samples_of(answers: Mapping[Metric, Iterable[Series]], hosts: Mapping[str, s
     for metric, series in _rows(answers):
         host, container, disk = _subject(series, hosts)
         for at, value in series.points if host else ():
-            _tell(found[at, host, container], metric, disk, value)
+            _keep_highest(found[at, host, container], metric, disk, value)
     return tuple(
         Sample(
             datetime.fromtimestamp(at, UTC), host, container, one.memory_bytes, one.cpu_s,
@@ -106,7 +109,7 @@ def samples_of(answers: Mapping[Metric, Iterable[Series]], hosts: Mapping[str, s
 
 
 def _rows(answers: Mapping[Metric, Iterable[Series]]) -> Iterator[tuple[Metric, Series]]:
-    """Yield what can be told apart: a container's row without its name would be the host's."""
+    """Yield the rows that can be assigned: a container's row without its name would count as the host's."""
     for metric, rows in answers.items():
         for series in rows:
             if metric in {*OF_HOSTS, *DISKS_OF_HOSTS} or series.labels.get("name"):
@@ -122,21 +125,21 @@ def _subject(series: Series, hosts: Mapping[str, str]) -> tuple[str, str, str]:
     )
 
 
-def _tell(moment: _Moment, metric: Metric, disk: str, value: float) -> None:
-    """Keep a value; of two exporters that tell of the same thing the higher one."""
+def _keep_highest(moment: _Moment, metric: Metric, disk: str, value: float) -> None:
+    """Keep a value; when two exporters report the same thing, the higher one."""
     if metric in {Metric.HOST_MEMORY, Metric.MEMORY}:
         moment.memory_bytes = max(moment.memory_bytes or 0, int(value))
     elif metric in {Metric.HOST_CPU, Metric.CPU}:
         moment.cpu_s = max(moment.cpu_s or 0.0, value)
     else:
-        told = moment.disks[disk]
-        told[metric] = max(told.get(metric, 0.0), value)
+        values = moment.disks[disk]
+        values[metric] = max(values.get(metric, 0.0), value)
 
 
 def poorest(
     answers: Mapping[Metric, Iterable[Series]], hosts: Mapping[str, str], metrics: Sequence[Metric], subject: Key
 ) -> Metric:
-    """Return the metric that tells least of a host or container: the one to look at when there is not enough."""
+    """Return the metric with the fewest samples of a host or container: the one to check when there is not enough."""
     counts = Counter(dict.fromkeys(metrics, 0))
     for metric in metrics:
         for series in answers.get(metric, ()):

@@ -1,4 +1,4 @@
-"""Where samples come from, as the messages about them tell it."""
+"""Where samples come from, as the messages about them say it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SampleSource:
     name: str = ""
     trouble: str = ""
 
-    def told(self, text: str) -> str:
-        """Return what something is drawn from, with where that is from."""
+    def with_source(self, text: str) -> str:
+        """Return the text about samples, followed by their source and its trouble."""
         return joined(
             "",
             (

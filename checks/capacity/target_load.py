@@ -50,7 +50,7 @@ class TargetUsage:
     def text(self) -> str:
         """Return what it is drawn from, as its weakest part."""
         weakest = min(self.loads, key=lambda load: load.samples)
-        return self.origin.told(weakest.text) if weakest.samples or not self.origin.name else weakest.text
+        return self.origin.with_source(weakest.text) if weakest.samples or not self.origin.name else weakest.text
 
 
 def chosen_load(
@@ -77,7 +77,7 @@ def judge_baseline(
     """
     few = {name: load for name, load in loads.items() if not load.is_enough(at_least_h)}
     if few:
-        told = tuple(
+        sampled = tuple(
             say("{name}: {samples}", name=name, samples=load.text if load.samples else say("no samples"))
             for name, load in few.items()
         )
@@ -89,17 +89,19 @@ def judge_baseline(
                 host=host,
                 few_count=len(few),
                 loads_count=len(loads),
-                origin=origin.told(told[0]),
+                origin=origin.with_source(sampled[0]),
                 at_least_h=at_least_h,
                 advice=origin.advice(first),
             ),
             tuple(
                 say("{line}; look: {look}", line=line, look=looks[name]) if looks and name in looks else line
-                for name, line in zip(few, told, strict=True)
+                for name, line in zip(few, sampled, strict=True)
             ),
         )
     hours = min(load.hours for load in loads.values())
-    return passed(origin.told(f"{host}: {len(loads)} were sampled for at least {hours:.0f} h"), hours=round(hours, 1))
+    return passed(
+        origin.with_source(f"{host}: {len(loads)} were sampled for at least {hours:.0f} h"), hours=round(hours, 1)
+    )
 
 
 def judge_memory_after(target: TargetUsage, threshold_percent: float) -> Judgement:
@@ -122,7 +124,7 @@ def judge_memory_after(target: TargetUsage, threshold_percent: float) -> Judgeme
         say("memory"),
         100.0 * needed / total,
         threshold_percent,
-        told=(say("{needed} of {total}", needed=_mib(needed), total=_mib(total)), parts),
+        shown=(say("{needed} of {total}", needed=_mib(needed), total=_mib(total)), parts),
     )
 
 
@@ -147,31 +149,31 @@ def judge_processors_after(target: TargetUsage, threshold_percent: float) -> Jud
         say("processors"),
         100.0 * needed / total,
         threshold_percent,
-        told=(say("{needed:.2f} of {total}", needed=needed, total=total), parts),
+        shown=(say("{needed:.2f} of {total}", needed=needed, total=total), parts),
     )
 
 
 def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_least_h: float) -> Judgement:
-    """Judge whether the target's disks have time left once all is there; one moment tells nothing of that, only samples
-    do.
+    """Judge whether the target's disks have time left once all is there; one moment says nothing about that, only
+    samples do.
     """
     arriving = {one.service: one.load.disk for one in target.arriving}
     parts = {target.facts.host: target.host.disk, **arriving}
     few = [name for name, load in parts.items() if not load.is_enough(at_least_h)]
-    told = tuple(say("{name}: {busy}", name=name, busy=_busy(load)) for name, load in parts.items())
+    shares = tuple(say("{name}: {busy}", name=name, busy=_busy(load)) for name, load in parts.items())
     if few:
         return unknown(
             say(
                 "{host}: not enough data: how busy {few} keeps disks is not known. Expected: {at_least_h:g} h of "
-                "samples that tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat "
-                "of the container's control group. {origin}. {advice}",
+                "samples with disk counters, of each. Look whether its kernel reports them: cat /proc/diskstats, and "
+                "io.stat of the container's control group. {origin}. {advice}",
                 host=target.facts.host,
                 few=", ".join(few),
                 at_least_h=at_least_h,
-                origin=target.origin.told(say("Seen: {name}: {busy}", name=few[0], busy=_busy(parts[few[0]]))),
+                origin=target.origin.with_source(say("Seen: {name}: {busy}", name=few[0], busy=_busy(parts[few[0]]))),
                 advice=target.origin.advice(target.disk_looks.get(few[0], "")),
             ),
-            told,
+            shares,
         )
     percent = sum(load.busy_percent or 0.0 for load in parts.values())
     moved = sum(load.bytes_s or 0.0 for load in parts.values())
@@ -180,7 +182,7 @@ def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_lea
         say("time of the busiest disk"),
         percent,
         threshold_percent,
-        told=(say("{moved:.1f} MB/s read and written", moved=moved / 1e6), told),
+        shown=(say("{moved:.1f} MB/s read and written", moved=moved / 1e6), shares),
     )
 
 
@@ -207,9 +209,9 @@ def _busy(load: DiskLoad) -> str:
 
 
 def _judged(
-    target: TargetUsage, what: str, percent: float, threshold: float, *, told: tuple[str, Sequence[str]]
+    target: TargetUsage, what: str, percent: float, threshold: float, *, shown: tuple[str, Sequence[str]]
 ) -> Judgement:
-    host, head_room, (seen, parts) = target.facts.host, threshold - percent, told
+    host, head_room, (seen, parts) = target.facts.host, threshold - percent, shown
     if percent > threshold:
         return failed(
             say(

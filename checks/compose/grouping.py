@@ -60,7 +60,8 @@ def read_projects(
 ) -> tuple[ComposeProject, ...]:
     """Return the projects behind the compose files at `paths` and behind containers that run already.
 
-    A file that no project reads by itself (docker-compose.prod.yml) is one of its own, which is not started by default.
+    A file that no project reads by default (docker-compose.prod.yml) is a project of its own, which is not started by
+    default.
     """
     paths = sorted(set(paths))
     projects: dict[tuple[str, tuple[str, ...]], ComposeProject] = {}
@@ -78,7 +79,7 @@ def read_projects(
 
 
 def _defaults(sources: Sources, paths: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each folder with the files that Compose reads there by itself."""
+    """Yield each folder with the files that Compose reads there by default."""
     names: dict[str, set[str]] = {}
     for path in paths:
         folder, name = posixpath.split(path)

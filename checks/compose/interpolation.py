@@ -45,7 +45,7 @@ class Interpolation:
         return "".join([*parts, text[position:]])
 
     def _variable(self, text: str, after: int, depth: int) -> tuple[str, int]:
-        """Return the value of the variable that begins behind a dollar, and where the text goes on."""
+        """Return the value of the variable that begins behind a dollar, and where the text continues."""
         if text.startswith("$", after):
             return "$", after + 1
         if text.startswith("{", after):

@@ -39,7 +39,7 @@ class Published:
 
     @property
     def is_fixed(self) -> bool:
-        """Return whether the service can't start unless these very ports are free."""
+        """Return whether the service can't start unless exactly these ports are free."""
         return self.host != (0, 0) and not self.is_choice
 
     @property
@@ -78,7 +78,7 @@ def parse_short(text: str) -> Published:
     rest, _, protocol = text.partition("/")
     protocol = protocol.partition("/")[0].lower() or "tcp"
     if protocol not in PROTOCOLS:
-        raise PortError(say("protocol {protocol}; expected tcp, udp or sctp", protocol=_told(protocol)))
+        raise PortError(say("protocol {protocol}; expected tcp, udp or sctp", protocol=_shown(protocol)))
     head, _, container = rest.rpartition(":")
     address, _, host = head.rpartition(":")
     inside = _span(container, say("container port"))
@@ -95,7 +95,7 @@ def _long(item: Mapping[str, Any]) -> Published:
         raise PortError(
             say(
                 "unknown key {first_unknown} in a port; known: {long_keys}",
-                first_unknown=_told(unknown[0]),
+                first_unknown=_shown(unknown[0]),
                 long_keys=", ".join(sorted(LONG_KEYS)),
             )
         )
@@ -109,7 +109,7 @@ def _long(item: Mapping[str, Any]) -> Published:
     host = _span(str(published), "published") if published not in {None, ""} else (0, 0)
     protocol = str(item.get("protocol") or "tcp").lower()
     if protocol not in PROTOCOLS:
-        raise PortError(say("protocol {protocol}; expected tcp, udp or sctp", protocol=_told(protocol)))
+        raise PortError(say("protocol {protocol}; expected tcp, udp or sctp", protocol=_shown(protocol)))
     address = item.get("host_ip")
     return Published(_address(str(address)) if address else "", host, (inside, inside), protocol)
 
@@ -132,7 +132,7 @@ def _span(text: str, what: str) -> Span:
     first, dash, last = text.partition("-")
     numbers = _number(first, what), _number(last if dash else first, what)
     if numbers[1] < numbers[0]:
-        raise PortError(say("{what} {text} ends before it begins; expected FIRST-LAST", what=what, text=_told(text)))
+        raise PortError(say("{what} {text} ends before it begins; expected FIRST-LAST", what=what, text=_shown(text)))
     return numbers
 
 
@@ -140,7 +140,7 @@ def _number(value: Any, what: str) -> int:
     text = str(value)
     if isinstance(value, bool) or not PORT.fullmatch(text) or int(text) > HIGHEST:
         raise PortError(
-            say("{what} {text}; expected a number up to {highest}", what=what, text=_told(text), highest=HIGHEST)
+            say("{what} {text}; expected a number up to {highest}", what=what, text=_shown(text), highest=HIGHEST)
         )
     return int(text)
 
@@ -151,14 +151,14 @@ def _address(text: str) -> str:
     try:
         return str(ip_address(bare))
     except ValueError:
-        raise PortError(say("host address {text}; expected an IPv4 or IPv6 address", text=_told(text))) from None
+        raise PortError(say("host address {text}; expected an IPv4 or IPv6 address", text=_shown(text))) from None
 
 
 def _span_text(span: Span) -> str:
     return str(span[0]) if span[0] == span[1] else f"{span[0]}-{span[1]}"
 
 
-def _told(text: str) -> str:
+def _shown(text: str) -> str:
     shown = text if len(text) <= 40 else f"{text[:39]}…"  # noqa: PLR2004 a line's worth
     return repr(shown)
 

@@ -163,7 +163,7 @@ class _NodeBuilder:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if id(node) in self.open:
-            raise self._wrong(node, say("an alias inside the very value that it stands for; expected no circle"))
+            raise self._wrong(node, say("an alias inside the value that it stands for; expected no circle"))
         if len(self.open) >= DEEPEST:
             raise self._wrong(
                 node, say("nested deeper than {deepest} levels; expected a compose file", deepest=DEEPEST)

@@ -17,7 +17,9 @@ POLICY: Final = "RestartPolicy"
 """Of HostConfig: a move sets it to `no` itself, so it is no part of the digest."""
 
 BY_VERSION: Final = frozenset({"KernelMemory", "KernelMemoryTCP", "MacAddress"})
-"""Fields that one version of the API tells and another does not. https://docs.docker.com/reference/api/engine/version-history/"""
+"""Fields that one version of the API returns and another does not.
+https://docs.docker.com/reference/api/engine/version-history/
+"""
 
 SHORT_ID: Final = 12
 CERTAIN: Final = ("IPAMConfig", "Links", "DriverOpts", "GwPriority")
@@ -70,7 +72,7 @@ def configuration_digest(container: ContainerFacts) -> str:
 
 
 def _set(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the fields that are set: a newer engine tells more of them, as null."""
+    """Return the fields that are set: a newer engine returns more of them, as null."""
     return {name: value for name, value in (given or {}).items() if value is not None}
 
 

@@ -14,7 +14,7 @@ EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 compared, never b
 
 
 def judge_container_as_declared(entry: ServiceEntry, container: ContainerFacts) -> Judgement:
-    """Judge whether inventory and container agree; every difference is told."""
+    """Judge whether inventory and container agree; every difference is listed."""
     differences = [
         *_image(entry, container),
         *_sets(say("mounts"), _declared_mounts(entry), _seen_mounts(container)),
@@ -26,8 +26,8 @@ def judge_container_as_declared(entry: ServiceEntry, container: ContainerFacts) 
     if differences:
         return failed(
             say(
-                "{where}: {count} differences to inventory.yaml: {difference}. Expected: the inventory tells the "
-                "truth. Correct inventory.yaml, have the plan approved again",
+                "{where}: {count} differences to inventory.yaml: {difference}. Expected: the inventory describes "
+                "the container. Correct inventory.yaml, have the plan approved again",
                 where=where,
                 count=len(differences),
                 difference=differences[0],

@@ -1,4 +1,4 @@
-"""Is the container's image on the target the very same one: id, layers and architecture."""
+"""Is the container's image on the target exactly the same: id, layers and architecture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The moved service's old container still exists, is stopped and can't start by itself."""
+"""The moved service's old container still exists, is stopped and can't start automatically."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import HostFacts
 
 MARKER_SUFFIX: Final = ".longshore-move"
-"""A bind path has no labels: this file beside it holds the move's label."""
+"""A bind path has no labels: this file next to it holds the move's label."""
 
 LOOK_S: Final = 20.0
 
@@ -32,7 +32,7 @@ done
 
 @dataclass(frozen=True)
 class PathFacts:
-    """What lies at a path of a host: missing, directory, file, link or other; and whose marker lies beside it."""
+    """What lies at a path of a host: missing, directory, file, link or other; and whose marker lies next to it."""
 
     path: str
     kind: str

@@ -26,7 +26,7 @@ class Guard:
 
 def list_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[str]) -> tuple[Guard, ...]:
     """Return whoever could start the container again, or remove it once it is stopped, as far as labels, containers and
-    files tell.
+    files show.
     """
     return (
         *(Guard("prune", path) for path in facts.around.pruning()),

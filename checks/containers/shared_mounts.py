@@ -31,15 +31,15 @@ format='{{.Driver}};{{index .Options "type"}};{{index .Options "device"}};{{inde
 for item in "$@"; do
   path=${item#*:}
   if [ "${item%%:*}" = volume ]; then
-    told=$(docker volume inspect -f "$format" "$path" 2>&1) ||
-      case "$told" in *[Nn]"o such volume"*) told=;; *) echo "$told" >&2; exit 1;; esac
-    case "$told" in
+    volume=$(docker volume inspect -f "$format" "$path" 2>&1) ||
+      case "$volume" in *[Nn]"o such volume"*) volume=;; *) echo "$volume" >&2; exit 1;; esac
+    case "$volume" in
       "") path=;;
       "local;;;") path=$(docker volume inspect -f '{{.Mountpoint}}' "$path") || path=;;
-      "local;none;/"*bind*) path=${told#local;none;}; path=${path%%;*};;
-      *) options=$(printf %s "${told##*;}" | cksum | tr -d ' ')
-         printf 'directory\t%s-volume\t%s options %s\t\t\n' "${told%%;*}" \
-           "$(printf %s "${told#*;}" | cut -d ';' -f 1,2 | tr ';\t' '  ')" "$options"
+      "local;none;/"*bind*) path=${volume#local;none;}; path=${path%%;*};;
+      *) options=$(printf %s "${volume##*;}" | cksum | tr -d ' ')
+         printf 'directory\t%s-volume\t%s options %s\t\t\n' "${volume%%;*}" \
+           "$(printf %s "${volume#*;}" | cut -d ';' -f 1,2 | tr ';\t' '  ')" "$options"
          continue;;
     esac
   fi

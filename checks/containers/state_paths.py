@@ -39,7 +39,7 @@ class Change:
 
 
 def changes_of(answer: Iterable[Mapping[str, Any]] | None) -> tuple[Change, ...]:
-    """Return the changes that the engine tells of a container; it says null where there are none."""
+    """Return the changes that the engine reports of a container; it returns null where there are none."""
     return tuple(Change(KINDS[int(one["Kind"])], str(one["Path"])) for one in answer or ())
 
 
@@ -179,9 +179,14 @@ def judge_state_paths(container: ContainerFacts, state_paths: Collection[str]) -
         for path in memory_below(container)
         if not any(path.startswith(f"{system}/") or path == system for system in IN_MEMORY_ANYWAY)
     ]
-    told = say("; emptied by its stop, as tmpfs: {others}", others=", ".join(others)) if others else ""
+    emptied = say("; emptied by its stop, as tmpfs: {others}", others=", ".join(others)) if others else ""
     return passed(
-        say("{where}: all {count} state paths lie on mounts{told}", where=where, count=len(state_paths), told=told),
+        say(
+            "{where}: all {count} state paths lie on mounts{emptied}",
+            where=where,
+            count=len(state_paths),
+            emptied=emptied,
+        ),
         state_paths=len(state_paths),
     )
 
@@ -198,7 +203,7 @@ def judge_kept_by_stop(where: str, lost: Collection[str]) -> Judgement:
             tuple(lost),
             lost=len(lost),
         )
-    return passed(say("{where}: a stop loses nothing that its settings tell of", where=where))
+    return passed(say("{where}: a stop loses nothing that its settings name", where=where))
 
 
 def judge_anonymous_volumes(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
@@ -262,7 +267,7 @@ def judge_volume_drivers(facts: HostFacts, container: ContainerFacts, rules: Map
 def judge_shared_volumes(
     facts: HostFacts, container: ContainerFacts, rules: Mapping[str, str], held: Mapping[str, str] | None = None
 ) -> Judgement:
-    """Judge whether no other container can write to what will be copied: it would go on writing to the old one.
+    """Judge whether no other container can write to what will be copied: it would keep writing to the old one.
 
     Places are compared by where they lie on the host: a volume's mount point, a folder above or below, `..` and `//`
     made plain. `held` says of a container ("writer NAME") why it does not write there.
@@ -291,7 +296,7 @@ def judge_shared_volumes(
         return failed(
             say(
                 "{host}: {name}: {sharer}. Expected: only its own container writes to its data. Move both in one go "
-                "by hand, or stop the other for good first; one that can, but does not, is told in inventory.yaml: "
+                "by hand, or stop the other for good first; one that can, but does not, is named in inventory.yaml: "
                 'restart_guards: {{"writer NAME": "<why it does not write there>"}}',
                 host=container.host,
                 name=container.name,

@@ -57,11 +57,11 @@ class DependencyGraph:
         return tuple(sorted(set(self.seen) - self.declared))
 
     def with_unreachable(self, hosts: Mapping[str, str]) -> DependencyGraph:
-        """Return the same, with hosts of which nothing is known, each with its reason."""
+        """Return the same, with the hosts that nothing is known about, each with its reason."""
         return replace(self, blind={**self.blind, **hosts})
 
     def graph(self, where: Mapping[str, str]) -> Graph:
-        """Return the edges as a graph; `where` tells the host of each service, other containers carry theirs in their
+        """Return the edges as a graph; `where` holds the host of each service, other containers carry theirs in their
         names.
         """
         names = sorted({end for edge in self.edges for end in (edge.from_, edge.to)})
@@ -200,13 +200,15 @@ def judge_links_declared(references: DependencyGraph, service: str, host: str) -
             for host, reason in references.blind.items()
         ),
     )
-    told = say(
+    declared = say(
         "{service}: all {mine_count} connections with other containers are declared, {count} of them seen",
         service=service,
         mine_count=len(mine),
         count=len(mine) - len(silent),
     )
-    return passed(say("{told}{blind}", told=told, blind=f"; {blind}" if blind else ""), silent, links=len(mine))
+    return passed(
+        say("{declared}{blind}", declared=declared, blind=f"; {blind}" if blind else ""), silent, links=len(mine)
+    )
 
 
 class _Places:

@@ -134,7 +134,7 @@ def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
 
 def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
     """Judge whether the host's clock agrees with this machine's, in seconds; UNKNOWN when the measurement is too coarse
-    to tell.
+    to decide.
     """
     offset_s, give_or_take_s = facts.clock_offset_s, facts.clock_uncertainty_s
     look = f"Try: ssh {facts.host} timedatectl status"
@@ -154,7 +154,7 @@ def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
         )
     elif abs(offset_s) + give_or_take_s > limit_s:
         words = (
-            f"{facts.host}: clock is {seen} off this machine's: too coarse to tell. Expected: within {limit_s:g} "
+            f"{facts.host}: clock is {seen} off this machine's: too coarse to decide. Expected: within {limit_s:g} "
             f"s for sure. {look}"
         )
         judge = unknown

@@ -73,11 +73,11 @@ class Line:
             if tried.outcome is Outcome.REFUSED and self.listens
             else tried.words[:120]
         )
-        told = f"{tried.outcome.value} ({about})" if about else tried.outcome.value
+        outcome = f"{tried.outcome.value} ({about})" if about else tried.outcome.value
         return say(
-            "{need} {told}{rule}, needed for {first_why}",
+            "{need} {outcome}{rule}, needed for {first_why}",
             need=self.need.text(),
-            told=told,
+            outcome=outcome,
             rule=rule,
             first_why=self.need.why[0],
         )
@@ -266,14 +266,14 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
             tuple(say("{need}: {undecided}", need=line.need.text(), undecided=line.undecided) for line in untried),
         )
     is_open = sum(line.tried.outcome is Outcome.OPEN for line in lines)
-    told = say(
+    summary = say(
         "{is_open} of {lines_count} ways are open, {count} passable with nothing that listens yet",
         is_open=is_open,
         lines_count=len(lines),
         count=len(lines) - is_open,
     )
     return passed(
-        say("{host}: {told}", host=host, told=told),
+        say("{host}: {summary}", host=host, summary=summary),
         tuple(say("{need}: {text}", need=line.need.text(), text=line.text) for line in lines),
         ways=len(lines),
         open=is_open,

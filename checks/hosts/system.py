@@ -27,7 +27,7 @@ def judge_synchronised(facts: HostFacts) -> Judgement:
     if "synchronised" in around.errors or around.is_synchronised is None:
         return unknown(
             say(
-                "{host}: nothing tells whether its clock is kept ({synchronised}). Expected: timedatectl, chronyc or "
+                "{host}: nothing says whether its clock is kept ({synchronised}). Expected: timedatectl, chronyc or "
                 "ntpq. Try: ssh {host} timedatectl status; where the host of a virtual machine keeps its clock, waive "
                 "this step",
                 host=facts.host,
@@ -70,19 +70,22 @@ def judge_engine(facts: HostFacts, others: Iterable[HostFacts]) -> Judgement:
         for other in others
         if other.docker_version and _kind(other) != mine
     )
-    told = say("; other than {different}", different=joined(", ", different)) if different else ""
-    return passed(say("{host}: an ordinary engine ({mine}){told}", host=facts.host, mine=mine, told=told), different)
+    unlike = say("; other than {different}", different=joined(", ", different)) if different else ""
+    return passed(
+        say("{host}: an ordinary engine ({mine}){unlike}", host=facts.host, mine=mine, unlike=unlike),
+        different,
+    )
 
 
 def _kind(facts: HostFacts) -> str:
     engine = facts.around.engine
     groups = say(
         "control groups version {cgroup_version} by {cgroup_driver}",
-        cgroup_version=engine.cgroup_version or say("not told"),
-        cgroup_driver=engine.cgroup_driver or say("not told"),
+        cgroup_version=engine.cgroup_version or say("not reported"),
+        cgroup_driver=engine.cgroup_driver or say("not reported"),
     )
     return say(
-        "storage {storage_driver}, {groups}", storage_driver=facts.storage_driver or say("not told"), groups=groups
+        "storage {storage_driver}, {groups}", storage_driver=facts.storage_driver or say("not reported"), groups=groups
     )
 
 
@@ -210,14 +213,14 @@ def judge_kernel(
         for need in needed
         if _unmet_on_both(need, ours, theirs)
     )
-    told = say(
+    summary = say(
         "{both_count} kernel settings are no less than on {host}, {needed_count} that {name} needs among them",
         both_count=len(both),
         host=source.host,
         needed_count=len(needed),
         name=container.name,
     )
-    return passed(say("{host}: {told}", host=target.host, told=told), shared, settings=len(both))
+    return passed(say("{host}: {summary}", host=target.host, summary=summary), shared, settings=len(both))
 
 
 def _unmet(need: KernelNeed, ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:

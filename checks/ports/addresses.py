@@ -17,7 +17,7 @@ def bound_of(address: str, *, of_socket: bool = False) -> Bound:
     """Return what listening on an address takes.
 
     A published port without an address takes both families. `::` takes IPv4 too where an engine binds one socket for
-    both, so a published port counts as taking both; of a socket the kernel tells it apart: `*` is both, `[::]` is IPv6
+    both, so a published port counts as taking both; of a socket the kernel shows it apart: `*` is both, `[::]` is IPv6
     only (ss).
     """
     bare = address.strip("[]")

@@ -17,7 +17,7 @@ from engine.contracts.container import ContainerFacts
 from hosts.facts.model import HostFacts, ListeningSocket
 
 PROXIES: Final = frozenset({"docker-proxy", "rootlesskit", ""})
-"""Processes that listen for a container; "" is one whose name was not told."""
+"""Processes that listen for a container; "" is one whose name was not reported."""
 ENDED: Final = frozenset({"exited", "created", "dead"})
 
 
@@ -72,7 +72,7 @@ def claims_of_host(facts: HostFacts, projects: Iterable[ComposeProject]) -> tupl
 def claims_of_projects(
     host: str, projects: Iterable[ComposeProject], containers: Iterable[ContainerFacts] = ()
 ) -> Iterator[Claim]:
-    """Yield what the compose files of a host want; `containers` tell which projects are in use there."""
+    """Yield what the compose files of a host want; `containers` show which projects are in use there."""
     containers = tuple(containers)
     used = {container.labels.get(LABEL_PROJECT, "") for container in containers}
     named = {container.name: identity_of(container) for container in containers}

@@ -19,12 +19,12 @@ from hosts.facts.compose_files import USUAL_EPHEMERAL
 from hosts.facts.model import HostFacts
 
 HERE: Final = "here"
-"""The name of this machine in a scan of local paths, of which nothing but files is looked at."""
+"""The name of this machine in a scan of local paths, which reads nothing but files."""
 
 
 @dataclass(frozen=True)
 class HostScan:
-    """What was seen of one host; `error` tells why its compose files, or the host as a whole, could not be seen."""
+    """What was seen of one host; `error` says why its compose files, or the host as a whole, could not be seen."""
 
     host: str
     facts: HostFacts | None

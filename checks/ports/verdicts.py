@@ -34,15 +34,16 @@ def judge_compose_understood(scan: HostScan) -> Judgement:
         )
     ports = sum(len(service.claimed) for project in scan.projects for service in project.services)
     unset = sorted({name for project in scan.projects for name in project.unset})
-    told = say("; without a value: {unset}", unset=", ".join(unset)) if unset else ""
+    valueless = say("; without a value: {unset}", unset=", ".join(unset)) if unset else ""
     return passed(
         say(
-            "{host}: {files_count} compose files of {projects_count} projects understood, {ports} port entries{told}",
+            "{host}: {files_count} compose files of {projects_count} projects understood, {ports} port "
+            "entries{valueless}",
             host=scan.host,
             files_count=len(files),
             projects_count=len(scan.projects),
             ports=ports,
-            told=told,
+            valueless=valueless,
         ),
         files=len(files),
         ports=ports,

@@ -23,7 +23,7 @@ NOW: Final = datetime(2026, 1, 2, tzinfo=UTC)
 DATA: Final = BackupObject("volume redis_data", "d" * 64, 200, NOW)
 TAKEN: Final = (BackupObject("export dump.rdb", "e" * 64, 100, NOW), DATA)
 SNAPSHOTS: Final = {item.name: item.snapshot for item in TAKEN}
-GOOD: Final = Drill("wf001", SNAPSHOTS, seconds=12.0, told="redis: all equal; 3 parts (50 things) compared")
+GOOD: Final = Drill("wf001", SNAPSHOTS, seconds=12.0, summary="redis: all equal; 3 parts (50 things) compared")
 
 
 def preflight(drill: Drill | None) -> Judgement:
