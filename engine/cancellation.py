@@ -31,7 +31,7 @@ class Cancellation:
     """Whether work is to end. It is cancelled once, from any thread, and stays so."""
 
     def __init__(self) -> None:
-        """Let the work go on."""
+        """Let the work continue."""
         self._event = Event()
         self._lock = Lock()
         self._endings: list[Callable[[], None]] = []

@@ -10,7 +10,7 @@
     │   │   └── BuriedError   a person said that the host is dead: nobody asks it any more
     │   └── DeadlineError     no answer in time
     ├── JournalError          the journal can't be written: nothing more may be done
-    │   └── TakenError        another process wrote a record at this very place of the chain
+    │   └── TakenError        another process wrote a record at the same place of the chain
     └── ActionError           an action failed
         └── NeedsPersonError  an undo failed: the message holds the commands left (exit 5)
 
@@ -69,7 +69,7 @@ class JournalError(LongshoreError):
 
 
 class ChainConflictError(JournalError):
-    """Another process wrote a record at this very place of the chain: it goes on, this one does not."""
+    """Another process wrote a record at the same place of the chain: it continues, this one does not."""
 
 
 class ActionError(LongshoreError):

@@ -129,7 +129,7 @@ def recorded(text: str, name: str = "text") -> dict[str, Any]:
 
 
 def recorded_lines(lines: Iterable[str]) -> dict[str, Any]:
-    """Return the `details` of a record, and beside them the templates of those that have one."""
+    """Return the `details` of a record, and with them the templates of those that have one."""
     kept = tuple(lines)
     said = [
         {"line": number, **encoded}

@@ -41,7 +41,7 @@ class Polling:
     """What is waited for, and for how many seconds at most; 0 seconds: everything is asked once.
 
     The first pause is `first_s`, each further one `factor` times as long, up to `longest_s`. The last pause ends at the
-    deadline, and then is asked once more. `tell` is told what is waited for and for how long at most, before the first
+    deadline, and then is asked once more. `report` gets what is waited for and for how long at most, before the first
     question.
     """
 
@@ -50,7 +50,7 @@ class Polling:
     first_s: float = 0.3
     factor: float = 1.5
     longest_s: float = 5.0
-    tell: Callable[[str, float], None] = lambda _what, _deadline_s: None
+    report: Callable[[str, float], None] = lambda _what, _deadline_s: None
     clock: Callable[[], float] = _now
     pause: Callable[[float], None] = pause
 
@@ -64,7 +64,7 @@ class Polling:
             check_cancelled()
             return question()
 
-        self.tell(self.waiting_for, self.deadline_s)
+        self.report(self.waiting_for, self.deadline_s)
         answer: T = self._retrying(
             retry=retry_if_result(lambda seen: not good(seen)), retry_error_callback=_last_answer
         )(ask)
@@ -83,19 +83,19 @@ class Polling:
         if polled.good:
             return last
         verdict = Verdict.UNKNOWN if last.verdict is Verdict.UNKNOWN else Verdict.FAILED
-        told = say(
+        text = say(
             "not within {deadline_s:.0f} s, after {attempts} attempts (last: {text})",
             deadline_s=self.deadline_s,
             attempts=polled.attempts,
             text=last.text,
         )
-        return replace(last, verdict=verdict, text=told)
+        return replace(last, verdict=verdict, text=text)
 
     def repeat(self, act: Callable[[], T], again: Callable[[BaseException], bool]) -> T:
         """Do what may be done any number of times, while what it raises allows another attempt; raise its last error
         when the time is over.
         """
-        self.tell(self.waiting_for, self.deadline_s)
+        self.report(self.waiting_for, self.deadline_s)
         result: T = self._retrying(retry=retry_if_exception(again), reraise=True)(act)
         return result
 
@@ -114,10 +114,10 @@ class Polling:
 
 
 def quick_polling(
-    waiting_for: str, deadline_s: float, tell: Callable[[str, float], None] = lambda _what, _deadline_s: None
+    waiting_for: str, deadline_s: float, report: Callable[[str, float], None] = lambda _what, _deadline_s: None
 ) -> Polling:
     """Return the polling of what an outage waits for: a tenth of a second first, never more than one second."""
-    return Polling(waiting_for, deadline_s, first_s=0.1, factor=2.0, longest_s=1.0, tell=tell)
+    return Polling(waiting_for, deadline_s, first_s=0.1, factor=2.0, longest_s=1.0, report=report)
 
 
 def _has_passed(judgement: Judgement) -> bool:

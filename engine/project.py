@@ -80,18 +80,18 @@ def enter_project(argv: list[str]) -> list[str]:
         return others
     folder = Path(named).expanduser().resolve()
     if not folder.is_dir():
-        told = FLAG if given is not None else VARIABLE
+        origin = FLAG if given is not None else VARIABLE
         raise InputError(
             say(
-                "{told} {named}: no such directory. Expected: a project. Try: python -m commands init {named}",
-                told=told,
+                "{origin} {named}: no such directory. Expected: a project. Try: python -m commands init {named}",
+                origin=origin,
                 named=named,
             )
         )
     os.chdir(folder)
     os.environ[VARIABLE] = str(folder)
     if folder != CHECKOUT:
-        _write_nothing_beside_code()
+        _write_no_byte_code()
     return others
 
 
@@ -103,7 +103,7 @@ def project_words() -> tuple[str, ...]:
     return (FLAG, named) if named else ()
 
 
-def _write_nothing_beside_code() -> None:
+def _write_no_byte_code() -> None:
     """Keep Python's byte code out of the checkout, and let child processes import the code from there."""
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -27,7 +27,7 @@ SSH_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa|sk-[\w@.-]+) \S+$"
 
 
 class Identity(Strict):
-    """What makes a host this very host; recorded by `nox -s pin`."""
+    """What identifies exactly this host; recorded by `nox -s pin`."""
 
     address: Address = Field(description="as the other hosts reach it", examples=["192.0.2.11"])
     public_addresses: tuple[Address, ...] = Field(
@@ -54,7 +54,7 @@ class BackupPlace(Strict):
 
 def _url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
-        raise ValueError("expected http(s)://HOST:PORT and perhaps a path; user and password by reference, beside it")
+        raise ValueError("expected http(s)://HOST:PORT and perhaps a path; user and password by reference, next to it")
     return value
 
 
@@ -175,7 +175,7 @@ def load_environment(path: Path) -> Environment:
 
 
 def problems_of(draft: PartialModel[Environment]) -> Iterator[str]:
-    """Yield what is wrong although the shape is right, as far as the file shows it by itself."""
+    """Yield what is wrong although the shape is right, as far as the file alone shows it."""
     environment, hosts = draft.rough, draft.names("hosts")
     if environment and environment.environment != draft.path.stem:
         yield f"environment: {environment.environment} in a file named {draft.path.stem}; expected the same"

@@ -174,13 +174,15 @@ class ServiceEntry(Strict):
         description="why it must see its clients' own addresses: then no relay may stand before it",
         examples=["its rate limits are per address"],
     )
-    team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
+    team: str = Field(
+        "", description="who answers for it and gets a message before it moves", examples=["data platform"]
+    )
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
     restart_guards: dict[str, str] = Field(
         default_factory=dict,
         description=(
             "who else could start it, and how that is held: compose, systemd, …; `writer NAME`: why a container "
-            "beside it does not write"
+            "with the same mounts does not write"
         ),
     )
     notes: str = Field("", description="what a person should know")
@@ -273,7 +275,7 @@ def problems_of(draft: PartialModel[Inventory]) -> Iterator[str]:
 
 
 def service_problems(path: str, entry: ServiceEntry, known: Known) -> Iterator[str]:
-    """Yield what is wrong with one service by itself."""
+    """Yield what is wrong with one service alone."""
     yield from known.unknown_host(f"{path}/host", entry.host)
     if entry.health and entry.health.kind != "container" and entry.health.port is None:
         yield f"{path}/health/port: missing; expected the port in the container that answers {entry.health.kind}"
@@ -341,11 +343,11 @@ def _circles(links: tuple[Link, ...]) -> Iterator[str]:
     for link in links:
         if link.needed_at_start:
             needs.setdefault(link.from_, []).append(link.to)
-    told: set[frozenset[str]] = set()
+    reported: set[frozenset[str]] = set()
     for start in needs:
         circle = _circle_from(start, needs)
-        if circle and frozenset(circle) not in told:
-            told.add(frozenset(circle))
+        if circle and frozenset(circle) not in reported:
+            reported.add(frozenset(circle))
             yield (
                 f"links: a circle: {' → '.join(circle)}; mark the link that is not needed at start with "
                 "needed_at_start: false"

@@ -1,4 +1,4 @@
-"""The three files of a run, loaded together: what is wrong in any of them, or between them, is told at once."""
+"""The three files of a run, loaded together: what is wrong in any of them, or between them, is reported at once."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _judge(
 
 
 def _environment_problems(draft: PartialModel[Environment], drafts: _Drafts, *, ports_taken: bool) -> Iterator[str]:
-    """Yield what is wrong with an environment, by itself and beside the inventory and the plan."""
+    """Yield what is wrong with an environment, alone and together with the inventory and the plan."""
     yield from environments.problems_of(draft)
     environment = draft.rough
     if environment is None:
@@ -134,7 +134,7 @@ def _backup_problems(environment: Environment, plan: Plan) -> Iterator[str]:
     elif backup.host in {move.target for move in plan.moves} and not backup.reason.strip():
         yield (
             f"backup/reason: missing; {backup.host} is a target of the plan; expected another host, or why the "
-            "backup may lie beside the moved data"
+            "backup may lie next to the moved data"
         )
 
 

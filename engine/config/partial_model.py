@@ -49,10 +49,10 @@ class PartialModel(Generic[Model]):
     def problems(self, logical: Iterable[str]) -> list[str]:
         """Return the problems of shape and those logical ones that are not their mere consequence."""
         wrong = [_path_of(problem) for problem in self.shape]
-        told = [self._numbered(problem) for problem in logical]
+        numbered = [self._numbered(problem) for problem in logical]
         return [
             *self.shape,
-            *(problem for problem in told if not any(_is_in(_path_of(problem), path) for path in wrong)),
+            *(problem for problem in numbered if not any(_is_in(_path_of(problem), path) for path in wrong)),
         ]
 
     def _numbered(self, problem: str) -> str:
@@ -80,7 +80,7 @@ def read_draft(model: type[Model], path: Path, fillers: Mapping[str, Any]) -> Pa
     """
     data, wrong = read_data(path)
     whole, shape = parse_shape(model, data)
-    shape = [*wrong, *(problem for problem in shape if _path_of(problem) not in {_path_of(told) for told in wrong})]
+    shape = [*wrong, *(problem for problem in shape if _path_of(problem) not in {_path_of(known) for known in wrong})]
     if whole is not None or not isinstance(data, Mapping):
         return PartialModel(path, data, whole, whole, tuple(shape))
     rest, kept = {**fillers, **copy.deepcopy(dict(data))}, dict[Place, list[int]]()

@@ -34,7 +34,7 @@ LARGEST_NUMBER: Final = 2**53 - 1
 def read_data(path: Path) -> tuple[Any, list[str]]:
     """Return the content of a YAML or JSON file as plain data, and what in it is none as "path: what is wrong".
 
-    Raises InputError when it can't be parsed, with line and column where its parser tells them.
+    Raises InputError when it can't be parsed, with line and column where its parser reports them.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -143,8 +143,8 @@ def _parse_json(path: Path, text: str) -> Any:
 
 
 def _plain(value: Any, place: tuple[str, ...], problems: list[str], around: tuple[int, ...]) -> Any:
-    """Return a value made of texts, numbers, lists and mappings; what is none is left out and told, never shown: it may
-    be a secret.
+    """Return a value made of texts, numbers, lists and mappings; what is none is left out and reported, never shown: it
+    may be a secret.
     """
     if isinstance(value, date):
         return value.isoformat()  # YAML makes dates of texts that look like one

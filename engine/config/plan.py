@@ -132,13 +132,13 @@ class Plan(Strict):
         24, description="hours of samples that the targets' capacity is judged by; with fewer, by the moment"
     )
     outage_budget_s: Seconds = Field(
-        30, description="copying goes on while a service runs until stopping it costs less, in seconds"
+        30, description="copying continues while a service runs until stopping it costs less, in seconds"
     )
     bandwidth_limit_mb_s: Annotated[float, Field(gt=0)] | None = Field(
         None, description="how much a copy may send, in megabytes per second"
     )
     on_failure: Literal["stop", "continue_independent"] = Field(
-        "stop", description="whether other moves go on when one fails"
+        "stop", description="whether other moves continue when one fails"
     )
     relays: Relays = Field(default_factory=Relays, description="how relays cross from host to host")
     moves: tuple[PlannedMove, ...] = Field(description="in order, at least one", json_schema_extra={"minItems": 1})
@@ -164,7 +164,7 @@ def load_plan(path: Path, inventory: Inventory) -> Plan:
 def problems_of(
     draft: PartialModel[Plan], inventory: Inventory | None, known: Known, *, ports_taken: bool = True
 ) -> Iterator[str]:
-    """Yield what is wrong although the shape is right; without an inventory only what the plan says by itself.
+    """Yield what is wrong although the shape is right; without an inventory only what the plan alone says.
 
     Without `ports_taken` a port that is taken on a target is no problem: who plans a remap has to read such a plan.
     """
@@ -295,5 +295,5 @@ def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry], *, ports_
                         if taken.startswith("port ")
                         else ""
                     )
-                    told = f"{taken} on {move.target} belongs to {other} when {move.service} arrives"
-                    yield f"moves/{position}/target: {told}; expected it to be free{way_out}"
+                    conflict = f"{taken} on {move.target} belongs to {other} when {move.service} arrives"
+                    yield f"moves/{position}/target: {conflict}; expected it to be free{way_out}"

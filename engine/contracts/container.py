@@ -33,7 +33,7 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class MountFacts:
-    """One mount of a container as `docker inspect` tells it."""
+    """One mount of a container as `docker inspect` reports it."""
 
     kind: str  # volume | bind | tmpfs
     source: str  # volume name or host path; "" for tmpfs

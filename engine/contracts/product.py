@@ -41,13 +41,13 @@ def _nothing_inside(command: ContainerCommand) -> CommandResult:
 class ServiceInstance:
     """One running service to ask: its container, where to connect, its options and its resolved credentials.
 
-    `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
-    `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
-    `at_port` returns the endpoint of another of its container's ports, for a product that has several.
-    `inside` runs a command that only reads inside its container and returns what it answered.
-    `sealed` returns how a name of data (a key, a person, an object) is called in fingerprints and messages: never by
-    itself. `names` is told what such digests stand for, once a reading, for the run's private folder. `recorded`
-    returns what is on record of the service from its last reading, None when there is nothing, or this is its source.
+    `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values. `files`
+    returns {path below a container directory: SHA-256} of the files there, read on the host itself. `at_port` returns
+    the endpoint of another of its container's ports, for a product that has several. `inside` runs a command that only
+    reads inside its container and returns what it answered. `sealed` returns how a name of data (a key, a person, an
+    object) is called in fingerprints and messages: never by its own name. `names` gets what such digests stand for,
+    once per reading, for the run's private folder. `recorded` returns what is on record of the service from its last
+    reading, None when there is nothing, or this is its source.
     """
 
     service: str
@@ -180,7 +180,7 @@ class Product(Protocol):
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no
+    """A product that also says how its backup is restored, so that a drill can prove it. Optional: without it, no
     drill.
 
     One that can't be proven alone, since what it holds is elsewhere, says so in `why_not_drilled` instead.
@@ -216,7 +216,7 @@ class ApiRequest:
 
 @runtime_checkable
 class Repointable(Protocol):
-    """A product that holds addresses of other services in its own store, and tells how one is changed through its API.
+    """A product that holds addresses of other services in its own store, and says how one is changed through its API.
     Optional.
     """
 
@@ -283,7 +283,7 @@ def keep(note: Note) -> None:
     """Have a note on record, in the journal and on the hosts, before the next change of a host; for facts found in the
     middle of `do`.
 
-    A plain dict, as a test hands over, has no record. Raises what keeps an action from going on, as the record of an
+    A plain dict, as a test hands over, has no record. Raises what keeps an action from continuing, as the record of an
     intent does.
     """
     if isinstance(note, DurableNote):

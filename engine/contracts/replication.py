@@ -48,21 +48,21 @@ class Replication(Protocol):
         """Return a command for the running replica, and its input, that makes it follow; empty when it does already."""
 
     def status(self, user: str) -> tuple[list[str], bytes]:
-        """Return a command for the running replica, and its input, whose output tells where it stands."""
+        """Return a command for the running replica, and its input, whose output says how far it is."""
 
     def why_not_following(self, output: str) -> str:
         """Return why the replica is not caught up, empty when it follows closely."""
 
     def end_of_source(self) -> list[str]:
-        """Return the program that tells over the stopped source's data where it ended, empty when its log does."""
+        """Return the program that reads from the stopped source's data where it ended, empty when its log says so."""
 
     def end_in_data(self) -> str:
-        """Return a Python program for the toolbox that tells, over the stopped source's data at /data, where it ended;
+        """Return a Python program for the toolbox that reads, from the stopped source's data at /data, where it ended;
         empty for none.
         """
 
     def end_position(self, output: str) -> str:
-        """Return where the stopped source ended, from all that was told; empty when that is not told, or when it did
+        """Return where the stopped source ended, from its output; empty when the output does not say so, or when it did
         not end cleanly.
         """
 

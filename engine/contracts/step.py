@@ -74,10 +74,10 @@ class StepResult:
     def of_body(cls, key: str, body: Mapping[str, Any]) -> StepResult:
         """Return the row of a record's key and body."""
         judgement = Judgement(Verdict(body["verdict"]), finding_of(body), dict(body["measured"]), lines_of(body))
-        told = {name: body[name] for name in ("phase", "sentence", "subject", "service", "host", "wave", "duration_s")}
+        given = {name: body[name] for name in ("phase", "sentence", "subject", "service", "host", "wave", "duration_s")}
         return cls(
             key=key,
-            **told,
+            **given,
             effect=Effect(body["effect"]),
             severity=Severity(body["severity"]),
             judgement=judgement,

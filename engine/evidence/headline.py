@@ -12,7 +12,7 @@ from engine.verdict import Severity, Verdict
 
 WORDS: Final = {phase.name: phase.headline for phase in TABLE}
 OTHER: Final = terms("{command} of {number} service", "{command} of {number} services")
-TOLD: Final = {
+COUNTED: Final = {
     Verdict.FAILED: terms("{number} failed", "{number} failed"),
     Verdict.UNKNOWN: terms("{number} unknown", "{number} unknown"),
     Verdict.PENDING: terms("{number} waiting", "{number} waiting"),
@@ -58,11 +58,11 @@ def sentence_of(
     language: Language = ENGLISH,
 ) -> str:
     """Return the verdict as one sentence in words, with the number of each kind of step that did not pass."""
-    told = _told(_what(command, scope, language), rows, finished=finished, language=language)
-    return language.say("Dry run. {sentence}", sentence=told) if dry_run else told
+    sentence = _sentence(_what(command, scope, language), rows, finished=finished, language=language)
+    return language.say("Dry run. {sentence}", sentence=sentence) if dry_run else sentence
 
 
-def _told(what: str, rows: Sequence[Mapping[str, Any]], *, finished: bool, language: Language) -> str:
+def _sentence(what: str, rows: Sequence[Mapping[str, Any]], *, finished: bool, language: Language) -> str:
     count = {"what": what, "all": language.number(len(rows))}
     passed = sum(row["verdict"] == Verdict.PASSED.value for row in rows)
     if not finished:
@@ -101,12 +101,12 @@ def _blocking(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
     return Counter(str(row["verdict"]) for row in rows if not warns(row))
 
 
-def _rest(rows: Sequence[Mapping[str, Any]], language: Language, told: Verdict | None = None) -> str:
+def _rest(rows: Sequence[Mapping[str, Any]], language: Language, without: Verdict | None = None) -> str:
     count, warnings = _blocking(rows), sum(map(warns, rows))
     words = [
         language.several(*text, count[verdict.value])
-        for verdict, text in TOLD.items()
-        if count[verdict.value] and verdict is not told
+        for verdict, text in COUNTED.items()
+        if count[verdict.value] and verdict is not without
     ]
     words += [language.several("{number} with a warning", "{number} with a warning", warnings)] * bool(warnings)
     return "".join(f", {text}" for text in words)

@@ -92,7 +92,7 @@ def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
 
 
 def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
-    """Yield, after Ctrl-C, where each move that was begun stands now, and the commands that go on or take it back."""
+    """Yield, after Ctrl-C, the state of each move that was begun, and the commands that continue it or take it back."""
     about, say = records[0].body, language.say
     states = {
         str(record.service): str(record.body["state"]) for record in records if record.kind == RecordKind.MOVE_STATE
@@ -118,11 +118,11 @@ def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
 def stands_of(
     about: Mapping[str, Any], states: Mapping[str, str], language: Language, proofs: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Yield where each move that did not come to its end stands, and the commands that go on or take it back."""
+    """Yield the state of each move that did not end, and the commands that continue it or take it back."""
     for service, state in states.items():
         if state in STANDS:
-            told = (proofs or {}).get(service, "")
-            yield f"  {service}: {language.say(STANDS[state])}" + (f" ({told})" if told else "")
+            proof = (proofs or {}).get(service, "")
+            yield f"  {service}: {language.say(STANDS[state])}" + (f" ({proof})" if proof else "")
             yield from (f"    {line}" for line in _ways_of(about, service, state, language))
 
 

@@ -44,8 +44,8 @@ def write_evidence(
     """Draw a run's evidence into `folder` (0700), in `language` or the run's own, and seal it; `latest-<command>` leads
     to the newest one.
 
-    An altered run that was drawn before goes beside it, into `…-altered`: the older files are what it is compared with.
-    Raises InputError when a file that is not drawn anew was changed after it was sealed.
+    An altered run that was drawn before gets a folder next to it, `…-altered`: the older files are what it is compared
+    with. Raises InputError when a file that is not drawn anew was changed after it was sealed.
     """
     page = view_of(journal, run_id, language)
     if page.altered and (folder / RECORDS).exists():
@@ -102,8 +102,8 @@ def _plan_files(journal: Journal, records: Sequence[Record]) -> dict[str, str]:
 
 
 def folder_name(run: Record) -> str:
-    """Return the name of a run's folder, from its first record: its start, its command, and what tells two of one
-    second apart.
+    """Return the name of a run's folder, from its first record: its start, its command, and what distinguishes two of
+    one second.
     """
     return f"{datetime.fromisoformat(run.at).strftime('%Y%m%dT%H%M%SZ')}-{run.body['command']}-{run.run_id[:8]}"
 

@@ -45,11 +45,13 @@ class Language:
     def say(self, text: str, /, **values: Any) -> str:
         """Return a text in this language with its values put in; one that the catalogue lacks stays English."""
         if isinstance(text, Finding):
-            return str(self.tell(text))
-        told = self.catalogue.gettext(text) if text else ""
-        return told.format(**{name: self.tell(value) for name, value in values.items()}) if values else told
+            return str(self.translate(text))
+        template = self.catalogue.gettext(text) if text else ""
+        return (
+            template.format(**{name: self.translate(value) for name, value in values.items()}) if values else template
+        )
 
-    def tell(self, value: Any) -> Any:
+    def translate(self, value: Any) -> Any:
         """Return a finding in this language, and anything else as it is; what the catalogue lacks stays English."""
         if not isinstance(value, Finding):
             return value
@@ -57,11 +59,11 @@ class Language:
 
     def text_of(self, body: Mapping[str, Any], name: str = "text") -> str:
         """Return the text of a record in this language."""
-        return str(self.tell(finding_of(body, name)))
+        return str(self.translate(finding_of(body, name)))
 
     def details_of(self, body: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the details of a record in this language."""
-        return tuple(map(self.tell, lines_in(body)))
+        return tuple(map(self.translate, lines_in(body)))
 
     def figure(self, value: float, spec: str) -> str:
         """Return a number in the format of a finding's field, with the separators of this language."""

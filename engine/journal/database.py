@@ -97,7 +97,9 @@ KEPT_ALIVE: Final = {
     "tcp_user_timeout": 20_000,
     "application_name": "longshore",
 }
-"""A server that vanished is noticed within seconds, not after the kernel's two hours. https://www.postgresql.org/docs/17/libpq-connect.html"""
+"""A server that vanished is noticed within seconds, not after the kernel's two hours.
+https://www.postgresql.org/docs/17/libpq-connect.html
+"""
 
 
 def open_store(place: JournalLocation) -> Engine:
@@ -143,7 +145,7 @@ def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
     again.
 
     On PostgreSQL one writer at a time, so that numbers become visible in their order. After a lost connection nobody
-    knows whether the commit was done: the record's hash tells. Raises what the database raised.
+    knows whether the commit was done: the record's hash shows it. Raises what the database raised.
     """
     if engine.dialect.name != "postgresql":
         with engine.begin() as connection:
@@ -177,7 +179,7 @@ def _lost(error: BaseException) -> bool:
 
 
 def _locked(error: BaseException) -> bool:
-    """Return whether SQLite found the file locked: the switch to its write-ahead log waits for nobody by itself
+    """Return whether SQLite found the file locked: the switch to its write-ahead log waits for nobody automatically
     (https://www.sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY In WAL Mode").
     """
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
@@ -231,8 +233,8 @@ def _postgresql(place: JournalLocation) -> Engine:
 
 
 def parameters_of(place: JournalLocation) -> dict[str, Any]:
-    """Return the parameters of a connection beside its URL: what the URL does not say is libpq's default, whatever the
-    operator's shell says.
+    """Return the parameters of a connection in addition to its URL: what the URL does not say is libpq's default,
+    whatever the operator's shell says.
 
     A password that the URL does not hold may stand in ~/.pgpass; no variable names another file.
     """
@@ -263,7 +265,7 @@ def _alone(connection: Connection, place: JournalLocation) -> None:
 
 
 def _is_current(engine: Engine, place: JournalLocation) -> bool:
-    """Look without a lock: a reader beside a run that writes waits for nobody."""
+    """Check without a lock: a reader in parallel with a run that writes waits for nobody."""
     with engine.connect() as connection:
         return (
             _revision(connection, set(inspect(connection).get_table_names(schema=place.schema or None)))

@@ -245,7 +245,7 @@ class Run:
         try:
             found = [self.journal.last(kind, service=record.service) for kind in kinds]
         except UnreachableError:
-            return  # a journal that is away keeps no undo from going on; the write says that it is
+            return  # a journal that is away keeps no undo from continuing; the write says that it is
         theirs = [one for one in found if one is not None and one.run_id != self.id and one.seq > self._first]
         if theirs:
             raise LockLostError(
@@ -300,7 +300,7 @@ class Run:
         """Write into the room that was kept for it what must not be lost when the disk is full; no intent: nothing more
         is begun.
         """
-        told = say(
+        message = say(
             "{where}: record {number} ({kind}) can't be written: {orig}. Expected: room on the disk, and no other "
             "program that keeps the file locked. Fix that, then start the same command again.",
             where=self.journal.where,
@@ -309,13 +309,13 @@ class Run:
             orig=error.orig,
         )
         if isinstance(error, IntegrityError):
-            raise ChainConflictError(told) from error
-        self.broken = self.broken or told
+            raise ChainConflictError(message) from error
+        self.broken = self.broken or message
         reserve = self.journal.reserve
         if reserve and reserve.release() and record.kind != RecordKind.INTENT:
             with suppress(DatabaseError):
                 return self._insert(record)
-        raise JournalError(told) from error
+        raise JournalError(message) from error
 
     def finish(self, verdict_counts: Mapping[str, int], exit_code: ExitCode, *, redacted: int | None = None) -> None:
         """Record the end of the run, with the heads of all its chains so far and how much was redacted (by others too:

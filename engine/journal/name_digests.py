@@ -1,4 +1,4 @@
-"""Names of data as they may be written down: keyed digests, and the key beside the journal, in no record.
+"""Names of data as they may be written down: keyed digests, and the key next to the journal, in no record.
 
 A key of Redis may be a session, an object's name may be a customer's. Records, messages and evidence carry only the
 digests; what they stand for is in the run's `private/` folder, which is never sealed nor packed.
@@ -34,7 +34,7 @@ class Sealer:
 
     @property
     def id(self) -> str:
-        """Return what tells this salt from another, and nothing of it."""
+        """Return what identifies this salt and reveals nothing of it."""
         return hmac.new(self.salt, b"id", hashlib.sha256).hexdigest()[:8]
 
     def __call__(self, name: str) -> str:

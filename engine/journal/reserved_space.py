@@ -17,7 +17,7 @@ CHUNK_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True)
 class Reserve:
-    """A file beside the journal that takes up room until it is needed."""
+    """A file next to the journal that takes up room until it is needed."""
 
     journal: Path
 

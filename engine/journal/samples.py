@@ -1,5 +1,5 @@
-"""Samples of what hosts and containers need, kept in the environment's database beside the journal: they prove nothing,
-and chain nothing.
+"""Samples of what hosts and containers need, kept in the environment's database next to the journal: they prove
+nothing, and chain nothing.
 """
 
 from __future__ import annotations

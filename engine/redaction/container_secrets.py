@@ -1,4 +1,4 @@
-"""Where `docker inspect` tells secrets: environment, labels, command lines, health checks, options of logs
+"""Where `docker inspect` shows secrets: environment, labels, command lines, health checks, options of logs
 and mounts.
 """
 
@@ -87,8 +87,8 @@ def _command_lines(inspect: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
 
 
 def secrets_of_argv(argv: Iterable[str]) -> Iterator[str]:
-    """Yield the secrets of a command line: values of telling flags, of short flags of known programs, and those in
-    scripts.
+    """Yield the secrets of a command line: values of flags that name a secret, of short flags of known programs, and
+    those in scripts.
     """
     words = [word for part in argv for word in (part, *part.split())]
     short = {flag for word in words for program, flag in SHORT.items() if word.rpartition("/")[2] == program}

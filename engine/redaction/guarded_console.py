@@ -22,7 +22,7 @@ from engine.redaction.visible_text import visible
 class GuardedStream:
     """A text stream that writes without secrets and without control characters; everything else is the stream's own.
 
-    `styled`: rich writes here, whose text was made visible before it was styled. Any other writer is told that this is
+    `styled`: rich writes here, whose text was made visible before it was styled. Any other writer learns that this is
     no terminal.
     """
 

@@ -29,7 +29,7 @@ __all__ = ["MARK", "TELLING_NAME", "Redactor", "Secret"]
 
 SHORTEST_REDACTED: Final = 6
 SHORTEST_LINE: Final = 16
-"""So long is a line of a secret of several lines (a key) that counts by itself: logs are read line by line."""
+"""So long is a line of a secret of several lines (a key) that counts on its own: logs are read line by line."""
 
 CUT: Final = 8
 """So many first characters of a value that looks random are that value, cut off."""
@@ -39,7 +39,7 @@ NAMED: Final = re.compile(
     r"(?i)(passw|passphrase|secret|token|credential|private_?key|api_?key|access_?key|encryption_?key)"
 )
 """Names in a record whose text is a secret; fewer than of a container's environment, where nothing else than values
-stands beside them.
+is next to them.
 """
 
 REFERENCE: Final = re.compile(r"(env|file|command|container-env):.+")
@@ -91,7 +91,7 @@ class Redactor:
         self._learning = Lock()  # questions are asked side by side: none of their secrets may be lost
 
     def register(self, secret: Secret) -> Secret:
-        """Remember a secret's value and return it; one under 6 characters can't be told from other text.
+        """Remember a secret's value and return it; one under 6 characters can't be distinguished from other text.
 
         Its forms in JSON, in URLs, in HTML, in a shell's quotes and in base64 (alone or inside a longer text, such as
         user:password) count too, and each of its longer lines.
@@ -114,7 +114,7 @@ class Redactor:
         return secret
 
     def register_environment(self, env: Mapping[str, str], marked: Collection[str] = ()) -> None:
-        """Remember the values of a container's environment whose names tell that they are secret, or are among
+        """Remember the values of a container's environment whose names say that they are secret, or are among
         `marked`.
         """
         for name, value in env.items():
@@ -124,7 +124,7 @@ class Redactor:
                 self.register(Secret(match["password"]))
 
     def register_container(self, inspect: Mapping[str, Any], marked: Collection[str] = ()) -> None:
-        """Remember the secrets in what `docker inspect` tells of a container: environment, labels, command lines,
+        """Remember the secrets in what `docker inspect` shows of a container: environment, labels, command lines,
         options.
         """
         for value in secrets_of(inspect, marked):
@@ -150,10 +150,10 @@ class Redactor:
 
         A finding stays one where its fields, without secrets, give the same text.
         """
-        told, found = redact_lookalikes(self.known(text))
+        cleared, found = redact_lookalikes(self.known(text))
         if found:
             self.counts["looked like one"] += found
-        return cleaned(text, told, self.shown)
+        return cleaned(text, cleared, self.shown)
 
     def known(self, text: str) -> str:
         """Return `text` without the secrets that were registered, in any of their forms; counts them."""
@@ -189,12 +189,12 @@ class Redactor:
         return self._value(value)
 
     def hides(self, texts: Iterable[str]) -> bool:
-        """Return whether a record would tell any of these texts otherwise; nothing is counted."""
+        """Return whether a record would change any of these texts; nothing is counted."""
         texts = list(texts)
         return not self._is_clean(BETWEEN.join(texts)) and any(self.shown(text) != text for text in texts)
 
     def _is_clean(self, text: str) -> bool:
-        """Return whether there is nothing to remove: most records are told by one look over all their texts."""
+        """Return whether there is nothing to remove: for most records one search over all their texts is enough."""
         known = any(value in text for value in self._longest_first) or any(value[:CUT] in text for value in self._drawn)
         return not known and not redact_lookalikes(text)[1]
 
@@ -212,7 +212,7 @@ class Redactor:
     def _said(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a body whose texts have templates: fields are cleaned like the text, which alone is counted.
 
-        A secret that only the whole text shows (a name before it, a line after it) is not found in a field by itself:
+        A secret that only the whole text shows (a name before it, a line after it) is not found in a field alone:
         then the template goes and the text stays.
         """
         clean = {
@@ -228,7 +228,7 @@ class Redactor:
         return [self._uncounted(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _named(self, name: str, item: Any) -> Any:
-        """Return the value of a name: a text under a name that tells is a secret, unless it is a digest or says where
+        """Return the value of a name: a text under a name that says so is a secret, unless it is a digest or says where
         one is kept.
         """
         if (
@@ -244,7 +244,7 @@ class Redactor:
         return MARK
 
     def _without_keys(self, items: Sequence[Any]) -> Iterable[Any]:
-        """Return a list without the lines of private keys: a log tells them line by line."""
+        """Return a list without the lines of private keys: a log has them line by line."""
         inside = False
         for item in items:
             if not isinstance(item, str):
@@ -260,7 +260,7 @@ class Redactor:
 
 
 def _without_begin(value: str, text: str) -> str:
-    """Return text without the first place where a secret begins and was cut off: long lines are told in part."""
+    """Return text without the first place where a secret begins and was cut off: long lines are shown in part."""
     start = text.index(value[:CUT])
     same = next(
         (number for number, (one, other) in enumerate(zip(value, text[start:], strict=False)) if one != other),
@@ -270,13 +270,13 @@ def _without_begin(value: str, text: str) -> str:
 
 
 def _gather(value: Any, texts: list[str]) -> bool:
-    """Collect all texts of a value; return whether no name in it tells that its text is a secret."""
+    """Collect all texts of a value; return whether no name in it says that its text is a secret."""
     if isinstance(value, str):
         texts.append(value)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             texts.append(str(key))
-            if (isinstance(item, str) and _is_telling(str(key))) or not _gather(item, texts):
+            if (isinstance(item, str) and _names_a_secret(str(key))) or not _gather(item, texts):
                 return False
     elif isinstance(value, list | tuple):
         return all(_gather(item, texts) for item in value)
@@ -284,7 +284,7 @@ def _gather(value: Any, texts: list[str]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_telling(name: str) -> bool:
+def _names_a_secret(name: str) -> bool:
     return bool(NAMED.search(name))
 
 

@@ -1,5 +1,5 @@
-"""What looks like a secret: names that tell, values that look random, and the tokens that detect-secrets knows by their
-form.
+"""What looks like a secret: names that say so, values that look random, and the tokens that detect-secrets knows by
+their form.
 
 Pure functions over text. What they find is replaced; what they miss must have been registered
 (engine/redaction/redactor.py).
@@ -19,7 +19,7 @@ MARK: Final = "***"
 TELLING_NAME: Final = re.compile(
     r"(?i)(passw|passphrase|secret|token|credential|private|api_?key|access_?key|encryption_?key|auth|cookie|dsn|connection)"
 )
-MAYBE_TELLING: Final = re.compile(
+SUSPICIOUS_NAME: Final = re.compile(
     r"(?i)(?:^|[^a-z])(key|pass|pwd|pw|salt|seed|bearer|session|sig|signature|cert|jwt|otp|pin|creds?)(?:$|[^a-z])"
 )
 """Names that secrets have, and other things too: their values count when they look random."""
@@ -68,7 +68,7 @@ WORDS: Final = (
     (SENTENCE, ("password", "identified", "requirepass", "masterauth")),
     (BEARER, ("authorization", "bearer")),
 )
-"""Each pattern with words of which it needs one: to look for words is a hundred times faster."""
+"""Each pattern with words; it needs one of them: to look for words is a hundred times faster."""
 
 WEAK_STEMS: Final = (
     "key",
@@ -108,7 +108,7 @@ LONG_RUN: Final = re.compile(r"[\w+/=.~-]{18}")
 """Every token that detect-secrets knows by its form has a run as long as this; most texts have none."""
 
 DIGEST: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha256:.*|SHA256:.*|AAAA.*")
-"""Of files, images and public keys: what fingerprints and host keys are told by."""
+"""Of files, images and public keys: the forms of fingerprints and host keys."""
 
 OWN: Final = frozenset({"Basic Auth Credentials", "Private Key", "JSON Web Token", "Public IP (ipv4)"})
 """Our own patterns do these: theirs take any @ of a URL for a password's end, leave a key's body or a JWT's signature;
@@ -143,7 +143,7 @@ def bits_of(value: str) -> float:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return whether a named value is a secret: by its name, or by a name that may tell beside a value that looks
+    """Return whether a named value is a secret: by its name, or by a suspicious name with a value that looks
     random.
     """
     if TELLING_NAME.search(name):
@@ -202,8 +202,8 @@ def _without_weak(text: str) -> tuple[str, int]:
 
 
 def is_weak_secret(name: str, value: str) -> bool:
-    """Return whether a name that may tell stands beside a value that looks random."""
-    return bool(MAYBE_TELLING.search(name.replace("_", " ").replace(".", " "))) and is_high_entropy(value)
+    """Return whether a suspicious name has a value that looks random."""
+    return bool(SUSPICIOUS_NAME.search(name.replace("_", " ").replace(".", " "))) and is_high_entropy(value)
 
 
 def _without_tokens(text: str) -> tuple[str, int]:

@@ -14,10 +14,10 @@ def visible(text: object) -> str:
 
     What is left may stand in XML 1.0, whose Char leaves out most controls, surrogates, U+FFFE and U+FFFF.
     """
-    told = str(text)
-    if told.isprintable():  # most is: only what Python can't print needs a closer look
-        return told
-    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and _unseen(one) else one for one in told)
+    shown = str(text)
+    if shown.isprintable():  # most is: only what Python can't print needs a closer look
+        return shown
+    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and _unseen(one) else one for one in shown)
 
 
 def _unseen(one: str) -> bool:

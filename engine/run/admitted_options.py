@@ -94,7 +94,7 @@ COLLECTED: Final = {
     "python_classes": ["Test"],
     "python_functions": ["test"],
 }
-"""What pytest takes for tests unless it is told otherwise. https://docs.pytest.org/en/stable/reference/reference.html#ini-options-ref"""
+"""What pytest takes for tests by default. https://docs.pytest.org/en/stable/reference/reference.html#ini-options-ref"""
 
 FLAGS_VALUED: Final = frozenset(flag.name for flag in FLAGS if flag.action != "store_true")
 FLAGS_PLAIN: Final = frozenset(flag.name for flag in FLAGS if flag.action == "store_true")

@@ -55,14 +55,14 @@ class Book(Protocol):
         """Record what a worker recorded on the way to a row."""
 
     def needs_operator(self) -> bool:
-        """Return whether this run left a move in a state that only a person can go on from."""
+        """Return whether this run left a move in a state that only a person can continue from."""
 
     def show_unwritten(self, row: StepResult, why: str) -> None:
         """Show a row that could not be recorded."""
 
-    def tell_stand(self, why: str) -> None:
-        """Tell where each move that was begun stands, and the commands that go on, when the run could not be ended as
-        it should.
+    def report_states(self, why: str) -> None:
+        """Print the state of each move that was begun, and the commands that continue it, when the run could not be
+        ended as it should.
         """
 
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
@@ -297,7 +297,7 @@ def pytest_runtest_makereport(
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Show a runbook that can't be read without secrets: a traceback tells lines and values."""
+    """Show a runbook that can't be read without secrets: a traceback shows lines and values."""
     report = yield
     book = collector.config.stash.get(BOOK, None)
     return report if book is None else _without_secrets(report, book)
@@ -406,7 +406,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def _close(session: pytest.Session, book: Book, ended: int) -> ExitCode:
-    """End the run and return its exit status: whatever goes wrong here, people are told where each move stands.
+    """End the run and return its exit status: whatever goes wrong here, the state of each move is reported.
 
     When the tool itself broke, what it had begun stays as it is, so a person must look; pytest's own status for that is
     our "refused".
@@ -422,9 +422,9 @@ def _close(session: pytest.Session, book: Book, ended: int) -> ExitCode:
         code = ExitCode.NEEDS_OPERATOR if broke or book.needs_operator() else _code_of(config)
         book.close(code, interrupted=interrupted)
         if broke:
-            book.tell_stand("the tool itself failed, see above: nothing more was done, and nothing undone")
+            book.report_states("the tool itself failed, see above: nothing more was done, and nothing undone")
     except LongshoreError as error:
-        book.tell_stand(str(error))
+        book.report_states(str(error))
         return (
             ExitCode.NEEDS_OPERATOR
             if broke or book.needs_operator()

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: one line at the foot of a terminal; nothing of it in a pipe or a CI log."""
+"""What a person sees during a run: one line at the foot of a terminal; nothing of it in a pipe or a CI log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.redaction.guarded_console import GuardedStream, console_redactor, is
 
 
 def open_console() -> Console:
-    """Return the console of a run: on a terminal one of its own, so that the foot line goes on while steps are
+    """Return the console of a run: on a terminal one of its own, so that the foot line stays while steps are
     captured; guarded as any.
     """
     if is_terminal():
@@ -75,7 +75,7 @@ class Progress:
         self._doing, self._until = action, self.clock() + timedelta(seconds=estimate_s) if estimate_s else None
         self._how_far = ""
 
-    def tell(self, how_far: str) -> None:
+    def report(self, how_far: str) -> None:
         """Show how far a long action is: bytes, rate, time left."""
         self._how_far = how_far
 

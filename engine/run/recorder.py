@@ -81,7 +81,7 @@ class RunRecorder:
     def _watch(self, record: Record) -> None:
         if (
             record.kind == RecordKind.INTENT and self.progress and record.service in {None, self._current}
-        ):  # others go on beside it
+        ):  # others run in parallel
             self.progress.intend(self.language.text_of(record.body, "describe"), record.body.get("estimate_s"))
 
     def add(self, row: StepResult) -> None:
@@ -103,8 +103,8 @@ class RunRecorder:
     def show_unwritten(self, row: StepResult, why: str) -> None:
         """Show a row that could not be recorded, and why."""
         self._count(row)
-        told = self.language.say("not on record: {why}", why=self.redact(why))
-        self._say(Text(f"{' ' * INDENT}{told}", style="bold red"))
+        line = self.language.say("not on record: {why}", why=self.redact(why))
+        self._say(Text(f"{' ' * INDENT}{line}", style="bold red"))
 
     def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
         """Record what a worker recorded, and count what it redacted."""
@@ -119,7 +119,7 @@ class RunRecorder:
         self.journal.redactor.count_removed(redacted)
 
     def needs_operator(self) -> bool:
-        """Return whether this run left a move in a state that only a person can go on from."""
+        """Return whether this run left a move in a state that only a person can continue from."""
         if MoveState.NEEDS_OPERATOR in self.standing().values():
             return True
         try:
@@ -135,12 +135,12 @@ class RunRecorder:
         """Return text without secrets; a finding stays one where it can."""
         return self.journal.redactor.text(text)
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print what came after the end."""
-        self._say(Text(self.language.tell(self.redact(text))))
+        self._say(Text(self.language.translate(self.redact(text))))
 
     def _say(self, text: Text | str) -> None:
-        """Print, and go on when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal.
+        """Print, and continue when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal.
 
         A host's text is shown as what it is: nothing in it colours, erases or names anything on the screen.
         """
@@ -155,20 +155,20 @@ class RunRecorder:
         details = () if row.judgement.passed else row.judgement.details[:5]
         for text in (row.judgement.text, *details):
             if text:
-                told = self.language.tell(self.redact(text))
-                self._say(Text(f"{' ' * INDENT}{told}", style="dim" if row.judgement.passed else ""))
+                shown = self.language.translate(self.redact(text))
+                self._say(Text(f"{' ' * INDENT}{shown}", style="dim" if row.judgement.passed else ""))
 
     def _word(self, verdict: Verdict) -> str:
         """Return a verdict as people read it; in English as it stands in records."""
         return verdict.value if self.language == ENGLISH else self.language.say(BADGES[verdict.value])
 
-    def tell_stand(self, why: str) -> None:
-        """Print why the run could not be ended as it should, where each move that was begun stands, and the commands
-        that go on.
+    def report_states(self, why: str) -> None:
+        """Print why the run could not be ended as it should, the state of each move that was begun, and the commands
+        that continue it.
         """
         if self.progress:
             self.progress.end()
-        self._say(Text(f"\n{self.language.tell(self.redact(why))}", style="bold red"))
+        self._say(Text(f"\n{self.language.translate(self.redact(why))}", style="bold red"))
         for line in self._stand():
             self._say(line)
 
@@ -192,11 +192,11 @@ class RunRecorder:
             self._say(difference)
         paths = self._draw()
         say = self.language.say
-        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say(
+        counted = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say(
             "no step was run"
         )
-        words = {"command": self.command, "environment": self.environment, "told": told}
-        self._say(Text("\n" + say("{command} in environment {environment}: {told}", **words), style="bold"))
+        words = {"command": self.command, "environment": self.environment, "counted": counted}
+        self._say(Text("\n" + say("{command} in environment {environment}: {counted}", **words), style="bold"))
         self._say(say("evidence: {file}", file=paths.report))
         for line in self._next(exit_code, interrupted=interrupted):
             self._say(line)

@@ -27,13 +27,13 @@ class ShardRecorder(RunRecorder):
     argv: tuple[str, ...] = field(kw_only=True)
 
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:  # noqa: ARG002 its rows say that they were not run
-        """End the shard, and tell which others the run still waits for and how its page is drawn."""
+        """End the shard, and print which others the run still waits for and how its page is drawn."""
         if self.progress:
             self.progress.end()
         counts = {verdict.value: count for verdict, count in self.counts.items()}
         joined = end_shard(self.run, counts, exit_code)
         say = self.language.say
-        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say(
+        counted = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say(
             "no check belongs to it"
         )
         words = {
@@ -41,11 +41,11 @@ class ShardRecorder(RunRecorder):
             "environment": self.environment,
             "shard": self.shard.text,
             "name": self.shard.run_name,
-            "told": told,
+            "counted": counted,
         }
         self._say(
             Text(
-                "\n" + say("{command} in environment {environment}, shard {shard} of run {name}: {told}", **words),
+                "\n" + say("{command} in environment {environment}, shard {shard} of run {name}: {counted}", **words),
                 style="bold",
             )
         )

@@ -54,7 +54,7 @@ class WorkerRecorder:
     folder: Path
     apply: bool = False
     _row: dict[str, Any] | None = field(default=None, init=False)
-    _told: int = field(default=0, init=False)
+    _reported: int = field(default=0, init=False)
 
     def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
         """Show nothing."""
@@ -67,7 +67,7 @@ class WorkerRecorder:
         """Return the row of the step that ended, and what was recorded since the one before."""
         records, row, removed = list(self.run.kept), self._row, self.run.redactor.removed
         self.run.kept.clear()
-        redacted, self._row, self._told = removed - self._told, None, removed
+        redacted, self._row, self._reported = removed - self._reported, None, removed
         return {"row": row, "records": records, "redacted": redacted}
 
     def redact(self, text: str) -> str:
@@ -84,11 +84,11 @@ class WorkerRecorder:
     def show_unwritten(self, row: StepResult, why: str) -> None:
         """Show nothing."""
 
-    def tell_stand(self, why: str) -> None:
-        """Tell nothing."""
+    def report_states(self, why: str) -> None:
+        """Print nothing."""
 
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End nothing: the run is not this process' own."""
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print nothing."""

@@ -81,12 +81,12 @@ class MoveProgress:
 
     @property
     def retry(self) -> str:
-        """Return the command that goes on."""
+        """Return the command that continues the move."""
         return self.stages.retry(self.service, self.where)
 
     @property
     def go_back(self) -> str:
-        """Return the command that takes the move back, or goes on with that."""
+        """Return the command that takes the move back, or continues that."""
         return self.stages.go_back(self.service, self.where)
 
     def note(self, key: str) -> Note:
@@ -126,7 +126,7 @@ class MoveProgress:
         except JournalError as error:
             self.unwritten = str(error)
 
-    def _told_unwritten(self) -> str:
+    def _unwritten_note(self) -> str:
         if not self.unwritten:
             return ""
         compare = f"nox -s adopt -- --compare {self.where}".rstrip()

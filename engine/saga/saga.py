@@ -1,7 +1,7 @@
 """The saga: perform a move's actions in order, each once, and undo them in reverse when one fails before commit.
 
 Every action is recorded before and after it happens (intent, outcome, undo intent, undo outcome), so that a second
-start can tell what was done. The saga runs Protocol objects: it knows no host and no product.
+start can see what was done. The saga runs Protocol objects: it knows no host and no product.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class RunningMove(UndoableMove):
     `on_change` is called after each action (facts about hosts are then out of date), `before_undo` with the reason
     before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve
     again? `prove_done` is asked when the journal says that the move is done: then nothing is done again. `may_start`
-    tells why an action must not start now, given those begun (no time left), else nothing; not asked after commit.
+    says why an action must not start now, given those begun (no time left), else nothing; not asked after commit.
     `repeatable` are actions that may be done again at any time; another one that was done and is no longer so, while
-    later actions rest on it, is told and not done again: it could write over what happened since. `served_by` names the
-    action with which one has served its purpose: it is not looked at any more then. `measures` are actions that only
-    measure: none of them keeps a move from its end. `later` are actions after the commit that can be made up for: the
-    line goes on without them, the move is not done until they are. `kept` is what an undo leaves on purpose. `patience`
-    is how long a host without an answer is asked again. `where` are the flags of the commands that are told.
-    `tracks_state=False` is for actions before a move (prepare), which have no state of their own.
+    later actions rest on it, is reported and not done again: it could write over what happened since. `served_by` names
+    the action with which one has served its purpose: it is not looked at any more then. `measures` are actions that
+    only measure: none of them keeps a move from its end. `later` are actions after the commit that can be made up for:
+    the line continues without them, the move is not done until they are. `kept` is what an undo leaves on purpose.
+    `patience` is how long a host without an answer is asked again. `where` are the flags of the commands that are
+    shown. `tracks_state=False` is for actions before a move (prepare), which have no state of their own.
     """
 
     def perform(self, key: str) -> Judgement:
@@ -123,7 +123,7 @@ class RunningMove(UndoableMove):
             if self._state not in {self.stages.begun, self.stages.committed}:
                 self._set_state(self.stages.begun)
             judgement = self._measure(action) if self._only_measures(action) else self._attempt(action)
-            if judgement.passed or self._goes_on_without(action, judgement):
+            if judgement.passed or self._continues_without(action, judgement):
                 return self._settle(action, judgement)
         ending = (
             self._stop(action, judgement.text)
@@ -142,18 +142,18 @@ class RunningMove(UndoableMove):
         self._done.append(action)
         if action.commits:
             self._set_state(self.stages.committed)
-        told = ""
+        without = ""
         if not judgement.passed and action.key in self.later:
             self._left.append(action.key)
-            told = say(
-                ". The move goes on without it; it is not done until this is. Once its cause is repaired: {retry}",
+            without = say(
+                ". The move continues without it; it is not done until this is. Once its cause is repaired: {retry}",
                 retry=self.retry,
             )
         if len(self._done) == len(self.recipe) and not self._left:
             self._set_state(self.stages.done)
-        return replace(judgement, text=say("{text}{told}", text=judgement.text, told=told))
+        return replace(judgement, text=say("{text}{without}", text=judgement.text, without=without))
 
-    def _goes_on_without(self, action: Action, judgement: Judgement) -> bool:
+    def _continues_without(self, action: Action, judgement: Judgement) -> bool:
         """Return whether an action that did not pass does not stop the line: a lost measurement, or after the commit
         what can be made up for.
         """
@@ -162,7 +162,7 @@ class RunningMove(UndoableMove):
         return self.committed and action.key in self.later
 
     def _only_measures(self, action: Action) -> bool:
-        """Return whether the move goes on without this measurement: one that comes first may still keep a move from
+        """Return whether the move continues without this measurement: one that comes first may still keep a move from
         beginning.
         """
         return action.key in self.measures and (self.committed or self.stages.must_end or self._rested_on(action))
@@ -191,7 +191,7 @@ class RunningMove(UndoableMove):
             with shielded(), suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(
-            say("{text}. It only measures: the move goes on without it", text=judgement.text),
+            say("{text}. It only measures: the move continues without it", text=judgement.text),
             judgement.details,
             **judgement.measured,
         )
@@ -236,13 +236,13 @@ class RunningMove(UndoableMove):
         if action.key not in self.past.done:
             return self._do(action)
         if self._rested_on(action) and action.key not in self.repeatable:
-            told = say(
+            drift = say(
                 "changed since this step finished: {text}. Not repeated, because later steps depend on it",
                 text=judgement.text,
             )
-            self._record(RecordKind.DRIFT, action, recorded(told))
+            self._record(RecordKind.DRIFT, action, recorded(drift))
             self._drifted = True
-            return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
+            return Judgement(judgement.verdict, drift, judgement.measured, judgement.details)
         self._record(
             RecordKind.OUTCOME,
             action,
@@ -391,7 +391,7 @@ class RunningMove(UndoableMove):
             raise
 
     def _note_failure(self, action: Action, reason: str) -> None:
-        """Record that an action failed; raises LockLostError where another run has gone on with the move meanwhile."""
+        """Record that an action failed; raises LockLostError where another run has continued the move meanwhile."""
         body = {"ok": False, **recorded(reason), "note": self._notes.get(action.key, {})}
         try:
             self._note_down(RecordKind.OUTCOME, action, body)

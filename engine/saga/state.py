@@ -11,12 +11,12 @@ from engine.contracts.move_state import MoveState
 
 @dataclass(frozen=True)
 class Stages:
-    """The states that a saga takes a move through, and what a person is told when it stops after its commit.
+    """The states that a saga takes a move through, and what a person reads when it stops after its commit.
 
-    `again` is the command that retries it, `back` the one that goes on with its undo, each without the service's name.
+    `again` is the command that retries it, `back` the one that continues its undo, each without the service's name.
     `ends_clean`: what was begun is put away also when it could not be seen how it ended; nothing serves from it.
-    `undoes` is False where the action is an undo itself: a second start goes on with it.
-    `must_end`: no measurement keeps it from its end. `admitting` are the flags with which a person goes on who has
+    `undoes` is False where the action is an undo itself: a second start continues it.
+    `must_end`: no measurement keeps it from its end. `admitting` are the flags with which a person continues who has
     compared both sides.
     """
 
@@ -33,11 +33,13 @@ class Stages:
     admitting: str = ""
 
     def retry(self, service: str, where: str = "") -> str:
-        """Return the command that goes on, or starts again; `where` are the flags of the environment and its files."""
+        """Return the command that continues the move, or starts it again; `where` are the flags of the environment and
+        its files.
+        """
         return f"{self.again.format(service=service)} {where}".rstrip()
 
     def go_back(self, service: str, where: str = "") -> str:
-        """Return the command that goes on with an undo that could not finish."""
+        """Return the command that continues an undo that could not finish."""
         return f"{self.back.format(service=service)} {where}".rstrip()
 
 

@@ -73,7 +73,7 @@ class UndoableMove(MoveProgress):
                 not_undone=NOT_UNDONE,
                 error=error,
                 command=f"{self.go_back} {self.stages.admitting}".rstrip(),
-                unwritten=self._told_unwritten(),
+                unwritten=self._unwritten_note(),
             )
         if self.committed:
             return say(
@@ -89,7 +89,7 @@ class UndoableMove(MoveProgress):
                 ways_on=self._ways_on(),
             )
         if not self.stages.undoes:
-            return say("To go on with it: {retry}", retry=self.retry)
+            return say("To continue it: {retry}", retry=self.retry)
         try:
             return self._undo_and_prove(reason)
         except (LockLostError, ChainConflictError) as error:
@@ -142,38 +142,42 @@ class UndoableMove(MoveProgress):
         except ManualInterventionError as error:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
             return say(
-                "The undo could not finish. {error} To go on with it: {go_back}{logs}{told_unwritten}",
+                "The undo could not finish. {error} To continue it: {go_back}{logs}{unwritten}",
                 error=error,
                 go_back=self.go_back,
                 logs=logs,
-                told_unwritten=self._told_unwritten(),
+                unwritten=self._unwritten_note(),
             )
         put_back = [key for key in undone if key not in self.kept]
         left = [action.key for action in reversed(self._done) if action.key in self.kept]
-        told = say("Undone ({put_back})", put_back=", ".join(put_back) or say("nothing had been changed"))
+        outcome = say("Undone ({put_back})", put_back=", ".join(put_back) or say("nothing had been changed"))
         proof = self._prove() if put_back else None
         if proof is not None and proof.verdict not in {Verdict.PASSED, Verdict.UNKNOWN}:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
             return say(
-                "{told}, but it does not serve again: {text}. Once it does: {go_back}{logs}{told_unwritten}",
-                told=told,
+                "{outcome}, but it does not serve again: {text}. Once it does: {go_back}{logs}{unwritten}",
+                outcome=outcome,
                 text=proof.text,
                 go_back=self.go_back,
                 logs=logs,
-                told_unwritten=self._told_unwritten(),
+                unwritten=self._unwritten_note(),
             )
         self._set_state_down(self.stages.undone)
         if proof is not None and not proof.passed:
-            told = say("{told}, but whether it serves again could not be seen: {text}", told=told, text=proof.text)
+            outcome = say(
+                "{outcome}, but whether it serves again could not be seen: {text}", outcome=outcome, text=proof.text
+            )
         elif proof is not None:
-            told = say("{told}; {text}", told=told, text=proof.text)
-        told = say("{told}{more}", told=told, more=say(". Kept: {left}", left=joined(", ", left)) if left else "")
+            outcome = say("{outcome}; {text}", outcome=outcome, text=proof.text)
+        outcome = say(
+            "{outcome}{more}", outcome=outcome, more=say(". Kept: {left}", left=joined(", ", left)) if left else ""
+        )
         return say(
-            "{told}. Retry: {retry}{logs}{told_unwritten}",
-            told=told,
+            "{outcome}. Retry: {retry}{logs}{unwritten}",
+            outcome=outcome,
             retry=self.retry,
             logs=logs,
-            told_unwritten=self._told_unwritten(),
+            unwritten=self._unwritten_note(),
         )
 
     def _collect(self, reason: str) -> str:
@@ -187,7 +191,7 @@ class UndoableMove(MoveProgress):
         return ""
 
     def _prove(self) -> Judgement | None:
-        """Ask whether the service serves where it was; a question that breaks is told to a person."""
+        """Ask whether the service serves where it was; a question that breaks is reported."""
         if self.prove_source is None:
             return None
         try:
@@ -232,35 +236,35 @@ class UndoableMove(MoveProgress):
         waited
         for.
         """
-        told = ""
+        lost = ""
         self._note_down(RecordKind.UNDO_INTENT, action, {})
         try:
             self.patience.repeat(partial(action.undo, self._notes.get(action.key, {})))
         except (LockLostError, ChainConflictError):
             raise
         except HostLostError as error:
-            told = str(error)
+            lost = str(error)
         except Exception as error:
             self._note_down(
                 RecordKind.UNDO_OUTCOME, action, {"ok": False, **recorded(str(error) or type(error).__name__)}
             )
             raise
-        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, **recorded(told)})
+        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, **recorded(lost)})
         self._changed(action)
 
 
 def _left_to_undo(error: Exception, actions: list[Action]) -> str:
     """Return what a person should know of an undo that did not end: what was seen, and what is left."""
-    told = (
+    reason = (
         str(error)
         if isinstance(error, LongshoreError)
         else say("the tool itself failed ({name}): {error}", name=type(error).__name__, error=error)
     )
     return say(
-        "{key}: {told}{stop} {left}: {actions}.",
+        "{key}: {reason}{stop} {left}: {actions}.",
         key=actions[0].key,
-        told=told,
-        stop="" if told.endswith(".") else ".",
+        reason=reason,
+        stop="" if reason.endswith(".") else ".",
         left=LEFT,
         actions=", ".join(action.key for action in actions),
     )

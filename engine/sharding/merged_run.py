@@ -135,7 +135,7 @@ def join_run(journal: Journal, shard: Shard, about: Mapping[str, Any]) -> Run:
         run = Run(journal, run_id, writer=f"shard {shard.text}{again}")
         try:
             run.record(RecordKind.SHARD_STARTED, body={**body, "attempt": attempt})
-        except ChainConflictError:  # another process began this very attempt a moment ago
+        except ChainConflictError:  # another process began the same attempt a moment ago
             attempt += 1
             continue
         return run
@@ -213,7 +213,7 @@ def _code_of(rows: Iterable[Record]) -> ExitCode:
 
 def counted(records: Sequence[Record]) -> list[Record]:
     """Return what counts of a run's records, for drawing: of a run of shards the newest attempt of each, in order, with
-    what is missing told.
+    what is missing reported.
 
     The run's end is among them only when all shards have ended; then it is the last.
     """
@@ -224,7 +224,7 @@ def counted(records: Sequence[Record]) -> list[Record]:
     kept.sort(
         key=lambda record: record.kind == RecordKind.RESULT and bool(record.service)
     )  # what is about hosts first, as in a whole run
-    kept += _told(records, joined)
+    kept += _missing(records, joined)
     if end := _end_of(records, joined):
         kept.append(end)
     return [replace(record, number=number) for number, record in enumerate(_merged(kept), start=1)]
@@ -235,7 +235,7 @@ def _of_newest(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
         yield from (record for record in records if record.writer == attempt.started.writer)
 
 
-def _told(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
+def _missing(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
     """Yield a row for each shard without an end, for a run that nobody closed, and the table of the shards."""
     newest = records[-1]
     phase = str(joined.first.body["command"])

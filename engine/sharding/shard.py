@@ -16,7 +16,7 @@ from engine.errors import InputError
 SHARD: Final = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
 RUN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PIPELINE: Final = "CI_PIPELINE_ID"
-"""Tells the jobs of one GitLab pipeline that they belong together. https://docs.gitlab.com/ci/variables/predefined_variables/"""
+"""Identifies the jobs that belong to one GitLab pipeline. https://docs.gitlab.com/ci/variables/predefined_variables/"""
 
 TOGETHER: Final = ""
 """The group of rows that rest on a look at all hosts at once; no host has this name."""
@@ -41,7 +41,7 @@ def read_shard(text: str | None, run_name: str | None, environ: Mapping[str, str
     if text is None:
         if run_name is not None:
             raise InputError(
-                f"--run-name {run_name}: without --shard. Expected: --shard I/N beside it: only the shards of "
+                f"--run-name {run_name}: without --shard. Expected: --shard I/N with it: only the shards of "
                 "a run need a common name"
             )
         return None

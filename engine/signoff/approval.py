@@ -177,7 +177,7 @@ def _twice(valid: Iterable[Statement], key_of: Mapping[str, str]) -> Iterator[st
 
 
 def _key_of(person: str, keys: Mapping[str, str]) -> str:
-    """Return what tells people apart: the key itself, without its kind; the name where no key is known."""
+    """Return what identifies a person: the key itself, without its kind; the name where no key is known."""
     return key_material(keys[person]) if person in keys else person
 
 

@@ -52,7 +52,7 @@ class Attestation:
         }
         return statement_text(FORMAT, fields, asked)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return it in words."""
         shown = say("; see {file}", file=self.file) if self.file else ""
         return say(

@@ -11,9 +11,9 @@ from engine.errors import InputError
 from engine.finding import say
 
 
-def statement_text(kind: str, fields: Mapping[str, str], told: str) -> str:
+def statement_text(kind: str, fields: Mapping[str, str], text: str) -> str:
     """Return the text to sign; a value is one line, whatever a person typed, so that none can pose as another field."""
-    return "\n".join([kind, *(f"{name}: {one_line(value)}" for name, value in fields.items()), "", told.rstrip(), ""])
+    return "\n".join([kind, *(f"{name}: {one_line(value)}" for name, value in fields.items()), "", text.rstrip(), ""])
 
 
 def read_statement(text: str, kind: str, where: str, command: str) -> dict[str, str]:

@@ -94,7 +94,7 @@ class Waiver(Strict):
         """Return the text that its approver signs; `rests_on` is the digest of the plan's part that its row
         is about.
         """
-        told = say(
+        statement = say(
             "{approver} takes this risk in environment {environment} until {expires_at}:\n{about} may fail.",
             approver=self.approver,
             environment=self.environment,
@@ -109,12 +109,12 @@ class Waiver(Strict):
                 "signed at": signed_at.isoformat(timespec="seconds"),
                 "written by": f"{NAME} {VERSION}",
             },
-            told,
+            statement,
         )
 
     def differs_from(self, text: str, where: str, rests_on: str) -> str:
-        """Return what a signed text says that is not so now, "" when it is this very waiver; raises InputError for one
-        that is no waiver.
+        """Return what a signed text says that is not so now, "" when it is exactly this waiver; raises InputError for
+        one that is no waiver.
         """
         signed = read_statement(text, FORMAT, where, "waive")
         if any(signed.get(name) != value for name, value in self.fields().items()):
@@ -129,15 +129,15 @@ class Waiver(Strict):
 
 def signed_at(text: str, where: str) -> datetime:
     """Return when a signed text says that it was signed; raises InputError when it does not."""
-    told = read_statement(text, FORMAT, where, "waive").get("signed at", "")
+    signed_at = read_statement(text, FORMAT, where, "waive").get("signed at", "")
     try:
-        at = datetime.fromisoformat(told)
+        at = datetime.fromisoformat(signed_at)
     except ValueError as error:
         raise InputError(
             say(
-                '{where}: signed at "{told}". Expected: a time. Sign again: {command}',
+                '{where}: signed at "{signed_at}". Expected: a time. Sign again: {command}',
                 where=where,
-                told=told,
+                signed_at=signed_at,
                 command=typed_command("waive", environment=ANY),
             )
         ) from error
@@ -218,7 +218,7 @@ class Waivers:
         if waiver.expires_at <= self.clock():
             late = say("{text}. Its waiver by {by} expired at {until}", text=seen.text, by=by, until=until)
             return replace(row, judgement=Judgement(seen.verdict, late, seen.measured, seen.details))
-        told = say(
+        reason = say(
             "waived until {until} by {by}: {reason}. Risk: {risk}. Seen: {verdict_value}: {text}",
             until=until,
             by=by,
@@ -228,7 +228,7 @@ class Waivers:
             text=seen.text,
         )
         return replace(
-            row, judgement=Judgement(Verdict.WAIVED, told, seen.measured, seen.details), waiver=waiver.kept()
+            row, judgement=Judgement(Verdict.WAIVED, reason, seen.measured, seen.details), waiver=waiver.kept()
         )
 
     def refuse_unknown(
@@ -268,7 +268,7 @@ class Waivers:
         if not self._needless:
             return None
         named = ", ".join(one.about for one in self._needless)
-        told = failed(
+        judgement = failed(
             say(
                 "{file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run this phase "
                 "again",
@@ -286,6 +286,6 @@ class Waivers:
             None,
             Effect.READ_ONLY,
             Severity.BLOCKER,
-            told,
+            judgement,
             0.0,
         )

@@ -29,7 +29,7 @@ class Book:
         print(f"CLOSED {exit_code.value}" + " INTERRUPTED" * interrupted)
     def show_unwritten(self, row, why):
         print(f"UNWRITTEN {row.key} {row.judgement.verdict.value} {why}")
-    def tell_stand(self, why):
+    def report_states(self, why):
         print(f"STAND {why}")
 
 def pytest_configure(config):

@@ -59,7 +59,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class Course:
-    """How one move went in this run: its actions, and what those with an estimate took beside what was expected."""
+    """How one move went in this run: its actions, and, of those with an estimate, the time taken next to the time
+    expected.
+    """
 
     service: str
     bars: tuple[Bar, ...]

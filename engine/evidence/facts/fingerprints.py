@@ -53,7 +53,7 @@ class Prints:
 
     @property
     def totals(self) -> tuple[Total, ...]:
-        """Return all things together at each moment, beside the most that were ever there."""
+        """Return all things together at each moment, next to the most that were ever there."""
         sums = [sum(part.counts[position] or 0 for part in self.parts) for position in range(len(self.moments))]
         most = max([1, *sums])
         return tuple(
@@ -69,8 +69,8 @@ def prints_of(fingerprints: Sequence[Mapping[str, Any]]) -> Iterator[Prints]:
         by_service.setdefault(str(body["service"]), {})[str(body["moment"])] = body
     for service, moments in by_service.items():
         names = dict.fromkeys(name for body in moments.values() for name in body["parts"])
-        told = tuple((MOMENTS.get(moment, moment), str(body["host"])) for moment, body in moments.items())
-        yield Prints(service, told, tuple(_part(name, moments) for name in names))
+        columns = tuple((MOMENTS.get(moment, moment), str(body["host"])) for moment, body in moments.items())
+        yield Prints(service, columns, tuple(_part(name, moments) for name in names))
 
 
 def _part(name: str, moments: Mapping[str, Mapping[str, Any]]) -> Part:

@@ -25,13 +25,13 @@ class MoveSummary:
 
 
 KINDS: Final = (RecordKind.MOVE_STATE, RecordKind.OUTAGE, RecordKind.OUTCOME)
-"""What tells where a move stands: a service may have thousands of other records."""
+"""The kinds that show the state of a move: a service may have thousands of other records."""
 
 
 def standing_of(journal: Reader, service: str, until: int) -> MoveSummary:
     """Return where a service's move stood when record `until` was written; what an undone attempt copied is gone."""
     state, outage, copied, runs = MoveState.PLANNED.value, None, None, set()
-    for record in _telling(journal, service, until):
+    for record in _relevant(journal, service, until):
         body, note = record.body, record.body.get("note") or {}
         if record.kind == RecordKind.MOVE_STATE:
             state = str(body["state"])
@@ -46,6 +46,6 @@ def standing_of(journal: Reader, service: str, until: int) -> MoveSummary:
     return MoveSummary(state, outage, copied, frozenset(runs))
 
 
-def _telling(journal: Reader, service: str, until: int) -> list[Record]:
+def _relevant(journal: Reader, service: str, until: int) -> list[Record]:
     found = [record for kind in KINDS for record in journal.records(kind=kind, service=service, until=until)]
     return sorted(found, key=lambda record: record.seq)

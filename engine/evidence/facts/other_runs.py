@@ -1,4 +1,4 @@
-"""Records of other runs that a page shows: kept beside the run's own, so that the page can be drawn again from its
+"""Records of other runs that a page shows: kept next to the run's own, so that the page can be drawn again from its
 folder alone.
 
 The state of each move, the run that it is compared with, and the gate that saw who approved it. Each line holds one

@@ -57,7 +57,7 @@ class Since:
 
     @property
     def changed(self) -> bool:
-        """Return whether anybody need be told: what is as it was is not."""
+        """Return whether the difference is worth a report: unchanged results are not."""
         return bool(self.new or self.fixed or self.slower or self.drift)
 
 
@@ -147,5 +147,5 @@ def _other_parts(before: Sequence[Record], now: Sequence[Record]) -> Iterator[Dr
         for name, part in record.body["parts"].items():
             if name in old and old[name]["digest"] != part["digest"]:
                 counts = (str(old[name]["count"]), str(part["count"]))
-                told = counts if counts[0] != counts[1] else (old[name]["digest"][:SHOWN], part["digest"][:SHOWN])
-                yield Drift(f"{record.service}: {name}", term("fingerprint"), *told)
+                pair = counts if counts[0] != counts[1] else (old[name]["digest"][:SHOWN], part["digest"][:SHOWN])
+                yield Drift(f"{record.service}: {name}", term("fingerprint"), *pair)

@@ -51,7 +51,7 @@ class Approved:
 
 
 def approved_of(journal: Reader, records: Sequence[Record]) -> Approved | None:
-    """Return who approved the very plan of a run, as its own gate or that of an earlier run of the same plan saw it;
+    """Return who approved exactly the plan of a run, as its own gate or that of an earlier run of the same plan saw it;
     None when none did.
     """
     signed = [_signer(record.body) for record in records if record.kind == RecordKind.APPROVAL]

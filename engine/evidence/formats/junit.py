@@ -99,5 +99,5 @@ def _add(suite: ET.Element, case: Case) -> None:
         about = {"message": f"{case.verdict}: {case.text}"[:MESSAGE]} | (
             {} if case.tag == SKIPPED else {"type": case.verdict}
         )
-        told = ET.SubElement(element, case.tag, about)
-        told.text = "\n".join([case.text, *case.details])
+        answer = ET.SubElement(element, case.tag, about)
+        answer.text = "\n".join([case.text, *case.details])

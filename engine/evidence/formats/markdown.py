@@ -14,7 +14,7 @@ from engine.evidence.page.html import DRY_RUN
 from engine.evidence.page.page import Page
 
 SHOWN: Final = 25
-"""So many rows that need a decision are told; the page has all."""
+"""So many results that need a decision are listed; the page has all."""
 
 LENGTH: Final = 400
 SPECIAL: Final = re.compile(r"[\\`*\[\]#!|~$]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.")

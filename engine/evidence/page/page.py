@@ -215,8 +215,8 @@ def _row(record: Record, language: Language) -> dict[str, Any]:
         "key": record.key,
         "at": record.at,
         "number": record.number,
-        "text": language.tell(text),
-        "details": list(map(language.tell, lines)),
+        "text": language.translate(text),
+        "details": list(map(language.translate, lines)),
         "foreign": not isinstance(text, Finding),
         "foreign_details": not any(isinstance(line, Finding) for line in lines),
     }

@@ -126,15 +126,15 @@ def _clock(second: int) -> str:
 def _words(page: Page, course: Course) -> str:
     language, outage = page.language, page.outages.get(course.service)
     counted = Counter(WORDS[bar.kind] for bar in course.bars)
-    told = ", ".join(f"{language.number(count)} {language.say(word)}" for word, count in counted.items())
+    kinds = ", ".join(f"{language.number(count)} {language.say(word)}" for word, count in counted.items())
     words = language.several(
-        "{service}: {number} action from {start} s to {end} s after the start: {told}",
-        "{service}: {number} actions from {start} s to {end} s after the start: {told}",
+        "{service}: {number} action from {start} s to {end} s after the start: {kinds}",
+        "{service}: {number} actions from {start} s to {end} s after the start: {kinds}",
         len(course.bars),
         service=course.service,
         start=language.number(course.start_s),
         end=language.number(course.start_s + course.taken_s),
-        told=told,
+        kinds=kinds,
     )
     return words + (
         language.say("; outage {seconds} s", seconds=language.number(float(outage["seconds"]), 1)) if outage else ""

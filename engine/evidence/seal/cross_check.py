@@ -29,11 +29,11 @@ def stamped(html: str, records: Sequence[Record], drawn_by: str = "") -> str:
     """Return the page with its run, totals, chain head and by which drawing it was made, where a program
     can read them.
     """
-    stamp = escape(json.dumps({**_told(records), "drawn_by": drawn_by}, sort_keys=True))
+    stamp = escape(json.dumps({**_totals(records), "drawn_by": drawn_by}, sort_keys=True))
     return HEAD.sub(lambda head: f'{head[0]}\n<meta name="{META}" content="{stamp}">', html, count=1)
 
 
-def _told(records: Sequence[Record]) -> dict[str, Any]:
+def _totals(records: Sequence[Record]) -> dict[str, Any]:
     totals = Counter(str(row["verdict"]) for row in steps_of(records))
     return {"run": runs_in(records), "head": records[-1].hash, "rows": totals.total(), "totals": dict(totals)}
 
@@ -45,16 +45,16 @@ def page_problems(html: str, records: Sequence[Record]) -> Iterable[str]:
         yield f'{PAGE}: {len(stamps)} lines <meta name="{META}">. Expected: one, with the run\'s totals'
         return
     try:
-        told: Any = json.loads(unescape(stamps[0]))
+        stamp: Any = json.loads(unescape(stamps[0]))
     except ValueError:
-        told = None
-    expected = _told(records)
-    if not isinstance(told, dict):
+        stamp = None
+    expected = _totals(records)
+    if not isinstance(stamp, dict):
         yield f"{PAGE}: its totals can't be read. Expected: {expected['totals']}"
         return
     for name, value in expected.items():
-        if told.get(name) != value:
-            yield f"{PAGE}: says {name} is {told.get(name)}. Expected: {value}, as in the records"
+        if stamp.get(name) != value:
+            yield f"{PAGE}: says {name} is {stamp.get(name)}. Expected: {value}, as in the records"
 
 
 def junit_problems(text: str, records: Sequence[Record]) -> Iterable[str]:
@@ -64,7 +64,7 @@ def junit_problems(text: str, records: Sequence[Record]) -> Iterable[str]:
         yield f"{JUNIT}: is not XML with one testsuite. Expected: as it was drawn"
         return
     cases = suite.findall("testcase")
-    told = [(case.get("classname"), case.get("name"), _tag(case)) for case in cases]
+    named = [(case.get("classname"), case.get("name"), _tag(case)) for case in cases]
     expected = [
         (case.classname, case.name, case.tag)
         for case in cases_of(str(records[0].body.get("command")), steps_of(records))
@@ -72,12 +72,12 @@ def junit_problems(text: str, records: Sequence[Record]) -> Iterable[str]:
     for name, count in totals_of(tag for _, _, tag in expected).items():
         if suite.get(name) != str(count):
             yield f"{JUNIT}: says {suite.get(name)} {name}. Expected: {count}, as in the records"
-    for position, (mine, theirs) in enumerate(zip(told, expected, strict=False), start=1):
+    for position, (mine, theirs) in enumerate(zip(named, expected, strict=False), start=1):
         if mine != theirs:
             yield f"{JUNIT}: case {position} is {_said(mine)}. Expected: {_said(theirs)}, as in the records"
             return
-    if len(told) != len(expected):
-        yield f"{JUNIT}: {len(told)} cases. Expected: {len(expected)}, as in the records"
+    if len(named) != len(expected):
+        yield f"{JUNIT}: {len(named)} cases. Expected: {len(expected)}, as in the records"
 
 
 def _suite(text: str) -> ET.Element | None:
@@ -98,16 +98,16 @@ def _said(case: tuple[str | None, str | None, str]) -> str:
     return f"{classname} {name} ({tag or 'passed'})"
 
 
-def differences(told: Any, expected: Any, path: str = "") -> Iterable[str]:
+def differences(found: Any, expected: Any, path: str = "") -> Iterable[str]:
     """Yield where two JSON values differ: the path, what is said and what was expected."""
-    if isinstance(told, Mapping) and isinstance(expected, Mapping):
-        for name in sorted({*told, *expected}):
-            yield from differences(told.get(name), expected.get(name), f"{path}/{name}")
-    elif isinstance(told, list) and isinstance(expected, list) and len(told) == len(expected):
-        for number, (mine, theirs) in enumerate(zip(told, expected, strict=True)):
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        for name in sorted({*found, *expected}):
+            yield from differences(found.get(name), expected.get(name), f"{path}/{name}")
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for number, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
             yield from differences(mine, theirs, f"{path}/{number}")
-    elif told != expected:
-        yield f"{path.lstrip('/')} is {_short(told)}. Expected: {_short(expected)}"
+    elif found != expected:
+        yield f"{path.lstrip('/')} is {_short(found)}. Expected: {_short(expected)}"
 
 
 def _short(value: Any) -> str:

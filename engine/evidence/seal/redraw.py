@@ -37,7 +37,7 @@ SHOWN: Final = 80
 
 @cache
 def drawing() -> str:
-    """Return what tells two drawings apart: this version, and a digest over its code, templates, texts and
+    """Return what identifies a drawing: this version, and a digest over its code, templates, texts and
     libraries.
     """
     files = {path.relative_to(ENGINE).as_posix(): path for path in ENGINE.rglob("*") if path.suffix in DRAWS}
@@ -61,14 +61,14 @@ def drawn_by(html: str) -> str:
     """Return by which drawing a page says that it was made, "" when it does not say."""
     stamps = STAMP.findall(html)
     try:
-        told = json.loads(unescape(stamps[0])) if len(stamps) == 1 else {}
+        stamp = json.loads(unescape(stamps[0])) if len(stamps) == 1 else {}
     except ValueError:
         return ""
-    return str(told.get("drawn_by") or "") if isinstance(told, dict) else ""
+    return str(stamp.get("drawn_by") or "") if isinstance(stamp, dict) else ""
 
 
 def drawn_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
-    """Yield which of the drawn files is not what the records of the folder give; for a page of this very drawing."""
+    """Yield which of the drawn files is not what the records of the folder give; for a page of exactly this drawing."""
     reader, altered, problems = read_others(sealed.text(OTHERS), records)
     yield from problems
     if problems:

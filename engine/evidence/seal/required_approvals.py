@@ -113,7 +113,7 @@ def _statements(sealed: Sealed) -> Iterator[tuple[str, Statement]]:
         try:
             yield name, parse_statement(sealed.text(name), name)
         except InputError:
-            continue  # told with the other signed texts
+            continue  # reported with the other signed texts
 
 
 def wrong_key(
@@ -140,7 +140,7 @@ def wrong_key(
 
 
 def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
-    """Return the services whose move, or re-pointing, this run began: those that go on were approved when
+    """Return the services whose move, or re-pointing, this run began: those that continue were approved when
     they began.
     """
     if records[0].body.get("command") not in GUARDED:

@@ -61,7 +61,7 @@ KINDS: Final = (
     Kind(WAIVERS, WAIVER, re.compile(r"^approver: (.+)$", re.MULTILINE), "waived", RecordKind.SIGNED_WAIVER),
     Kind(ATTACHMENTS, ATTESTATION, re.compile(r"^person: (.+)$", re.MULTILINE), "attested"),
 )
-"""`record`: of which kind the journal's records are that hold these texts; attestations are copied beside what they
+"""`record`: of which kind the journal's records are that hold these texts; attestations are copied next to what they
 show.
 """
 
@@ -95,7 +95,7 @@ def signed_by(sealed: Sealed, signatures: SignatureReader) -> Iterator[tuple[str
 def text_problems(
     sealed: Sealed, records: Sequence[Record], signatures: SignatureReader, notes: list[str]
 ) -> Iterable[str]:
-    """Yield what is wrong with the signed texts of a folder; good ones are told in `notes`."""
+    """Yield what is wrong with the signed texts of a folder; good ones are listed in `notes`."""
     for kind in KINDS:
         signed = {
             name.removesuffix(".sig")

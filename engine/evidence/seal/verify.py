@@ -1,7 +1,7 @@
 """Whether a sealed folder is what was sealed: every file, the chain of records, what was drawn from them, approvals,
 signature.
 
-Nothing but the folder is asked: no state, no network. What is found is told by the file's name.
+Nothing but the folder is asked: no state, no network. What is found is reported by the file's name.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
         found.problems += page_problems(sealed.text(PAGE), records)
     found.problems += _plan_problems(sealed, records)
     totals = Counter(str(row["verdict"]) for row in steps_of(records))
-    told = ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) or "no row"
+    counted = ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) or "no row"
     missing = steps_without_a_row(records)
     if missing:
         found.not_compared.append(
@@ -106,13 +106,13 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
             f"{', '.join(missing[:LISTED])}{' and others' if len(missing) > LISTED else ''}"
         )
     found.notes.append(
-        f"{len(sealed.files)} files, {len(records)} records, {told}; plan "
+        f"{len(sealed.files)} files, {len(records)} records, {counted}; plan "
         f"{str(records[0].body.get('plan_digest'))[:12]}"
     )
 
 
 def steps_without_a_row(records: Sequence[Record]) -> list[str]:
-    """Return the keys of steps that the run's code has, that left no row, and of which no record says that they do not
+    """Return the keys of steps that the run's code has and that left no result, where no record says that they do not
     apply to what it was about: nobody looked.
     """
     demanded = records[0].body.get("steps") or ()
@@ -134,7 +134,7 @@ def _judge_drawn(sealed: Sealed, records: Sequence[Record], found: Findings) -> 
     ]
     theirs = drawn_by(sealed.text(PAGE))
     if chain_problems(records):
-        return  # what is wrong with the records is told, and nothing follows from them
+        return  # what is wrong with the records is reported, and nothing follows from them
     if theirs == drawing():
         found.problems += drawn_problems(sealed, records)
     elif PAGE in sealed.files:
@@ -151,8 +151,8 @@ def _statement_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[s
     """Yield how evidence.json differs from the statement that follows from records and files."""
     text = sealed.text(STATEMENT)
     try:
-        told: Any = json.loads(text)
-        own = told["predicate"][NAME]
+        statement: Any = json.loads(text)
+        own = statement["predicate"][NAME]
         written, signed_with = own["format"], own["signed_with"]
     except (ValueError, LookupError, TypeError, RecursionError):
         if text:
@@ -165,7 +165,7 @@ def _statement_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[s
         )
         return
     expected = statement_of(records, sealed.digests(without=SEALS), signed_with)
-    differing = [f"{STATEMENT}: {line}" for line in differences(told, json.loads(json.dumps(expected)))]
+    differing = [f"{STATEMENT}: {line}" for line in differences(statement, json.loads(json.dumps(expected)))]
     if not differing and text != statement_text(expected):
         differing = [f"{STATEMENT}: says the same in other bytes. Expected: as it was written"]
     yield from differing

@@ -80,7 +80,7 @@ def test_an_errors_text_stays_a_finding(language: Language) -> None:
     error = NotObservedError(say("no container {name}", name="redis"))
 
     assert isinstance(str(error), Finding)
-    assert language.tell(str(error)) == "sem o contêiner redis"
+    assert language.translate(str(error)) == "sem o contêiner redis"
 
 
 def test_a_language_shows_findings_inside_findings_and_numbers_its_own_way(language: Language) -> None:
@@ -89,20 +89,20 @@ def test_a_language_shows_findings_inside_findings_and_numbers_its_own_way(langu
     parts = joined(" and ", [say("no container {name}", name="redis"), full, "as the host said"])
     found = say("{host}: {problems}. Look: docker ps -a", host="wf001", problems=parts)
 
-    assert language.tell(found) == (
+    assert language.translate(found) == (
         "wf001: sem o contêiner redis and wf001: / ficará 1234,5 % cheio and as the host said. Veja: docker ps -a"
     )
-    assert language.tell(joined(say(" and "), ["a", "b"])) == "a e b"
-    assert type(ENGLISH.tell(found)) is str
-    assert ENGLISH.tell(found) == found
-    assert language.tell(say("nobody translated {this}", this=say("no container {name}", name="x"))) == (
+    assert language.translate(joined(say(" and "), ["a", "b"])) == "a e b"
+    assert type(ENGLISH.translate(found)) is str
+    assert ENGLISH.translate(found) == found
+    assert language.translate(say("nobody translated {this}", this=say("no container {name}", name="x"))) == (
         "nobody translated sem o contêiner x"
     )
 
 
 def test_a_translation_with_other_fields_is_not_used(language: Language) -> None:
     """A page must never fail because of a catalogue."""
-    assert language.tell(say("broken translation {name}", name="x")) == "broken translation x"
+    assert language.translate(say("broken translation {name}", name="x")) == "broken translation x"
 
 
 def test_texts_in_a_row_are_a_finding_only_when_one_of_them_is() -> None:
@@ -118,8 +118,8 @@ def test_a_finding_is_shortened_in_each_language(language: Language) -> None:
 
     for short in (long, finding_of(json.loads(json.dumps(recorded(long))))):
         assert short == "no container nnnn…"
-        assert language.tell(short) == "sem o contêiner n…"
-    assert (lines, language.tell(lines)) == ("no container redis", "sem o contêiner r…")
+        assert language.translate(short) == "sem o contêiner n…"
+    assert (lines, language.translate(lines)) == ("no container redis", "sem o contêiner r…")
     assert type(first_line("as the host said\nmore", 20)) is str
 
 

@@ -113,7 +113,7 @@ def test_an_error_that_is_not_an_answer_is_not_repeated(clock: Clock) -> None:
 def test_it_says_what_it_waits_for_and_for_how_long_at_most() -> None:
     """Before the first question: whoever watches the run sees why it stands still."""
     told: list[tuple[str, float]] = []
-    polling = Polling("redis on wf001", 30.0, tell=lambda what, seconds: told.append((what, seconds)))
+    polling = Polling("redis on wf001", 30.0, report=lambda what, seconds: told.append((what, seconds)))
 
     def question() -> Judgement:
         assert told == [("redis on wf001", 30.0)]

@@ -156,7 +156,7 @@ def test_a_result_with_a_template_is_in_the_language_of_the_page(tmp_path: Path)
     night.page()
 
     page = view_of(night.journal, night.run.id, PORTUGUESE)
-    drift = PORTUGUESE.tell(say("drift: {text}", text="exit code 137"))
+    drift = PORTUGUESE.translate(say("drift: {text}", text="exit code 137"))
 
     assert drift != "drift: exit code 137"
     for drawn in (render(page), summary(page), junit(page)):

@@ -51,7 +51,7 @@ def test_a_row_shows_what_a_host_wrote(tmp_path: Path, terminal: bool) -> None:
             "preflight", "k", HOSTILE, HOSTILE, "redis", None, None, Effect.READ_ONLY, Severity.BLOCKER, judged, 0.1
         )
     )
-    book.tell(HOSTILE)
+    book.report(HOSTILE)
 
     assert harmless(out.getvalue())
     assert out.getvalue().count("\\u202e") == 5

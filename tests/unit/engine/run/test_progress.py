@@ -69,7 +69,7 @@ def test_it_tells_how_far_a_copy_is() -> None:
     progress.begin("redis", "Sentence.", 1, 2)
     progress.intend("copy redis-data", None)
 
-    progress.tell("412 of 2,048 MB, 96 MB/s, 17 s left")
+    progress.report("412 of 2,048 MB, 96 MB/s, 17 s left")
     assert progress.text().endswith(" · 412 of 2,048 MB, 96 MB/s, 17 s left · redis: copy redis-data")
 
     progress.intend("compare it", None)

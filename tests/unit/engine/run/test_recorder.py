@@ -248,7 +248,7 @@ def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
     }
     shown.journal.engine.dispose()
 
-    shown.book.tell_stand(f"state/lab.sqlite: can't be written with {PASSWORD}")
+    shown.book.report_states(f"state/lab.sqlite: can't be written with {PASSWORD}")
 
     assert (
         "redis: was undone; its old host has it\n    to move it again: nox -s migrate -- --lab --service redis --apply"
@@ -277,7 +277,7 @@ def test_the_screen_shows_a_finding_in_the_language_of_the_run(tmp_path: Path) -
     shown.book.add(row(failed(say("drift: {text}", text=PASSWORD), (say("already done: {text}", text="x"),))))
     described = recorded(say("drift: {text}", text="exit code 137"), "describe")
     shown.book.run.record("intent", service="redis", key="stop", body={**described, "estimate_s": None})
-    shown.book.tell(say("drift: {text}", text="at the end"))
+    shown.book.report(say("drift: {text}", text="at the end"))
 
     assert ("desvio: ***" in shown.text, "já feito: x" in shown.text, "desvio: at the end" in shown.text) == (True,) * 3
     assert "drift" not in shown.text

@@ -962,7 +962,7 @@ def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
 
     assert (
         move.perform("finish-undo").text
-        == "The undo could not finish. To go on with it: nox -s rollback -- wiki --apply"
+        == "The undo could not finish. To continue it: nox -s rollback -- wiki --apply"
     )
     assert world == ["finish-undo"]
 
