@@ -23,7 +23,9 @@ from hosts.coordination.lock import DIRECTORY, FENCE, LOST, NO_FLOCK, lost_lock
 HELD_S: Final = 120.0
 """A change that may take longer does not keep a new holder waiting."""
 LARGEST_GIVEN: Final = 4 << 20
-"""Standard input up to so many bytes arrives whole before the token is tested; more comes while the change goes on."""
+"""Standard input up to so many bytes arrives whole before the token is tested; more comes while the change is
+running.
+"""
 GIVEN_AT: Final = "/run"
 NOT_WHOLE: Final = 75
 SHORT_S: Final = 20.0
@@ -33,7 +35,7 @@ SILENT_ENGINE: Final = re.compile(
     re.MULTILINE,
 )
 """What Docker's own client says when its engine gives no answer (docker/docker, client: ErrorConnectionFailed): it
-tells nothing about what was asked for."""
+says nothing about what was asked for."""
 
 FENCED: Final = f"""\
 token=$1 held=$2 given=$3; shift 3

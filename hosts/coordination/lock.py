@@ -2,8 +2,8 @@
 
 A directory with the holder's words and a token. Every change on the host runs under a test of that token, on the host
 itself (`hosts/coordination/fencing.py`), so a run that lost its lock changes nothing any more, however late its words
-arrive. Who takes or breaks a lock excludes the changes that go on (flock(1)): it waits for them, and is refused while
-one does not end.
+arrive. Who takes or breaks a lock excludes the changes that are running (flock(1)): it waits for them, and is refused
+while one does not end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FENCE: Final = f"{HOST_STATE_DIR}/fence"
 """Who changes something holds it shared, who takes or breaks the lock holds it alone. Empty; never removed."""
 LOCK_S: Final = 20.0
 PATIENCE_S: Final = 30
-"""So long a new holder waits for the changes that go on."""
+"""So long a new holder waits for the changes that are running."""
 TAKE_S: Final = LOCK_S + PATIENCE_S
 LOST: Final = 77
 BUSY: Final = 75
@@ -74,7 +74,7 @@ BREAK: Final = (
     f'{_ALONE}if is_held_by "$2"; then write "$1" || {{ rm -rf {DIRECTORY}; false; }}; else cat '
     f"{DIRECTORY}/holder; fi\n"
 )
-"""Under the same lock of FENCE the token is compared and replaced, so of two at once the second is told of the first.
+"""Under the same lock of FENCE the token is compared and replaced, so of two at once the second learns of the first.
 """
 RELEASE: Final = (
     f'exec 9>>{FENCE} && flock -x 9 && [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && rm -rf {DIRECTORY}'
@@ -91,7 +91,7 @@ TOKEN_TEST: Final = (
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a host, since when and what for; `token` tells two holders apart and is no secret."""
+    """Who holds a host, since when and what for; `token` distinguishes two holders and is no secret."""
 
     token: str
     environment: str
@@ -160,7 +160,7 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
 
 
 def _refuse_busy(host: Host, answer: CommandResult) -> None:
-    """Raise when changes of the run that holds the lock go on, or the host can't keep them apart."""
+    """Raise when changes of the run that holds the lock are running, or the host can't keep them apart."""
     if answer.exit_code == NO_FLOCK:
         raise NotObservedError(
             say(
@@ -170,16 +170,16 @@ def _refuse_busy(host: Host, answer: CommandResult) -> None:
             )
         )
     if answer.exit_code == BUSY:
-        going_on = answer.error_text.splitlines()
-        pids = ",".join(line.split()[0] for line in going_on if line[:1].isdigit())
+        running = answer.error_text.splitlines()
+        pids = ",".join(line.split()[0] for line in running if line[:1].isdigit())
         raise RefusedError(
             say(
-                "{name}: a change of the run that holds the lock has been going on for {patience_s} s (process "
-                "{going_on}). Expected: none. Wait for its end, or end it: ssh {name} sudo pkill -P {pids}; then give "
+                "{name}: a change of the run that holds the lock has been running for {patience_s} s (process "
+                "{running}). Expected: none. Wait for its end, or end it: ssh {name} sudo pkill -P {pids}; then give "
                 "the same command again",
                 name=host.name,
                 patience_s=PATIENCE_S,
-                going_on="; ".join(going_on[:3]),
+                running="; ".join(running[:3]),
                 pids=pids,
             )
         )

@@ -38,8 +38,8 @@ NOT_BEGUN_S: Final = 0.3
 
 
 def begun(run: Callable[[], CommandResult]) -> CommandResult:
-    """Return the result of a command inside a container; one that the engine could not begin, of which nothing ran, is
-    begun again.
+    """Return the result of a command inside a container; one that the engine could not begin at all is
+    started again.
     """
     for _ in range(NOT_BEGUN_TRIES - 1):
         result = run()

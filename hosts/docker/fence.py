@@ -77,7 +77,7 @@ class FencedAdapter(BaseAdapter):
 
 
 def is_change(request: requests.PreparedRequest) -> bool:
-    """Return whether a request to the engine changes something by itself."""
+    """Return whether a request to the engine changes something."""
     path = str(request.path_url).partition("?")[0]
     return request.method in CHANGING and not QUESTIONS.search(path)
 

@@ -1,4 +1,4 @@
-"""The compose files of a host and what stands beside them, fetched in one trip."""
+"""The compose files of a host and the files next to them, fetched in one trip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEARCH_S: Final = 30
 TRIP_S: Final = 60.0
 TIMED_OUT: Final = 124
 USUAL_EPHEMERAL: Final = (32_768, 60_999)
-"""From which Linux takes the ports of connections unless told otherwise (Documentation/networking/ip-sysctl)."""
+"""From which Linux takes the ports of connections by default (Documentation/networking/ip-sysctl)."""
 REASONS: Final = {
     "odd": "is no file; expected a text file",
     "closed": "can't be read: permission denied; expected a text file",
@@ -31,7 +31,7 @@ REASONS: Final = {
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """What a host told: contents by path (None: asked for and not there), and why some could not be had."""
+    """What a host returned: contents by path (None: asked for and not there), and why some could not be had."""
 
     host: str
     compose: tuple[str, ...]

@@ -1,4 +1,4 @@
-# One trip: the compose files of a host, the .env beside each, and the texts at the paths named. Reads only.
+# One trip: the compose files of a host, the .env next to each, and the texts at the paths named. Reads only.
 # Arguments: deadline in seconds, where to search, depth (0: don't), largest file in bytes, Docker's root, then paths
 # (of a directory: the settings in it).
 # Answer: records of kind, path and content in base64, each ended by a NUL.

@@ -23,7 +23,7 @@ VERSION_1: Final = re.compile(r"^(?P<what>Read|Write) (?P<bytes>\d+)$")
 
 
 def parse_disks(text: str, watched: Collection[str]) -> tuple[dict[str, DiskUse] | None, dict[str, str]]:
-    """Return what the watched disks did (None: not one of them is told), and their names by their numbers (`8:0`)."""
+    """Return what the watched disks did (None: none of them is reported), and their names by their numbers (`8:0`)."""
     disks: dict[str, DiskUse] = {}
     numbers: dict[str, str] = {}
     for fields in (line.split() for line in text.splitlines()):
@@ -42,8 +42,8 @@ def parse_blocks(text: str, numbers: Mapping[str, str]) -> dict[str, dict[str, D
     """Return what each container read and wrote by disk, from io.stat or, in version 1,
     blkio.throttle.io_service_bytes_recursive.
 
-    What is not one of the named disks counts as the others. A container of which only the file's name stands there has
-    neither read nor written; one that does not stand there was not looked at.
+    What is not one of the named disks counts as the others. A container with only the file's name there has
+    neither read nor written; one without a file name there was not looked at.
     """
     moved: dict[str, dict[str, list[int]]] = {}
     for row in filter(None, map(BLOCK_ROW.match, text.splitlines())):

@@ -1,6 +1,6 @@
 # One trip: everything that checks need from a host, in sections "<mark> NAME STATUS" after their content.
 # POSIX sh; needs nothing but a shell, coreutils, grep, sed and the docker client. Reads only.
-# What takes long runs beside the others (`start`) and is told when all are there (`tell`).
+# What takes long runs in parallel with the others (`start`) and is printed when all are there (`report`).
 mark="$1"
 deadline="$2"
 work=$(mktemp -d) || exit 1
@@ -13,7 +13,7 @@ run() {
     echo $? >"$work/$name.status"
 }
 start() { run "$@" & }
-tell() {
+report() {
     for name; do
         read -r status <"$work/$name.status"
         said=
@@ -23,7 +23,7 @@ tell() {
         printf '\n%s end %s %s %s\n' "$mark" "$name" "$status" "$said"
     done
 }
-section() { run "$@"; tell "$1"; }
+section() { run "$@"; report "$1"; }
 # What the kernel answers at once needs no deadline and no file between: a hundred hosts are a hundred times fewer programs.
 exec 3>&1
 quick() {
@@ -73,7 +73,7 @@ start firewall sh -c '
     [ "$found" != 127 ] || echo "neither iptables-save nor nft is there" >&2
     exit "$found"'
 wait
-tell sockets connections firewall docker
+report sockets connections firewall docker
 if [ "$status" = 0 ]; then
     start info docker info --format '{{json .}}'
     start containers sh -c 'ids=$(docker ps -aq --no-trunc) || exit; [ -z "$ids" ] || docker inspect --size=false $ids'
@@ -81,7 +81,7 @@ if [ "$status" = 0 ]; then
     start volumes sh -c 'names=$(docker volume ls -q) || exit; [ -z "$names" ] || docker volume inspect $names'
     start networks sh -c 'ids=$(docker network ls -q --no-trunc) || exit; [ -z "$ids" ] || docker network inspect $ids'
     wait
-    tell info containers images volumes networks
+    report info containers images volumes networks
     # Paths, processes and names stand in those answers: the engine is not asked again.
     sed -n -e 's/^ *"Mountpoint": "\(.*\)",*$/\1/p' "$work/volumes" >"$work/paths"
     sed -n -e 's/^ *"Source": "\(\/.*\)",*$/\1/p' "$work/containers" >"$work/sources"
@@ -91,7 +91,7 @@ if [ "$status" = 0 ]; then
     sed -n -e 's/^ *"Name": "\/\(.*\)",*$/\1/p' "$work/containers" | sort -u >"$work/names"
     start sizes sh -c 'while read -r path; do [ -e "$path" ] && du -skx "$path"; done <"$1/places"; true' sizes "$work"
     start owners sh -c 'while read -r path; do [ -e "$path" ] && stat -c "%u %g %n" "$path"; done <"$1/places"; true' owners "$work"
-    # Established and listening sockets in the network of each container, as the kernel tells them: shell-less images have no ss.
+    # Established and listening sockets in the network of each container, as the kernel reports them: shell-less images have no ss.
     start namespaces sh -c '
         pattern="^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} 0[1A] "
         while read -r pid; do echo /proc/$pid/net/tcp; echo /proc/$pid/net/tcp6; done <"$1/pids" |
@@ -132,6 +132,6 @@ if [ "$status" = 0 ]; then
         [ $# = 0 ] || grep -rsIlE "docker|compose" "$@"
         exit 0'
     wait
-    tell sizes owners namespaces limits usage mentions prunes units
+    report sizes owners namespaces limits usage mentions prunes units
 fi
 quick clock_last date +%s.%N

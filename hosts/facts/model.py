@@ -49,7 +49,7 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class ListeningSocket:
-    """One socket that listens; `process` is "" when it was not told."""
+    """One socket that listens; `process` is "" when it was not reported."""
 
     protocol: str
     address: str
@@ -77,7 +77,7 @@ class FileSystem:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """A host at one moment. `docker_version` is "" and `docker_error` tells why when its engine did not answer.
+    """A host at one moment. `docker_version` is "" and `docker_error` says why when its engine did not answer.
 
     `clock_offset_s` is the host's clock minus ours, give or take `clock_uncertainty_s`; None when it could not be read.
     """

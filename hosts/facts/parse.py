@@ -20,7 +20,7 @@ PROCESS: Final = re.compile(r'users:\(\("(?P<name>[^"]*)"')
 DF_ROW: Final = re.compile(
     r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?P<used>-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)"
 )
-"""A device (`//nas/old things`) and a mount point may hold spaces: the figures between them tell where each ends."""
+"""A device (`//nas/old things`) and a mount point may hold spaces: the figures between them show where each ends."""
 VANISHED: Final = re.compile(
     (
         r"(?:\s*error(?: response from daemon)?:? (?:get \S+: )?(?:no such "
@@ -170,7 +170,7 @@ def _json(host: str, section: Section) -> Any:
 def parse_clock(first: str, last: str, our_clock: tuple[float, float]) -> tuple[float | None, float]:
     """Return host clock minus ours and its uncertainty, in seconds; (None, 0) when it could not be read.
 
-    The host tells its time at both ends of the trip. Its first time was read after we started, its last one before we
+    The host prints its time at both ends of the trip. Its first time was read after we started, its last one before we
     ended: the offset lies between last minus ended and first minus started (Cristian's method, from both sides).
     """
     earliest, latest = _instant(first) or _instant(last), _instant(last) or _instant(first)

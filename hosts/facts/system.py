@@ -1,4 +1,4 @@
-"""What else the one trip tells of a host: connections, firewall, mounts, kernel, users, and what containers use.
+"""What else the one trip reports of a host: connections, firewall, mounts, kernel, users, and what containers use.
 
 Each section that could not be read stands in `errors` with its reason; `need` turns that into CouldNotLookError.
 """

@@ -25,7 +25,7 @@ SECTIONS: Final = (
     "owners", "limits", "usage", "mentions", "prunes", "units",
 )  # fmt: skip
 HALVES: Final = frozenset({"settings"})
-"""Told file by file: one that is missing does not spoil the others."""
+"""Reported file by file: one that is missing does not spoil the others."""
 KERNEL_ROW: Final = re.compile(
     r"/proc/(?P<pid>\d+)/net/tcp6?: *\d+: (?P<local>[0-9A-F]+):(?P<local_port>[0-9A-F]{4}) "
     r"(?P<peer>[0-9A-F]+):(?P<peer_port>[0-9A-F]{4}) (?P<state>0[1A]) "
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 
 def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str, Any]) -> SystemFacts:
-    """Return what the sections tell; one with a status is an error, and so is one that never came."""
+    """Return the facts of the sections; one with a status is an error, and so is one that never came."""
     errors = {name: _error(found.get(name)) for name in SECTIONS}
     texts = {
         name: found[name].text if name in found and (not errors[name] or name in HALVES) else "" for name in SECTIONS
@@ -108,7 +108,7 @@ def _end(text: str) -> tuple[str, int] | None:
 
 
 def _plain(address: str) -> str:
-    """Return an IPv4 address as itself also where it is told as a mapped IPv6 one."""
+    """Return an IPv4 address as itself also where it is shown as a mapped IPv6 one."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -146,12 +146,12 @@ def parse_firewall(text: str) -> tuple[FirewallRule, ...]:
     """Parse the rules that accept, drop or reject, in their order, and policies that drop, of iptables-save and of `nft
     list ruleset`.
 
-    When both tell, iptables' own words count: its rules stand in nft's answer again.
+    When both answer, iptables' own words count: its rules stand in nft's answer again.
     """
     parts = re.split(r"^# by (\S+)$", text, flags=re.MULTILINE)
-    told = dict(zip(parts[1::2], parts[2::2], strict=True))
-    saved = [rule for tool in ("iptables-save", "ip6tables-save") for rule in _saved_rules(told.get(tool, ""))]
-    return tuple(saved) if "iptables-save" in told else tuple(_nft_rules(told.get("nft", "")))
+    answers = dict(zip(parts[1::2], parts[2::2], strict=True))
+    saved = [rule for tool in ("iptables-save", "ip6tables-save") for rule in _saved_rules(answers.get(tool, ""))]
+    return tuple(saved) if "iptables-save" in answers else tuple(_nft_rules(answers.get("nft", "")))
 
 
 def _saved_rules(text: str) -> Iterator[FirewallRule]:

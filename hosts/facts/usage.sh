@@ -12,7 +12,7 @@ for one in "" memory/; do for place in docker/ system.slice/docker-; do
 done; done
 grep -sHE '^[0-9]+$|^(total_)?inactive_file |^usage_usec ' "$@" docker/*/cpu.stat system.slice/docker-*/cpu.stat \
     cpuacct/docker/*/cpuacct.usage cpuacct/system.slice/docker-*/cpuacct.usage
-# A container that has neither read nor written has an io.stat without a row: the file's name tells that it was looked at. In version 1
+# A container that has neither read nor written has an io.stat without a row: the file's name says that it was read. In version 1
 # a file without a row may also be that of a kernel that does not count at all (6.18 says "Total 0" of everything): not looked at.
 echo "$mark blocks"
 for file in docker/*/io.stat system.slice/docker-*/io.stat; do

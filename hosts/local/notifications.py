@@ -25,7 +25,7 @@ Deliver = Callable[[Secret, str, str], bool]
 
 @dataclass(frozen=True)
 class Message:
-    """What is told: one line, and the rest."""
+    """A message: one line, and the rest."""
 
     title: str
     text: str
@@ -70,7 +70,7 @@ class Messenger:
     def _delivers(self, address: Secret, message: Message) -> bool:
         try:
             return self.deliver(address, message.title, message.text)
-        except Exception:  # noqa: BLE001 whatever a plugin of apprise raises, its text may hold the address: the run goes on, the loss is counted
+        except Exception:  # noqa: BLE001 whatever a plugin of apprise raises, its text may hold the address: the run continues, the loss is counted
             return False
 
 

@@ -1,4 +1,4 @@
-"""Ask a Prometheus what it recorded over days. Its address is told in messages, what it lets us in with never."""
+"""Ask a Prometheus what it recorded over days. Messages show its address, never its credentials."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class _Header(AuthBase):
         if self.authorization is not None:
             request.headers["Authorization"] = (
                 self.authorization.reveal().encode().decode("latin-1")
-            )  # sent as these very bytes
+            )  # sent as exactly these bytes
         return request
 
 
@@ -168,7 +168,7 @@ def parse_matrix(content: bytes) -> tuple[Series, ...]:
     except (ValueError, RecursionError):
         raise ValueError("its answer is not JSON") from None
     if not isinstance(data, dict) or data.get("status") != "success" or not isinstance(data.get("data"), dict):
-        raise ValueError("its answer tells of no success")
+        raise ValueError("its answer reports no success")
     if data["data"].get("resultType") != "matrix" or not isinstance(data["data"].get("result"), list):
         raise ValueError("its answer is no matrix")
     return tuple(_series(row) for row in data["data"]["result"])

@@ -24,13 +24,13 @@ FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]+")
 def sign_text(path: Path, namespace: str, public_key: str, private_key: Path | None) -> Path:
     """Sign a file with the private half of `public_key` and return the signature's file, `<path>.sig`.
 
-    Without `private_key` it is looked for beside the public halves in ~/.ssh, then in the agent. Raises InputError when
-    there is none. https://man.openbsd.org/ssh-keygen#Y~4
+    Without `private_key` it is looked for next to the public halves in ~/.ssh, then in the agent. Raises InputError
+    when there is none. https://man.openbsd.org/ssh-keygen#Y~4
     """
     signature = path.with_name(path.name + ".sig")
     signature.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="ls-") as folder:
-        own = private_key or _beside_public_half(public_key)
+        own = private_key or _next_to_public_half(public_key)
         if own is None:
             own = Path(folder) / "key.pub"
             own.write_text(public_key + "\n", encoding="utf-8")
@@ -54,7 +54,7 @@ def signature_problem(path: Path, namespace: str, person: str, keys: Mapping[str
     if person not in keys:
         return say("{person} is not among the approvers of this environment", person=person)
     if not signature.exists():
-        return say("it is not signed; expected {name} beside it", name=signature.name)
+        return say("it is not signed; expected {name} next to it", name=signature.name)
     with tempfile.TemporaryDirectory(prefix="ls-") as folder:
         allowed = Path(folder) / "allowed_signers"
         allowed.write_text(f'{person} namespaces="{namespace}" {keys[person]}\n', encoding="utf-8")
@@ -156,7 +156,7 @@ class SignatureCheck:
         )
 
 
-def _beside_public_half(public_key: str) -> Path | None:
+def _next_to_public_half(public_key: str) -> Path | None:
     wanted = public_key.split()[:2]
     for half in sorted(Path("~/.ssh").expanduser().glob("*.pub")):
         if half.read_text(encoding="utf-8", errors="replace").split()[:2] == wanted and half.with_suffix("").exists():

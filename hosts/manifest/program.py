@@ -2,7 +2,7 @@
 
 Paths are bytes: what is not UTF-8 is written as a backslash escape, and a backslash as two, so that nothing is lost.
 What is removed while it is read is listed as vanished, by its name. The tree is listed once; several processes read
-attributes and content, large files in blocks that are hashed beside each other. The last line says how much was read.
+attributes and content, large files in blocks that are hashed in parallel. The last line says how much was read.
 Sent over ssh as text: it must not import longshore.
 
 With --remember, what was hashed is written to a file; with --known, a later reading takes a digest from it when the file
@@ -223,7 +223,7 @@ def head(path, relative, found, kind):
 
 
 def identity(found):
-    """Return what tells whether a file is still the one that was hashed."""
+    """Return what identifies a file as the one that was hashed."""
     return b"%d %d %d %d" % (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
@@ -296,7 +296,7 @@ def remembered(path):
 
 
 class Earlier:
-    """An earlier reading, walked beside the tree: both are in path order, so neither is held in memory."""
+    """An earlier reading, walked in parallel with the tree: both are in path order, so neither is held in memory."""
 
     def __init__(self, path):
         """Open what was remembered, nothing without a path or when there is no such file."""

@@ -24,7 +24,7 @@ measure() {
     for payload in 1472 1422 1372 1272 1172; do
         if said=$(ping -M do -c 1 -W 1 -s "$payload" "$1" 2>&1); then printf 'mtu\t%s\t0\t%s %s\n' "$1" "$((payload + 28))" "$words"; return; fi
         case "$said" in
-        *"too long"*|*"rag needed"*|*mtu*) words=told ;;
+        *"too long"*|*"rag needed"*|*mtu*) words=reported ;;
         *usage*|*nvalid*|*nrecognized*) printf 'mtu\t%s\t127\tthis ping has no -M do\n' "$1"; return ;;
         *) words=${words:-silent} ;;
         esac

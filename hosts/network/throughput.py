@@ -16,12 +16,12 @@ SEND: Final = (
     'exec 3>"/dev/tcp/$1/$2" || exit 1; LC_ALL=C timeout -s INT "$3" dd if=/dev/zero bs="$4" count="$5" 2>&1 >&3'
 )
 SENT: Final = re.compile(r"^(\d+) bytes .*copied, ([\d.]+) s", re.MULTILINE)
-"""What dd tells at its end, and when it is interrupted (GNU coreutils)."""
+"""What dd prints at its end, and when it is interrupted (GNU coreutils)."""
 
 
 def send_sample(host: Host, address: str, port: int) -> float | None:
     """Send zeros from a host to a listener and return bytes per second; None where bash, dd or timeout is not there or
-    tells nothing.
+    says nothing.
     """
     argv = ["bash", "-c", SEND, "send", address, str(port), str(LONGEST_S), str(BLOCK), str(BLOCKS)]
     answer = host.run(argv, timeout_s=LONGEST_S + SPARE_S)

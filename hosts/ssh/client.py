@@ -307,7 +307,7 @@ def _abandon(child: subprocess.Popen[bytes]) -> None:
 
 
 def _refuse_ending(name: str, argv: list[str], code: int, said: IO[bytes], timeout_s: float) -> None:
-    """Raise when a streamed command did not end well: its own last words tell more than its cut-off output."""
+    """Raise when a streamed command did not end well: its own last words say more than its cut-off output."""
     what = f"{name}: {shlex.join(argv[:4])[:120]}"
     if code == -signal.SIGKILL:
         raise DeadlineError(

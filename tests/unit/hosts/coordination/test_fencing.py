@@ -156,7 +156,7 @@ def test_a_change_that_does_not_end_refuses_a_new_holder(
         time.sleep(0.02)
     impatient = BREAK.replace(f"-gt {lock.PATIENCE_S}", "-gt 0")
     monkeypatch.setattr(lock, "BREAK", impatient)
-    with pytest.raises(RefusedError, match=rf"going on.*process {child.pid} .*ssh wf005 sudo pkill -P .*{child.pid}"):
+    with pytest.raises(RefusedError, match=rf"running.*process {child.pid} .*ssh wf005 sudo pkill -P .*{child.pid}"):
         take_lock(fleet["wf005"], holder("bob"), break_it=True)
     child.kill()
     child.wait()
