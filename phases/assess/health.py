@@ -1,4 +1,4 @@
-"""Who serves now: questions about a moved service as a whole, and the logs that tell why it does not."""
+"""Who serves now: questions about a moved service as a whole, and the logs that show why it does not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def judge_ready(context: RunContext, service: str, host: str) -> Judgement:
 
 
 def _judge_ready(context: RunContext, service: str, host: str, question: Callable[[], Judgement]) -> Judgement:
-    wait = quick_polling(f"{service} on {host}", context.product(service).ready_deadline_s, tell=context.waits)
+    wait = quick_polling(f"{service} on {host}", context.product(service).ready_deadline_s, report=context.waits)
     try:
         answer = wait.judge_in_time(question)
     except HostLostError as error:
@@ -146,8 +146,8 @@ def _judge_smoke_after(move: ServiceMove, host: str, ready: Judgement) -> Judgem
 
 
 def judge_serves_again(move: ServiceMove, host: str, moment: str, policies: tuple[str, ...]) -> Judgement:
-    """Judge whether a service serves on a host as it did before it was stopped there: it works, it restarts by itself,
-    and it holds what it held.
+    """Judge whether a service serves on a host as it did before it was stopped there: it works, it restarts
+    automatically, and it holds what it held.
 
     `moment` is the reading that was made of it before its stop, `policies` are the actions that noted its restart
     policy.
@@ -269,7 +269,7 @@ def judge_dependants(move: ServiceMove) -> Judgement:
         return failed(joined("; ", wrong)) if seen else unknown(joined("; ", wrong))
     if not answers:
         return unknown(say("no dependant of {service} is known here, so none was asked", service=move.service))
-    told = joined(
+    answered = joined(
         ", ",
         (
             say(
@@ -283,7 +283,8 @@ def judge_dependants(move: ServiceMove) -> Judgement:
         ),
     )
     return passed(
-        say("{count} of {count} dependants answer: {told}", count=len(answers), told=told), dependants=len(answers)
+        say("{count} of {count} dependants answer: {answered}", count=len(answers), answered=answered),
+        dependants=len(answers),
     )
 
 

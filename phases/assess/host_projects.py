@@ -13,7 +13,7 @@ from hosts.facts.model import HostFacts
 from hosts.fleet import Fleet
 
 MOST_TRIPS: Final = 4
-"""A compose file may name another one that was not found by itself, and so on."""
+"""A compose file may name another one that the search did not find, and so on."""
 
 
 LONGEST_ARGUMENT: Final = 20_000

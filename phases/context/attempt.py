@@ -28,7 +28,7 @@ ATTEMPT: Final = (
     RecordKind.OUTCOME,
     RecordKind.UNDO_OUTCOME,
 )
-"""The kinds of records that tell of an attempt; fingerprints, by far the largest, are none of them."""
+"""The kinds of records about an attempt; fingerprints, by far the largest, are none of them."""
 
 
 def settled_states(journal: Journal) -> dict[str, MoveState]:
@@ -190,7 +190,7 @@ class _AttemptFold:
         done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
         return AttemptState(
             state,
-            deepcopy(self.notes),  # whoever goes on with a note changes no record that was read
+            deepcopy(self.notes),  # whoever continues with a note changes no record that was read
             done,
             begun,
             dict(self.done),

@@ -94,7 +94,7 @@ class AuditMirror:
         """
         with self._one:
             if kind == RecordKind.MOVE_STATE:
-                # A run that lost its lock is told so before it says where a move stands, in a journal that both may
+                # A run that lost its lock learns of it before it says where a move stands, in a journal that both may
                 # share
                 self._try_to_send([host for host in self.hosts_of.get(service or "", ()) if host not in self._silent])
             try:

@@ -13,7 +13,7 @@ def without_secret_names(part: FingerprintPart, redactor: Redactor) -> Fingerpri
     """Return a part that can be written down: one whose names look like secrets (Redis keys of sessions) goes without
     them.
 
-    It then holds at the cutover only: without its names nobody can tell later which of its things were there before.
+    It then holds at the cutover only: without its names nobody can see later which of its things were there before.
     """
     if not redactor.hides(part.names):
         return part

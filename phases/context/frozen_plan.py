@@ -1,5 +1,5 @@
-"""A move that has begun goes on with the plan and the inventory as they were when it began, not with the files as they
-are now.
+"""A move that has begun continues with the plan and the inventory as they were when it began, not with the files as
+they are now.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()
 
 
 def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterable[str]) -> None:
-    """Raise RefusedError unless what begins now is what the gates have judged: the very move and the very service of
+    """Raise RefusedError unless what begins now is what the gates have judged: exactly the move and the service of
     the files.
     """
     planned = {move.service: move for move in approved.moves}
@@ -65,7 +65,7 @@ def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterabl
 
 
 def changed_since(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> list[str]:
-    """Return the services whose move has begun and whose part of the files was changed since: they go on as
+    """Return the services whose move has begun and whose part of the files was changed since: they continue as
     they began.
     """
     here = {move.service: (move, scope.services[move.service]) for move in scope.moves}
@@ -81,26 +81,26 @@ def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tu
         record = journal.last(RecordKind.PLAN_FROZEN, service=move.service) if move.service in scope.services else None
         state = read_past(journal, move.service, again=move.service in again).state
         if record is not None and (state.is_open or state is MoveState.DONE):
-            yield _as_told(record, move, scope.services[move.service])
+            yield _as_begun(record, move, scope.services[move.service])
 
 
-def _as_told(record: Record, move: PlannedMove, entry: ServiceEntry) -> tuple[PlannedMove, ServiceEntry]:
+def _as_begun(record: Record, move: PlannedMove, entry: ServiceEntry) -> tuple[PlannedMove, ServiceEntry]:
     """Return what a move was begun with; `move` and `entry` are those of the files as they are here.
 
-    What only a host told (adopt) is its word: it counts when source and target told the same record, and never gives a
+    A record that comes from hosts only (adopt) counts when source and target report the same, and never gives a
     command, a reference to a file or a hook. These are always those of the files here.
     """
-    told = tell_same(record, move)
-    if told is False:
+    agree = hosts_agree(record, move)
+    if agree is False:
         return move, entry
     seen = PlannedMove.model_validate(record.body["move"]), ServiceEntry.model_validate(record.body["service"])
-    if told is None:
+    if agree is None:
         return seen
     return seen[0], seen[1].model_copy(update={"secrets": entry.secrets, "hooks": entry.hooks})
 
 
-def tell_same(record: Record, move: PlannedMove) -> bool | None:
-    """Return whether both hosts of a move told an adopted record; None for one that this journal wrote itself."""
+def hosts_agree(record: Record, move: PlannedMove) -> bool | None:
+    """Return whether both hosts of a move reported an adopted record; None for one that this journal wrote itself."""
     if "adopted" not in record.body:
         return None
     return {move.source, move.target} <= set(record.body["adopted"].get("hosts") or ())

@@ -157,14 +157,14 @@ def need_address(scope: Scope, link: Link, where: Mapping[str, str]) -> Address:
 
 
 def repointable(scope: Scope, link: Link) -> Repointable:
-    """Return the dependant's product, which tells how its own store is changed; raises InputError for one that does
+    """Return the dependant's product, which says how its own store is changed; raises InputError for one that does
     not.
     """
     known = product(scope.services[link.from_].product)
     if not isinstance(known, Repointable):
         raise InputError(
             say(
-                "{link_name}: rewrite: kind api: services/{product}/product.py does not tell how. Expected: "
+                "{link_name}: rewrite: kind api: services/{product}/product.py does not say how. Expected: "
                 "environment or file",
                 link_name=link_name(link),
                 product=scope.services[link.from_].product,

@@ -78,12 +78,12 @@ def lock_hosts(
     token: str,
     command: str,
     break_reason: str | None,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict[str, Holder]]:
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
 
     Given back at the end, with those of earlier runs under this token, unless a move of the plan is left unfinished:
-    then it keeps everybody else out until the same journal goes on. Raises RefusedError naming the holder, and leaves
+    then it keeps everybody else out until the same journal continues. Raises RefusedError naming the holder, and leaves
     no lock behind that this call took.
     """
     environment = scope.environment.environment
@@ -106,7 +106,7 @@ def lock_hosts(
             left = _release(fleet, (*scope.hosts, *hosts_with_token(environment)), token)
             _remember(environment, token, left) if left else drop_token(environment)
             for host in left:
-                tell(
+                report(
                     f"{host}: did not answer, so its lock is still there. Expected: free. The next run on this "
                     "machine gives it free, "
                     f"or once it answers: {scope.command('lock', 'release', '--token', token)}"

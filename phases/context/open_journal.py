@@ -98,5 +98,5 @@ def _refused(where: str, host: str) -> str:
     return (
         f"--state: {where}: its server is {host}, a host of the inventory. Expected: a machine that the migration "
         "does not touch, "
-        f"so that the record outlives what it tells about. Give another, or none for a file"
+        f"so that the record outlives what it is about. Give another, or none for a file"
     )

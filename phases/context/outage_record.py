@@ -46,7 +46,7 @@ class RecordedOutage(WrappedAction):
         return notes[-1].get("predicted_s") if notes else None
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether it was measured and is over; beside it what was predicted."""
+        """Judge whether it was measured and is over; the prediction is shown next to it."""
         judgement = super().verify(note) if note else unknown(say("the outage was not measured"))
         predicted = self._predicted()
         if predicted is None or not judgement.passed:

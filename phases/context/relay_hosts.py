@@ -20,7 +20,7 @@ def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
     """Return the scope with every host on which an end of a relay is wanted now, or will be while its moves go forward
     or back.
 
-    One without identity can't be opened: preflight tells it, and no relay is planned there.
+    One without identity can't be opened: preflight reports it, and no relay is planned there.
     """
     found = hosts_of_relays(scope, where_now(scope, journal), {move.service for move in scope.moves})
     hosts = dict.fromkeys((*scope.hosts, *(host for host in found if host in scope.environment.hosts)))
@@ -39,7 +39,7 @@ def judge_relay_hosts(move: ServiceMove) -> Judgement:
             host: joined(", ", sorted((one for one, where in context.where().items() if where == host)))
             for host in strangers
         }
-        told = tuple(
+        lines = tuple(
             say(
                 "{host} ({whose}) has no identity in environments/{name}.yaml",
                 host=host,
@@ -50,15 +50,15 @@ def judge_relay_hosts(move: ServiceMove) -> Judgement:
         )
         return failed(
             say(
-                "{service}: {strangers_count} of {hosts_count} hosts with relays can't be used: {first_told}. "
+                "{service}: {strangers_count} of {hosts_count} hosts with relays can't be used: {first_line}. "
                 "Expected: each is pinned, for relays are set and taken away there. Try: {command}",
                 service=service,
                 strangers_count=len(strangers),
                 hosts_count=len(hosts),
-                first_told=told[0],
+                first_line=lines[0],
                 command=context.scope.command("pin"),
             ),
-            told,
+            lines,
         )
     silent = {host: error for host in hosts if (error := _silence_of(context, host))}
     if silent:

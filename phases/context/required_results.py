@@ -163,7 +163,7 @@ def missing_rows(phase: str, service: str, scope: Scope, records: Sequence[Recor
     return missing
 
 
-def told(missing: Sequence[str]) -> str:
+def first_missing(missing: Sequence[str]) -> str:
     """Return the first of what is missing, and how many more there are."""
     more = say(" and {count} more", count=len(missing) - LISTED) if len(missing) > LISTED else ""
     return joined(", ", missing[:LISTED]) + more

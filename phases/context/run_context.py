@@ -51,9 +51,9 @@ class RunContext:
     run: Run | AuditMirror | BufferedRun
     redactor: Redactor
     waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
-    """Told what is waited for and for how many seconds at most, so that a person sees it."""
-    tells: Callable[[str], Callable[[str], None]] = plain_progress
-    """Returns what is told how far a long action of a service is."""
+    """Gets what is waited for and for how many seconds at most, so that a person sees it."""
+    reporters: Callable[[str], Callable[[str], None]] = plain_progress
+    """Returns the function that shows how far a long action of a service is."""
     private: Path | None = None
     """The run's folder of what stays on this machine; without one nothing is written there."""
 
@@ -108,7 +108,7 @@ class RunContext:
         return len(facts.containers)
 
     def register(self, container: ContainerFacts) -> None:
-        """Let the redactor know every secret that a container's facts tell."""
+        """Let the redactor know every secret that a container's facts show."""
         marked = self._marked(container.name)
         self.redactor.register_environment(container.env, marked)
         self.redactor.register_container(container.raw, marked)
@@ -211,7 +211,7 @@ class RunContext:
         return attempt_began(self.journal, service) if moment in OF_ATTEMPT else 0
 
     def _body_of(self, part: FingerprintPart) -> dict[str, object]:
-        """Return a part as the journal keeps it; where names are sealed, with what tells that salt from another."""
+        """Return a part as the journal keeps it; where names are sealed, with what identifies that salt."""
         sealed = bool(part.names) and all(name.startswith("#") for name in part.names)
         return part_body(part) | ({"salt": self.sealer.id} if sealed else {})
 

@@ -25,7 +25,7 @@ from phases.context.run_context import RunContext
 class ServiceMove:
     """One planned move, with its service's entry in the inventory and its product.
 
-    The fields and properties stay the same as long as the run lasts. What hosts and journal tell changes while the move
+    The fields and properties stay the same as long as the run lasts. What hosts and journal say changes while the move
     is performed, so it is a method: each call asks for what is so now. Facts of a host are gathered once until an
     action changes something (`RunContext.forget_facts`), so asking twice costs no second connection.
     """
@@ -133,7 +133,7 @@ class ServiceMove:
     def space_needs(self) -> tuple[SpaceNeed, ...]:
         """Return what the move will put on its target: one need per mount that is copied, by its size as measured now.
 
-        Raises CouldNotLookError when the target's Docker Engine does not tell where its volumes lie.
+        Raises CouldNotLookError when the target's Docker Engine does not report where its volumes lie.
         """
         container = self.container()
         facts, target = self.source_facts(), self.target_facts()

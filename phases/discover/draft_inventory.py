@@ -130,4 +130,4 @@ def _decisions(container: ContainerFacts) -> Iterator[str]:
         if mount.kind == "bind" and mount.source == "/":
             yield "the whole host is mounted: such a container can't be moved as it is"
     if not container.published and container.health == "none":
-        yield "nothing tells its health: add a health entry"
+        yield "nothing shows its health: add a health entry"

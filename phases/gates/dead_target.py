@@ -63,7 +63,7 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
                 say(
                     "{host}: {alive}, so it is not dead. Expected: no connection at all for {knock_for_s:.0f} s. "
                     "Leave {flag} out; look: ssh {host} docker ps -a; or switch it off for good, so that it can't "
-                    "serve beside the old one, and try again",
+                    "serve in parallel with the old one, and try again",
                     host=host,
                     alive=alive,
                     knock_for_s=KNOCK_FOR_S,
@@ -87,7 +87,7 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
 
 
 def sign_of_life(fleet: Fleet, host: str) -> str:
-    """Return what tells that a host may live, empty when no connection to it came about in a minute.
+    """Return the sign that a host may live, empty when no connection to it came about in a minute.
 
     Dead is only what nobody can connect to: one that is slow, refuses, asks for a password or breaks off runs, and may
     serve.
@@ -112,7 +112,7 @@ def sign_of_life(fleet: Fleet, host: str) -> str:
 def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
     """Record who is declared lost and why; in a run that changes hosts also what is to be stopped there should it rise.
 
-    What a person gives up of the target's writes is recorded beside it, with the reason.
+    What a person gives up of the target's writes is recorded with it, and with the reason.
     """
     if options.discard:
         run.record(

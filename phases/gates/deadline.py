@@ -12,7 +12,7 @@ from engine.contracts.action import Action
 from engine.verdict import Effect
 
 UNKNOWN_S: Final = 5.0
-"""For an action that can't tell how long it takes: most questions."""
+"""For an action without an estimate: most questions."""
 
 
 def _now() -> datetime:

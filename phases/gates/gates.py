@@ -23,9 +23,9 @@ from engine.sharding.merged_run import STEP, counted
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from hosts.local.git import is_committed
 from phases.context.attempt import read_past
-from phases.context.frozen_plan import tell_same
+from phases.context.frozen_plan import hosts_agree
 from phases.context.link_state import has_begun, in_the_way, links_to_rewrite, repoint_command
-from phases.context.required_results import missing_rows, told
+from phases.context.required_results import first_missing, missing_rows
 from phases.signoff.approvals import code_digest, judge_plan_approved
 from phases.signoff.signatures import CLOCKS_APART
 
@@ -91,21 +91,21 @@ class Gates:
             if state in UNMOVED
         ]
         if wrong:
-            told = joined(
+            refused = joined(
                 "\n",
                 [
                     say("{phase}: {nothing_done}", phase=ROLLBACK, nothing_done=NOTHING_DONE),
                     *(say("  {line}", line=line) for line in wrong),
                 ],
             )
-            raise RefusedError(say("{told}\nTry: {command}", told=told, command=self.scope.command("status")))
+            raise RefusedError(say("{refused}\nTry: {command}", refused=refused, command=self.scope.command("status")))
         self._refuse_repointed(states)
 
     def _refuse_repointed(self, services: Iterable[str]) -> None:
         """Raise RefusedError when dependants use the addresses that a rollback would take from them."""
         pointed = {name: owners for name in services if (owners := in_the_way(self.scope, self.journal, name))}
         if pointed:
-            told = [
+            pointing = [
                 say(
                     "  {name}: references to {owners} are re-pointed; they would lead nowhere",
                     name=name,
@@ -120,11 +120,13 @@ class Gates:
                 "Put them back first (of a dead host with the same --target-lost): {ways}", ways=joined(" && ", ways)
             )
             raise RefusedError(
-                joined("\n", [say("{phase}: {nothing_done}", phase=ROLLBACK, nothing_done=NOTHING_DONE), *told, advice])
+                joined(
+                    "\n", [say("{phase}: {nothing_done}", phase=ROLLBACK, nothing_done=NOTHING_DONE), *pointing, advice]
+                )
             )
 
     def _check_repoint(self) -> None:
-        """Raise RefusedError when references must not begin to be rewritten; what has begun goes on."""
+        """Raise RefusedError when references must not begin to be rewritten; what has begun continues."""
         new = tuple(move.service for move in self.scope.moves if not has_begun(self.journal, move.service))
         if not new:
             return
@@ -177,7 +179,7 @@ class Gates:
             elif state is MoveState.NEEDS_OPERATOR:
                 stuck.append(
                     say(
-                        "{service}: {words}: look at its last evidence, then go on with its undo: {command}; or repair "
+                        "{service}: {words}: look at its last evidence, then continue its undo: {command}; or repair "
                         "it by hand, then --retry {service}",
                         service=service,
                         words=state.words,
@@ -187,10 +189,10 @@ class Gates:
             elif state is MoveState.ROLLED_BACK:
                 again = self.scope.command("migrate", "--retry", service, service=service, apply=True)
                 stuck.append(say("{service}: was rolled back. To move it again: {again}", service=service, again=again))
-        return _judged(stuck, say("{count} moves can start or go on", count=len(self.scope.moves)))
+        return _judged(stuck, say("{count} moves can start or continue", count=len(self.scope.moves)))
 
     def preflight(self) -> Judgement:
-        """Judge whether each move that has not begun has a preflight of this very plan that passed, lately."""
+        """Judge whether each move that has not begun has a preflight of exactly this plan that passed, lately."""
         return self._of_new_moves(
             say("a preflight passed"),
             lambda new: [
@@ -217,14 +219,12 @@ class Gates:
         if self.outside_window and not self._is_inside():
             return passed(
                 say(
-                    'outside the window of {told_window}, because "{outside_window}"',
-                    told_window=self._told_window(),
+                    'outside the window of {window}, because "{outside_window}"',
+                    window=self._window_text(),
                     outside_window=self.outside_window,
                 )
             )
-        return self._of_new_moves(
-            say("inside the window of {told_window}", told_window=self._told_window()), lambda _: problems
-        )
+        return self._of_new_moves(say("inside the window of {window}", window=self._window_text()), lambda _: problems)
 
     def _window_problems(self) -> list[str]:
         window, now = self.scope.window, self.clock()
@@ -233,8 +233,8 @@ class Gates:
         if window.status != "agreed":
             return [
                 say(
-                    'window: {told_window} is only {status}. Expected: status "agreed", once the stakeholders said so',
-                    told_window=self._told_window(),
+                    'window: {window} is only {status}. Expected: status "agreed", once the stakeholders said so',
+                    window=self._window_text(),
                     status=window.status,
                 )
             ]
@@ -242,8 +242,8 @@ class Gates:
         at = now.astimezone(window.starts_at.tzinfo)
         return [
             say(
-                'window: {told_window} {what}; it is {at}. To go on: --outside-window "reason"',
-                told_window=self._told_window(),
+                'window: {window} {what}; it is {at}. To continue: --outside-window "reason"',
+                window=self._window_text(),
                 what=what,
                 at=f"{at:%Y-%m-%d %H:%M}",
             )
@@ -253,7 +253,7 @@ class Gates:
         window = self.scope.window
         return window.status == "agreed" and window.starts_at <= self.clock() < window.ends_at
 
-    def _told_window(self) -> str:
+    def _window_text(self) -> str:
         return say(
             "{starts_at} to {ends_at}",
             starts_at=f"{self.scope.window.starts_at:%Y-%m-%d %H:%M}",
@@ -291,17 +291,17 @@ class Gates:
             move.service
             for move in begun
             if (state := self.journal.last(RecordKind.MOVE_STATE, service=move.service)) is not None
-            and tell_same(state, move) is False
+            and hosts_agree(state, move) is False
         )
 
-    def _of_new_moves(self, told: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:
+    def _of_new_moves(self, good: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:
         new = self.new_moves()
         if not new:
             begun = ", ".join(move.service for move in self.scope.moves)
             return passed(
                 say("skipped: {begun} has already started; gates apply only before a move starts", begun=begun)
             )
-        return _judged(problems(new), told)
+        return _judged(problems(new), good)
 
     def _next(self, answers: list[Judgement]) -> str:
         if not answers[1].passed:
@@ -318,7 +318,7 @@ def _checkout_problem(what: str, git: str, commit: str) -> str:
             git=git,
         )
     return say(
-        "{what}: git did not tell whether it is what was committed ({commit}). Expected: a clean checkout. Look: "
+        "{what}: git did not report whether it is what was committed ({commit}). Expected: a clean checkout. Look: "
         "{git} status",
         what=what,
         commit=commit,
@@ -326,8 +326,8 @@ def _checkout_problem(what: str, git: str, commit: str) -> str:
     )
 
 
-def _judged(problems: list[str], told: str) -> Judgement:
-    return failed(say("{problems}", problems=joined("; ", problems)), tuple(problems)) if problems else passed(told)
+def _judged(problems: list[str], good: str) -> Judgement:
+    return failed(say("{problems}", problems=joined("; ", problems)), tuple(problems)) if problems else passed(good)
 
 
 def preflight_problems(service: str, scope: Scope, journal: Journal, now: datetime) -> list[str]:
@@ -374,7 +374,7 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
                 "{service}: preflight of {at} has no row {missing}. Expected: a row of every step. Run it again",
                 service=service,
                 at=about.at[:16],
-                missing=told(missing),
+                missing=first_missing(missing),
             )
         ]
         if missing

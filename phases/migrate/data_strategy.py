@@ -49,7 +49,7 @@ def data_steps(move: ServiceMove, route: Route) -> DataSteps:
 
 def _copying(move: ServiceMove, route: Route, places: tuple[DataPlace, ...], size: int | None) -> CopyVolumes:
     return CopyVolumes(
-        route, places, peer_of(move.context, move.target), size, limits_of(move), move.context.tells(move.service)
+        route, places, peer_of(move.context, move.target), size, limits_of(move), move.context.reporters(move.service)
     )
 
 
@@ -92,7 +92,7 @@ def _replicating(move: ServiceMove, copying: CopyVolumes, kind: Replication) -> 
 
 
 def is_replicated(move: ServiceMove) -> bool:
-    """Return whether the data comes by replication; told by the journal, so that a resumed move knows it too."""
+    """Return whether the data comes by replication; read from the journal, so that a resumed move knows it too."""
     if move.planned.strategy != "replicate":
         return False
     outcomes = [

@@ -103,7 +103,9 @@ def fingerprint_source(move: ServiceMove) -> ReadOnlyStep:
             )
         seen = move.fingerprint(move.source, since=None)
         if not seen.parts:
-            return passed(say("{service}: its product tells nothing to compare beyond its files", service=move.service))
+            return passed(
+                say("{service}: its product reports nothing to compare beyond its files", service=move.service)
+            )
         move.record_fingerprint(move.source, "source", seen)
         things = sum(part.count for part in seen.parts.values())
         return passed(
@@ -179,7 +181,9 @@ def _compared_as_files(move: ServiceMove) -> str:
 
 
 def _nothing_to_compare(move: ServiceMove, *, replicated: bool) -> Judgement:
-    """Return the answer for a product that tells nothing beyond its files: what was compared of these, if anything."""
+    """Return the answer for a product that reports nothing beyond its files: what was compared of these, if
+    anything.
+    """
     if replicated:
         return unknown(
             say(
@@ -191,7 +195,7 @@ def _nothing_to_compare(move: ServiceMove, *, replicated: bool) -> Judgement:
         )
     return passed(
         say(
-            "{service}: its product tells nothing to compare beyond its files; {compared_as_files}",
+            "{service}: its product reports nothing to compare beyond its files; {compared_as_files}",
             service=move.service,
             compared_as_files=_compared_as_files(move),
         )

@@ -52,7 +52,7 @@ REPEATABLE: Final = frozenset(
 MEASURES: Final = frozenset({"start-probe", "measure-outage"})
 """Actions that only measure: once a move has begun, a measurement that is lost never keeps it from its end."""
 LATER: Final = frozenset({"record-baseline", "remove-copy-helpers"})
-"""What follows a commit and can be made up for: the line goes on without it, and the move is done when it is."""
+"""What follows a commit and can be made up for: the line continues without it, and the move is done when it is."""
 PREPARED: Final = frozenset({"image-shipped", "backup-taken"})
 """What a preparation that failed keeps: an image and a backup harm nobody, and are used by the next one."""
 SUPERSEDED_BY: Final = {"start-probe": "measure-outage", "precopy": "copy-volumes"}
@@ -125,7 +125,7 @@ def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) 
     """Return the dependants that are on the target already: its engine lets them reach the service by name as soon as
     it runs.
 
-    What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any
+    What they write there before the commit is acknowledged, so that start is where nothing is undone automatically any
     more.
     """
     return tuple(

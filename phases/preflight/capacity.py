@@ -81,14 +81,14 @@ class Capacity:
 
     def table(self) -> Table:
         """Return one row per target: what it carries now, and after all moves."""
-        rows = [row for host in self.targets for row in self._told(host)]
+        rows = [row for host in self.targets for row in self._rows_or_unknown(host)]
         return Table(
             term("Capacity of the targets"),
             ("host", "what", "now", "after all moves", "at most", "drawn from"),
             tuple(rows),
         )
 
-    def _told(self, host: str) -> list[tuple[str, ...]]:
+    def _rows_or_unknown(self, host: str) -> list[tuple[str, ...]]:
         """Return a target's rows; one that does not answer has one row that says so."""
         try:
             return list(self._rows(host))
@@ -135,13 +135,13 @@ class Capacity:
         return {move.service: self._sampled_load(*_key(self.context.scope, move)) for move in self._arriving(host)}
 
     def _sampled_load(self, host: str, container: str = HOST) -> Load:
-        """Return what the samples tell, counted once: a fleet has hundreds of thousands of them."""
+        """Return the load that the samples show, counted once: a fleet has hundreds of thousands of them."""
         if (host, container) not in self._loads:
             self._loads[host, container] = load_of(self.baselines.samples, host, container)
         return self._loads[host, container]
 
     def _sampled_target(self, host: str) -> TargetUsage:
-        """Return what samples tell of a target and of what comes to it, however few they are."""
+        """Return the load of a target and of what comes to it by its samples, however few they are."""
         arriving = tuple(IncomingService(name, load) for name, load in self._sampled(host).items())
         return self._with_origin(TargetUsage(self.context.facts(host), self._sampled_load(host), arriving))
 

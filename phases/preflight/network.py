@@ -169,7 +169,7 @@ def _try_one(context: RunContext, need: Need) -> tuple[Outcome, str]:
 def judge_trial(
     host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Mapping[str, HostFacts], environment: str = ANY
 ) -> Judgement:
-    """Judge whether each host reached the listener; a firewall's rule that explains why not is told."""
+    """Judge whether each host reached the listener; a firewall's rule that explains why not is reported."""
     wrong = []
     for need, (outcome, words) in tried.items():
         rule = explaining_rule(need, outcome, facts)

@@ -1,4 +1,4 @@
-"""Before the window: a backup whose content is known, and the drill that restores it beside everything that serves."""
+"""Before the window: a backup whose content is known, and the drill that restores it next to everything that serves."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def keeps_nothing(move: ServiceMove) -> bool:
 
 
 def steps_left_out(move: ServiceMove) -> dict[str, str]:
-    """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own
-    row.
+    """Return which of the drill's two steps a service does not have, with the reason; a silent host is reported by its
+    own row.
     """
     try:
         if keeps_nothing(move):
@@ -111,7 +111,7 @@ def judge_scratch_ready(move: ServiceMove, container: str) -> Judgement:
     product = move.product
     move.context.fleet.forget_facts(move.target)
     what = f"the scratch copy of {move.service} on {move.target}"
-    wait = quick_polling(what, product.ready_deadline_s, tell=move.context.waits)
+    wait = quick_polling(what, product.ready_deadline_s, report=move.context.waits)
     return wait.judge_in_time(_once(move, container))
 
 

@@ -122,7 +122,7 @@ def judge_kept(
             ),
             tuple(problems),
         )
-    told = say(
+    kept = say(
         "{containers} containers and {files} files ({compose_files} of them compose files)",
         containers=record["containers"],
         files=record["files"] - record["containers"],
@@ -130,9 +130,9 @@ def judge_kept(
     )
     return passed(
         say(
-            "{host}: {told} kept in snapshot {snapshot}, {age_hours:.1f} h old, read back as stored",
+            "{host}: {kept} kept in snapshot {snapshot}, {age_hours:.1f} h old, read back as stored",
             host=host,
-            told=told,
+            kept=kept,
             snapshot=item.snapshot[:8],
             age_hours=age_hours,
         ),
@@ -198,7 +198,7 @@ def _rows(move: ServiceMove, now: datetime) -> Iterator[tuple[str, ...]]:
 
 
 def _expected(move: ServiceMove) -> tuple[str, ...]:
-    """Return what the backup must hold, nothing when the source does not answer: its own row tells that."""
+    """Return what the backup must hold, nothing when the source does not answer: its own row says so."""
     try:
         return expected_objects(move.product, move.container_on(move.source), move.mount_rules)
     except NotObservedError:

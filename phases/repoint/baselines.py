@@ -36,16 +36,16 @@ class BaselineHeld(BaseAction):
     def do(self, note: Note) -> None:
         """Compare."""
         note.pop("held", None)  # of an earlier attempt, which was undone
-        told = []
+        held = []
         for dependant, before in _baselines(self.pointing).items():
             now = _read(self.pointing, dependant, before)
             answer = compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
             if not answer.passed:
                 note["wrong"] = answer.text
                 return
-            told.append(answer.text)
+            held.append(answer.text)
         note.pop("wrong", None)
-        note["held"] = "; ".join(told) or "no dependant has a baseline that lasts"
+        note["held"] = "; ".join(held) or "no dependant has a baseline that lasts"
 
     def verify(self, note: Note) -> Judgement:
         """Judge by what was compared then: afterwards the references differ on purpose."""
@@ -84,7 +84,7 @@ class BaselineRead(BaseAction):
         note["read"] = True
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether it was read; the parts that became others are told."""
+        """Judge whether it was read; the parts that changed are listed."""
         parts = tuple(note.get("parts") or ())
         if not note.get("read"):
             return failed(say("not read again yet"))
@@ -99,7 +99,7 @@ class BaselineRead(BaseAction):
 
 
 def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
-    """Return what each dependant that moved held at its cutover, of those of which something lasts."""
+    """Return what each dependant that moved held at its cutover, where something of that lasts."""
     found = {
         dependant: pointing.context.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants
     }
@@ -126,18 +126,18 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
         parts = {name: part for name, part in seen.parts.items() if only is None or f"{dependant}: {name}" in only}
         if parts:
             changed[dependant] = (before, parts)
-    told = [f"{dependant}: {name}" for dependant, (_, parts) in changed.items() for name in parts]
+    named = [f"{dependant}: {name}" for dependant, (_, parts) in changed.items() for name in parts]
     if only is None:
         earlier = context.journal.last(RecordKind.BASELINE_UPDATED, service=pointing.move.service)
         context.run.record(
             RecordKind.BASELINE_UPDATED,
             service=pointing.move.service,
-            body={"parts": told or (earlier.body["parts"] if earlier else [])},
+            body={"parts": named or (earlier.body["parts"] if earlier else [])},
         )
     for dependant, (before, parts) in changed.items():
         merged = Fingerprint(dependant, {**before.parts, **parts})
         context.record_fingerprint(dependant, pointing.host_of(dependant), "cutover", merged)
-    return told
+    return named
 
 
 def others(before: Fingerprint, now: Fingerprint) -> Fingerprint:

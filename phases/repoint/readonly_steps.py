@@ -85,9 +85,9 @@ def confirm(pointing: Pointing) -> Judgement:
     count = say(
         "{count} references of {dependants}", count=len(pointing.references), dependants=", ".join(pointing.dependants)
     )
-    told = joined(", ", (address.text() for _, address in pointing.links))
+    addresses = joined(", ", (address.text() for _, address in pointing.links))
     return passed(
-        say("{count} can be rewritten; {told} answers from there", count=count, told=told),
+        say("{count} can be rewritten; {addresses} answers from there", count=count, addresses=addresses),
         tuple(line for _, lines in changes for line in lines),
     )
 
@@ -102,14 +102,14 @@ def _link_problems(context: RunContext, link: Link, address: Address) -> list[st
     for end in (link.from_, link.to):
         state = read_past(context.journal, end).state
         if end in moved and (state is not MoveState.DONE or where[end] != planned[end]):
-            told = state.value.replace("_", " ")
+            words = state.value.replace("_", " ")
             first = context.scope.command("migrate", service=end, apply=True)
             return [
                 say(
-                    "{link_name}: {end} is {told}. Expected: done, on {planned}. Move it first: {first}",
+                    "{link_name}: {end} is {words}. Expected: done, on {planned}. Move it first: {first}",
                     link_name=link_name(link),
                     end=end,
-                    told=told,
+                    words=words,
                     planned=planned[end],
                     first=first,
                 )
@@ -152,7 +152,7 @@ def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
     references = [reference for reference in pointing.references if reference.route.service == dependant]
     made_anew = any(isinstance(reference, VariableReference) for reference in references)
     if not made_anew and not any(isinstance(one, FileReference) and one.restarts for one in references):
-        return passed(say("{dependant}: its container goes on running", dependant=dependant))
+        return passed(say("{dependant}: its container keeps running", dependant=dependant))
     container, product = context.container(dependant, host), context.product(dependant)
     in_memory = [path for path in state_paths_of(product, container) if kind_over(container, path) == "tmpfs"]
     answers = [judge_state_paths(container, in_memory)] if in_memory else []
@@ -167,8 +167,8 @@ def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
             answers.append(judge_writable_layer(container, changes, outside, ignored.ignore_writable_layer_because))
     except NotObservedError as error:
         return unknown(str(error))
-    told = passed(say("{dependant}: its stop loses nothing that is known of", dependant=dependant))
-    return next((answer for answer in answers if not answer.passed), answers[-1] if answers else told)
+    harmless = passed(say("{dependant}: its stop loses nothing that is known of", dependant=dependant))
+    return next((answer for answer in answers if not answer.passed), answers[-1] if answers else harmless)
 
 
 def ready(pointing: Pointing, dependant: str) -> Judgement:
@@ -205,7 +205,7 @@ def works(pointing: Pointing) -> Judgement:
 def used(pointing: Pointing) -> Judgement:
     """Judge whether each dependant works and is connected to the new address."""
     context = pointing.context
-    told: list[str] = []
+    seen_lines: list[str] = []
     for dependant in pointing.dependants:
         host = pointing.host_of(dependant)
         for answer in (ready(pointing, dependant), health.judge_smoke(context, dependant, host)):
@@ -215,13 +215,13 @@ def used(pointing: Pointing) -> Judgement:
                     say("{dependant} on {host}: {text}", dependant=dependant, host=host, text=answer.text),
                     details=answer.details,
                 )
-        told.append(say("{dependant} works", dependant=dependant))
+        seen_lines.append(say("{dependant} works", dependant=dependant))
     for link, address in pointing.links:
         seen = _connected(pointing, link, address)
         if not seen.passed:
             return seen
-        told.append(seen.text)
-    return passed(joined("; ", told), links=len(pointing.links))
+        seen_lines.append(seen.text)
+    return passed(joined("; ", seen_lines), links=len(pointing.links))
 
 
 def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:

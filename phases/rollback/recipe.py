@@ -94,8 +94,8 @@ CREATED = "create-target"
 
 
 def found_on_hosts(move: ServiceMove) -> str:
-    """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty
-    when it does not.
+    """Return why a move that is not committed on record may hold newer writes on its target, according to the hosts;
+    empty when it does not.
 
     The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data.
     Where nobody could look, the undo looks again, and refuses to put anything back unseen.
@@ -308,7 +308,7 @@ def _written_since(move: ServiceMove, *, discard: str | None) -> ReadOnlyStep:
             )
         move.record_fingerprint(move.target, BEFORE_RETURN, now)
         lines = describe_writes(move.recorded_fingerprint("cutover"), now)
-        told = say(
+        written = say(
             "{lines_count} of {parts_count} parts were written on {target} since the cutover",
             lines_count=len(lines),
             parts_count=len(now.parts),
@@ -316,8 +316,8 @@ def _written_since(move: ServiceMove, *, discard: str | None) -> ReadOnlyStep:
         )
         return passed(
             say(
-                "{told}{lines}. This {fate}",
-                told=told,
+                "{written}{lines}. This {fate}",
+                written=written,
                 lines=say(": {lines}", lines=joined("; ", lines[:3])) if lines else "",
                 fate=_fate(move, discard=discard),
             ),
@@ -338,11 +338,13 @@ def _written_since(move: ServiceMove, *, discard: str | None) -> ReadOnlyStep:
 
 
 def _last_reading(move: ServiceMove, state: str, *, discard: str | bool | None) -> Judgement:
-    """Judge a target that does not run: what this very rollback read of it before its stop counts, no older reading."""
+    """Judge a target that does not run: what this rollback itself read of it before its stop counts, no older
+    reading.
+    """
     now = move.recorded_fingerprint(BEFORE_RETURN)
     if now is not None:
         lines = describe_writes(move.recorded_fingerprint("cutover"), now)
-        told = say(
+        written = say(
             "{lines_count} of {parts_count} parts were written there since the cutover",
             lines_count=len(lines),
             parts_count=len(now.parts),
@@ -350,10 +352,10 @@ def _last_reading(move: ServiceMove, state: str, *, discard: str | bool | None) 
         fate = _fate(move, discard=discard)
         return passed(
             say(
-                "{service} on {target}: was read before this rollback stopped it: {told}. This {fate}",
+                "{service} on {target}: was read before this rollback stopped it: {written}. This {fate}",
                 service=move.service,
                 target=move.target,
-                told=told,
+                written=written,
                 fate=fate,
             ),
             tuple(lines),
@@ -361,7 +363,7 @@ def _last_reading(move: ServiceMove, state: str, *, discard: str | bool | None) 
     if discard:
         return unknown(
             say(
-                "{target}: {service} is {state}, so what was written there can't be told. Start it, or look at its "
+                "{target}: {service} is {state}, so what was written there is not known. Start it, or look at its "
                 "files by hand",
                 target=move.target,
                 service=move.service,

@@ -50,7 +50,7 @@ class Moves:
 
     `deadline` is None when the operator gave a reason to work outside the window; `discard` is the reason for leaving
     behind what was written on the target when a service is rolled back, `undo` puts references back, `dead` are hosts
-    that a person said to be so. `where` are the flags of the commands that people are told; `patience` is how long a
+    that a person said to be so. `where` are the flags of the commands that people are shown; `patience` is how long a
     host without an answer is asked again.
     """
 
@@ -181,7 +181,7 @@ class Moves:
         """Return why a move that is not committed on record goes back as a committed one; looked at once, recorded with
         --apply.
 
-        Raises CouldNotLookError when a host that it rests on goes on giving no answer: which way a move goes back is
+        Raises CouldNotLookError when a host that it rests on keeps giving no answer: which way a move goes back is
         not guessed.
         """
         if service not in self.found:

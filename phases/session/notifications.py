@@ -1,4 +1,4 @@
-"""What people are told while a run goes on: start, each move, each failure and the end of what changes hosts; of a
+"""The messages to people during a run: start, each move, each failure and the end of what changes hosts; of a
 validation only what changed.
 """
 
@@ -53,20 +53,20 @@ class Notifier:
         return notifies(self.command) is Notifies.CHANGES
 
     def start(self) -> None:
-        """Tell that it begins; a validation begins unseen."""
+        """Send that it begins; a validation begins unseen."""
         if not self.only_changes:
             services = ", ".join(move.service for move in self.scope.moves)
             self._send(self.language.say("{command} has begun", command=self.command), services)
 
     def watch(self, record: Record) -> None:
-        """Tell what a record means to people, if anything."""
+        """Send what a record means to people, if anything."""
         body = record.body
         if record.kind == RecordKind.RUN_ENDED:
             self._end()
         elif self.only_changes:
             return
         elif record.kind == RecordKind.MOVE_STATE and body.get("state") == MoveState.DONE.value:
-            self._tell_moved(str(record.service))
+            self._send_moved(str(record.service))
         elif record.kind == RecordKind.MOVE_STATE and body.get("state") == MoveState.NEEDS_OPERATOR.value:
             self._send(self.language.say("{service} needs a person", service=record.service), self._status())
         elif (
@@ -78,11 +78,11 @@ class Notifier:
             self._send(title, f"{self.language.say(str(body.get('sentence')))}\n{self.language.text_of(body)}")
 
     def stop(self) -> None:
-        """Tell of a run that ends without its last record."""
+        """Send that a run ends without its last record."""
         if not self.ended and not self.only_changes:
             self._send(self.language.say("{command} stopped before its end", command=self.command), self._status())
 
-    def _tell_moved(self, service: str) -> None:
+    def _send_moved(self, service: str) -> None:
         self.done += 1
         move = next((move for move in self.scope.moves if move.service == service), None)
         outage = self.run.journal.last(RecordKind.OUTAGE, service=service)
@@ -120,8 +120,8 @@ def notify(
     scope: Scope, run: Run, command: str, *, apply: bool, console: Console, language: Language,
     messenger: Callable[[Mapping[str, str], Redactor], Messenger | None] = open_messenger,
 ) -> Iterator[None]:  # fmt: skip
-    """Tell people of a run that changes hosts, or of a validation, at the addresses in LONGSHORE_NOTIFY; nothing of it
-    can fail the run.
+    """Send messages about a run that changes hosts, or a validation, to the addresses in LONGSHORE_NOTIFY; nothing of
+    it can fail the run.
     """
     wanted = notifies(command) is (Notifies.EVERY_STEP if apply else Notifies.CHANGES)
     carrier = messenger(os.environ, run.journal.redactor) if wanted else None
@@ -137,7 +137,7 @@ def notify(
         teller.stop()
         lost = carrier.close()
         if lost:
-            told = {"lost": lost, "wanted": carrier.wanted, "variable": VARIABLE}
+            figures = {"lost": lost, "wanted": carrier.wanted, "variable": VARIABLE}
             console.print(
-                language.say("{lost} of {wanted} messages did not arrive. Check the addresses in {variable}", **told)
+                language.say("{lost} of {wanted} messages did not arrive. Check the addresses in {variable}", **figures)
             )

@@ -81,12 +81,12 @@ class Opening:
     share: WorkShare = field(init=False)
     moves: Moves = field(init=False)
     book: RunRecorder = field(init=False)
-    beside: HostQueues = field(init=False)
+    queues: HostQueues = field(init=False)
 
     def session(self) -> Session:
         """Return the run, ready to be performed."""
         return Session(
-            self.options, self.context, self.book, self.moves, self.beside, self.gates, self.waivers, self.share
+            self.options, self.context, self.book, self.moves, self.queues, self.gates, self.waivers, self.share
         )
 
 
@@ -196,7 +196,7 @@ def lock_all_hosts(opening: Opening) -> Iterator[None]:
         token=opening.token,
         command=opening.command,
         break_reason=options.break_lock,
-        tell=_say,
+        report=_say,
     ) as opening.broken_locks:
         yield
 
@@ -245,7 +245,7 @@ def record_exceptions(opening: Opening) -> Iterator[None]:
 
 @contextmanager
 def show_progress(opening: Opening) -> Iterator[None]:
-    """Show how far the run is. Before the team is told and hosts are read, which both may take long; its line
+    """Show how far the run is. Before the team gets its message and hosts are read, which both may take long; its line
     leaves the console last of these.
     """
     services = tuple(move.service for move in opening.carried_out.moves)
@@ -258,8 +258,8 @@ def show_progress(opening: Opening) -> Iterator[None]:
 
 @contextmanager
 def notify_team(opening: Opening) -> Iterator[None]:
-    """Tell the team of the start, and of the end with its result. After all that may still refuse the run: nobody is
-    told of a run that has not begun.
+    """Send the team the start, and the end with its result. After all that may still refuse the run: nobody gets
+    a message about a run that has not begun.
     """
     progress, options = opening.progress, opening.options
     with notify(
@@ -311,7 +311,7 @@ def describe_run(opening: Opening) -> Iterator[None]:
         opening.writer,
         opening.redactor,
         waits=opening.progress.wait,
-        tells=_tells(opening.progress),
+        reporters=_reporters(opening.progress),
         private=_folder(opening.journal, opening.run, options) / PRIVATE,
     )
     opening.share = share = work_share(scope, command, options.shard, spread=opening.spread)
@@ -335,15 +335,15 @@ def prepare_moves(opening: Opening) -> Iterator[None]:
 
 
 @contextmanager
-def work_beside(opening: Opening) -> Iterator[None]:
+def work_in_parallel(opening: Opening) -> Iterator[None]:
     """Make the queues that work on several hosts at once. Last, so that they end first: what they do needs hosts, locks
     and journal.
     """
-    opening.beside = queues_of(opening.moves)
+    opening.queues = queues_of(opening.moves)
     try:
         yield
     finally:
-        opening.beside.end()
+        opening.queues.end()
 
 
 OPENING: Final[tuple[Callable[[Opening], AbstractContextManager[None]], ...]] = (
@@ -363,7 +363,7 @@ OPENING: Final[tuple[Callable[[Opening], AbstractContextManager[None]], ...]] = 
     mirror_records,
     describe_run,
     prepare_moves,
-    work_beside,
+    work_in_parallel,
 )
 """How a run opens, in order; it closes in reverse. Why each step stands where it stands is in its docstring."""
 
@@ -460,9 +460,9 @@ def queues_of(moves: Moves) -> HostQueues:
     return HostQueues(moves, lambda service, key: carrier_of(moves.context.move_of(service), key))
 
 
-def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
+def _reporters(progress: Progress) -> Callable[[str], Callable[[str], None]]:
     """Return who shows how far a copy is: the foot line of a terminal, else plain lines."""
-    return (lambda _service: progress.tell) if progress.console.is_terminal else plain_progress
+    return (lambda _service: progress.report) if progress.console.is_terminal else plain_progress
 
 
 def moves_of(context: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:

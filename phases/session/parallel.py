@@ -1,4 +1,4 @@
-"""Actions of several services side by side, told one by one: what changes nothing in service need not wait for its
+"""Actions of several services side by side, reported one by one: what changes nothing in service need not wait for its
 turn.
 
 Each host carries one such action at a time: a source that serves others is not to feel more than one backup, a target
@@ -74,7 +74,7 @@ class HostQueues:
         return answer.result()
 
     def end(self) -> None:
-        """Leave nothing running: after the last answer there is nothing to do, before it what goes on is interrupted
+        """Leave nothing running: after the last answer there is nothing to do, before it what is running is interrupted
         and undone.
         """
         if not all(answer.done() for answer in self._answers.values()):
@@ -85,7 +85,7 @@ class HostQueues:
             thread.join()
 
     def _start(self) -> None:
-        """Give each service's first action its turn, in the plan's order; a service that can't be looked at tells so in
+        """Give each service's first action its turn, in the plan's order; a service that can't be checked says so in
         its own row.
         """
         for move in self.moves.context.scope.moves:

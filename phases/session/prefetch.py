@@ -1,5 +1,5 @@
-"""Questions about services that take longest, asked side by side from the first row of preflight on and told in their
-own rows.
+"""Questions about services that take longest, asked side by side from the first row of preflight on and reported in
+their own rows.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class Prefetch:
     """Whether each service serves on its old host, and where its state lies."""
 
     def __init__(
-        self, move_of: Callable[[str], ServiceMove], beside: Callable[[str], Iterable[str]] = lambda _service: ()
+        self, move_of: Callable[[str], ServiceMove], together_with: Callable[[str], Iterable[str]] = lambda _service: ()
     ) -> None:
-        """Ask nothing yet; `move_of` returns a service's move, `beside` the services that are asked too when one is
-        asked for.
+        """Ask nothing yet; `move_of` returns a service's move, `together_with` the services that are asked too when one
+        is asked for.
         """
-        self._move_of, self._beside = move_of, beside
+        self._move_of, self._together_with = move_of, together_with
         self._pool = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="asks a service")
         self._serves: dict[str, Future[Judgement]] = {}
         self._state: dict[str, Future[tuple[Judgement, ...]]] = {}
@@ -49,7 +49,7 @@ class Prefetch:
 
     def _need(self, service: str) -> None:
         if service not in self._serves:
-            self.ask([service, *self._beside(service)])
+            self.ask([service, *self._together_with(service)])
 
     def end(self) -> None:
         """Ask nothing more; who is asked just now answers first."""

@@ -29,8 +29,8 @@ def record_scope(context: RunContext) -> None:
 
 
 def record_looked_at(context: RunContext, command: str, hosts: Iterable[str], services: Collection[str]) -> None:
-    """Write down how hosts were found, and which containers of services are to be moved: an approval is for these very
-    ones.
+    """Write down how hosts were found, and which containers of services are to be moved: an approval is for exactly
+    these hosts and containers.
     """
     scope, run = context.scope, context.run
     for host, found in context.fleet.gather(tuple(hosts)).items():

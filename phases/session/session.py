@@ -37,7 +37,7 @@ class Session:
     context: RunContext
     book: RunRecorder | WorkerRecorder
     moves: Moves
-    beside: HostQueues
+    queues: HostQueues
     gates: Gates
     waivers: Waivers
     share: WorkShare

@@ -127,7 +127,7 @@ def start_run(
 
 
 def _asked(scope: Scope, waivers: Waivers, options: Options) -> str:
-    """Return the SHA-256 over what decides, beside the plan, which rows there are and how they count."""
+    """Return the SHA-256 over what decides, as well as the plan, which rows there are and how they count."""
     content: dict[str, Any] = {
         "services": sorted(options.services),
         "waves": sorted(options.waves),

@@ -1,1 +1,1 @@
-"""What people sign, attest, waive and are told."""
+"""What people sign, attest and waive, and the messages that they get."""

@@ -40,7 +40,7 @@ class Recorder(Protocol):
 def attest(
     scope: Scope, asked: ManualRequest, attestation: Attestation, file: Path | None, private_key: Path | None
 ) -> Path:
-    """Sign an attestation, its file beside it, and return the text's file; raises InputError for one who may not."""
+    """Sign an attestation, its file next to it, and return the text's file; raises InputError for one who may not."""
     need_person(scope, attestation.person, asked.step.role)
     path = folder_of(attestation.environment) / "attested" / f"{asked.name}-{attestation.person}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def new_attestation(scope: Scope, asked: ManualRequest, person: str, note: str, 
     environment = scope.environment.environment
     if not note.strip():
         raise InputError(
-            say('attest: --note: empty. Expected: what was done, e.g. --note "told in the weekly meeting"')
+            say('attest: --note: empty. Expected: what was done, e.g. --note "announced in the weekly meeting"')
         )
     name, digest = _kept_file(asked, file) if file else ("", "")
     return Attestation(
@@ -77,7 +77,7 @@ def new_attestation(scope: Scope, asked: ManualRequest, person: str, note: str, 
 
 
 def _kept_file(asked: ManualRequest, file: Path) -> tuple[str, str]:
-    """Return under which name a file is kept, which tells two of one name apart, and its SHA-256."""
+    """Return under which name a file is kept, which is unique per content, and its SHA-256."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -172,9 +172,14 @@ def judge_manual(
     draft.write_text(text, encoding="utf-8")
     found = read_attested(scope, asked, since)
     if found.attestation is None or found.path is None:
-        told = joined("; ", found.void) or say("nobody attested it yet")
+        waits = joined("; ", found.void) or say("nobody attested it yet")
         return waiting(
-            say("{told}. What to do: {draft}. Then: {command}", told=told, draft=draft, command=_command(scope, asked)),
+            say(
+                "{waits}. What to do: {draft}. Then: {command}",
+                waits=waits,
+                draft=draft,
+                command=_command(scope, asked),
+            ),
             lines_of_text(text),
         )
     for file in _files_of(found.path, found.attestation):
@@ -185,7 +190,7 @@ def judge_manual(
         key=asked.step.step.partition("/")[2],
         body=dict(found.attestation.body()),
     )
-    return passed(found.attestation.told())
+    return passed(found.attestation.summary())
 
 
 def _files_of(path: Path, one: Attestation) -> list[Path]:

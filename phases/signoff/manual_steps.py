@@ -36,8 +36,8 @@ class ManualStep:
     """One step: phase/key, what is asked (of one service where `per_service`), and who may attest it (None: any
     approver).
 
-    `applies`: of which services it is asked; `after_commit`: it can be done only once the service is on its new host,
-    so that what was attested before the newest commit does not count.
+    `applies`: the services that it is asked for; `after_commit`: it can be done only once the service is on its new
+    host, so that what was attested before the newest commit does not count.
     """
 
     step: str
@@ -65,7 +65,7 @@ class ManualRequest:
         return self.step.asks(scope, self.service)
 
 
-def _tell_teams(scope: Scope, _service: str | None) -> str:
+def _notify_teams(scope: Scope, _service: str | None) -> str:
     drafts = [draft_for(scope, team) for team in teams(scope)]
     return joined("\n", [say("Send each team its message, and attest once all have it."), "", *drafts])
 
@@ -144,7 +144,7 @@ def _is_seen_outside(entry: ServiceEntry) -> bool:
 
 
 STEPS: Final = (
-    ManualStep("prepare/teams-notified", _tell_teams),
+    ManualStep("prepare/teams-notified", _notify_teams),
     ManualStep("prepare/calendar-entry", _put_into_calendar),
     ManualStep("prepare/dns-ttl-lowered", _shorten_names, per_service=True, applies=_is_seen_outside),
     ManualStep("validate/dns-switched", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
@@ -175,7 +175,7 @@ def asked(step: str, service: str | None = None) -> ManualRequest:
 
 
 def refuse_other(scope: Scope, one: ManualRequest) -> None:
-    """Raise InputError for a service of which a step is not asked, naming those of which it is."""
+    """Raise InputError for a service that a step is not asked for, naming those that it is asked for."""
     of = [each.service for each in manual_requests(scope) if each.step is one.step]
     if one.service is not None and one.service not in of:
         known = ", ".join(str(service) for service in of) or say("no service here")
@@ -203,7 +203,7 @@ def manual_requests(scope: Scope) -> Iterator[ManualRequest]:
 
 
 def steps_not_asked(scope: Scope, service: str) -> dict[str, str]:
-    """Return the keys of the manual steps of which a service is not one, each with the reason that nobody needs to
+    """Return the keys of the manual steps that are not asked for a service, each with the reason that nobody needs to
     read.
     """
     return {

@@ -95,7 +95,7 @@ def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges
     yield f"data: {', '.join(map(plain, copied)) or 'none on mounts'}; needed by: {_dependants(scope, move.service)}"
     if early := _reached_on_start(scope, move):
         yield (
-            f"its start on {move.target} is its commit, nothing is undone by itself after it: {early} on that "
+            f"its start on {move.target} is its commit, nothing is undone automatically after it: {early} on that "
             "host can reach it by name then"
         )
     budget = f"{move.outage_budget_s:g} s" if move.outage_budget_s else "the plan's"
@@ -144,11 +144,11 @@ def _hook(when: str, host: str, hook: Hook | None) -> Iterator[str]:
 def _rewrites(scope: Scope) -> Iterator[str]:
     for link in scope.links:
         for rewrite in link.rewrite:
-            told = ", ".join(
+            changes = ", ".join(
                 f"{name} {plain(value)}"
                 for name, value in rewrite.model_dump(mode="json", exclude_none=True, exclude_defaults=True).items()
             )
-            yield f"{link.from_} to {link.to} ({plain(link.name)}:{link.port}): {told}"
+            yield f"{link.from_} to {link.to} ({plain(link.name)}:{link.port}): {changes}"
 
 
 def _encryption(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""What people are told before the window, drafted from plan, inventory and links: one message per team."""
+"""The messages to people before the window, drafted from plan, inventory and links: one message per team."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def moves_here(scope: Scope) -> list[PlannedMove]:
 
 
 def teams(scope: Scope) -> list[str]:
-    """Return the teams to tell: those who answer for a moved service or for one that uses it."""
+    """Return the teams to notify: those who answer for a moved service or for one that uses it."""
     moved = {move.service for move in moves_here(scope)}
     users = {link.from_ for link in scope.links if link.to in moved}
     return sorted({team_of(scope, service) for service in moved | users})
@@ -109,4 +109,4 @@ def _lines(scope: Scope, team: str) -> Iterator[str]:
         "You need not change anything before the window. Expect failed requests for the length of each move, and "
         "a reconnect after it."
     )
-    yield say("Please look at your applications when the window is over, and tell us what does not work as before.")
+    yield say("Please look at your applications when the window is over, and let us know what does not work as before.")

@@ -17,12 +17,12 @@ from engine.journal.kinds import RecordKind
 from engine.journal.record import fits
 from phases.context.attempt import read_past
 from phases.context.audit_mirror import MIRRORED
-from phases.context.frozen_plan import tell_same
+from phases.context.frozen_plan import hosts_agree
 
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """One record as hosts tell it; `hosts` are those whose logs have it."""
+    """One record as hosts report it; `hosts` are those whose logs have it."""
 
     record: Record
     command: str
@@ -34,7 +34,7 @@ class AuditEntry:
 class AuditLogs:
     """What the audit logs of several hosts say about one environment."""
 
-    told: list[AuditEntry] = field(default_factory=list)
+    entries: list[AuditEntry] = field(default_factory=list)
     heads: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)  # host, run, heads by writer
     problems: list[str] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> AuditL
             try:
                 data = json.loads(line)
                 if data.get("environment") != environment:
-                    continue  # another environment's, or an action's own words beside the record
+                    continue  # another environment's, or an action's own words next to the record
                 if "heads" in data:
                     logs.heads.append((host, str(data["run_id"]), data["heads"]))
                     continue
@@ -75,7 +75,7 @@ def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> AuditL
             seen[record.hash] = AuditEntry(
                 record, str(data["command"]), tuple(dict.fromkeys((*before, host))), shortened
             )
-    logs.told = _in_order(seen.values())
+    logs.entries = _in_order(seen.values())
     return logs
 
 
@@ -83,11 +83,11 @@ def _record(data: Mapping[str, Any]) -> Record:
     return Record(seq=0, **data)
 
 
-def _in_order(told: Iterable[AuditEntry]) -> list[AuditEntry]:
+def _in_order(entries: Iterable[AuditEntry]) -> list[AuditEntry]:
     """Return records run by run, as they began; within a run in the order of writing: a clock may be put back
     meanwhile.
     """
-    known = list(told)
+    known = list(entries)
     begun: dict[str, str] = {}
     for one in known:
         begun[one.record.run_id] = min(begun.get(one.record.run_id, one.record.at), one.record.at)
@@ -97,11 +97,12 @@ def _in_order(told: Iterable[AuditEntry]) -> list[AuditEntry]:
 
 
 def adopt(run: Run, logs: AuditLogs, scope: Scope | None = None) -> None:
-    """Write what hosts tell into a new run of a fresh journal: when it happened, and where it comes from.
+    """Write what hosts report into a new run of a fresh journal: when it happened, and where it comes from.
 
-    With a scope a host tells of its own moves only; what another says of them is left out, and told by `uncertainties`.
+    With a scope a host counts for its own moves only; what another says of them is left out, and listed by
+    `uncertainties`.
     """
-    for one in logs.told:
+    for one in logs.entries:
         record = one.record
         if scope and not _is_witness(one, scope):
             continue
@@ -116,7 +117,7 @@ def adopt(run: Run, logs: AuditLogs, scope: Scope | None = None) -> None:
 
 
 def _is_witness(one: AuditEntry, scope: Scope) -> bool:
-    """Return whether a host that tells a record is one end of its move."""
+    """Return whether a host that reports a record is one end of its move."""
     ends = {
         host for move in scope.plan.moves if move.service == one.record.service for host in (move.source, move.target)
     }
@@ -141,7 +142,7 @@ def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
         for host, other in ((move.source, move.target), (move.target, move.source)):
             missing = [
                 one
-                for one in logs.told
+                for one in logs.entries
                 if one.record.service == move.service and other in one.hosts and host not in one.hosts
             ]
             if missing:
@@ -152,24 +153,24 @@ def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
         if past.state is MoveState.PLANNED:
             yield f"{move.service}: no host knows of a move: it has not begun, or was cut off before its first action"
     for host, run_id, _ in logs.heads:
-        if run_id not in {one.record.run_id for one in logs.told}:
-            yield f"{host}: tells of run {run_id}, of which no record is there"
+        if run_id not in {one.record.run_id for one in logs.entries}:
+            yield f"{host}: names run {run_id}, but no record of it is there"
 
 
 def _not_believed(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[str]:
-    """Yield what a host tells that is not its own to tell, and what one host alone tells of an entry."""
-    for one in logs.told:
+    """Yield what a host reports about a move that it has no part in, and what one host alone reports of an entry."""
+    for one in logs.entries:
         if not _is_witness(one, scope):
             yield (
-                f"{', '.join(one.hosts)}: tells of {one.record.service} ({_named(one.record)}), which it is no "
+                f"{', '.join(one.hosts)}: reports {one.record.service} ({_named(one.record)}), which it is no "
                 "host of: it is left out"
             )
     for move in scope.plan.moves:
         begun = journal.last(RecordKind.PLAN_FROZEN, service=move.service) if move.service in scope.services else None
-        if begun is not None and tell_same(begun, move) is False:
-            told = f"only {', '.join(begun.body['adopted']['hosts'])} tells what it was begun with"
+        if begun is not None and hosts_agree(begun, move) is False:
+            doubt = f"only {', '.join(begun.body['adopted']['hosts'])} reports what it was begun with"
             yield (
-                f"{move.service}: {told}: its entry is taken from the files here. Compare them with what runs: "
+                f"{move.service}: {doubt}: its entry is taken from the files here. Compare them with what runs: "
                 f"{scope.command('preflight')}"
             )
 
@@ -186,7 +187,7 @@ def differences(journal: Journal, logs: AuditLogs) -> Iterator[str]:
     adopted = [record.body["adopted"] for record in written if "adopted" in record.body]
     known = {record.hash for record in written} | {str(origin["hash"]) for origin in adopted}
     yield from logs.problems
-    for one in logs.told:
+    for one in logs.entries:
         if one.record.hash not in known:
             yield (
                 f"{', '.join(one.hosts)}: {_named(one.record)}, {one.record.service}: not in the journal, or "

@@ -1,4 +1,4 @@
-"""Where every move stands, from the journal alone: hosts are not asked, so it can be told while another
+"""The state of every move, from the journal alone: hosts are not asked, so it can be shown while another
 process runs.
 """
 
@@ -26,7 +26,7 @@ WORDS: Final[Mapping[str, str]] = {RecordKind.INTENT: "begun", RecordKind.UNDO_I
 
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run without an end on record: at work, or killed; `last_at` tells when it last wrote."""
+    """A run without an end on record: at work, or killed; `last_at` is when it last wrote."""
 
     run_id: str
     command: str
@@ -80,14 +80,14 @@ def _references(journal: Journal, scope: Scope) -> Iterator[str]:
     for link in scope.links:
         if where[link.from_] == where[link.to]:
             continue
-        told = f"{link_name(link)} ({where[link.from_]} to {where[link.to]}): "
+        about = f"{link_name(link)} ({where[link.from_]} to {where[link.to]}): "
         owner = owner_of(scope, link)
         if link.key in repointed:
-            yield f"{told}re-pointed, no relay of the name {link.name} is needed for it"
+            yield f"{about}re-pointed, no relay of the name {link.name} is needed for it"
         elif owner and link in links_to_rewrite(scope, owner):
-            yield f"{told}through a relay named {link.name}:{link.port}; to remove it: {repoint_command(scope, owner)}"
+            yield f"{about}through a relay named {link.name}:{link.port}; to remove it: {repoint_command(scope, owner)}"
         else:
-            yield f"{told}through a relay named {link.name}:{link.port}; the inventory does not say how to re-point it"
+            yield f"{about}through a relay named {link.name}:{link.port}; the inventory does not say how to re-point it"
 
 
 def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedRun, ...]:
@@ -154,7 +154,7 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
         return scope.command("validate", service=service)
     if state is MoveState.NEEDS_OPERATOR:
         return (
-            "look at its last evidence, then go on with its undo: "
+            "look at its last evidence, then continue its undo: "
             f"{scope.command('rollback', service=service, apply=True)}"
         )
     if state.is_open:

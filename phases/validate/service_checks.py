@@ -26,12 +26,14 @@ def refuse_unmoved(journal: Journal, service: str) -> None:
     """
     state = MoveState(journal.move_state(service))
     if not state.serves_target:
-        told = say("was not moved") if state is MoveState.PLANNED else say("is {words}, not moved", words=state.words)
+        state_text = (
+            say("was not moved") if state is MoveState.PLANNED else say("is {words}, not moved", words=state.words)
+        )
         raise NotRun(
             say(
-                "not run: {service} {told}; only a move that is committed or done is validated",
+                "not run: {service} {state_text}; only a move that is committed or done is validated",
                 service=service,
-                told=told,
+                state_text=state_text,
             )
         )
 
@@ -41,7 +43,7 @@ def judge_container(move: ServiceMove) -> Judgement:
     host = move.target
     container = move.container_on(host)
     restarts = int(container.raw.get("RestartCount", 0))
-    told = say(
+    seen = say(
         "{name} on {host}: {state}, health {health}, {restarts} restarts",
         name=container.name,
         host=host,
@@ -52,9 +54,9 @@ def judge_container(move: ServiceMove) -> Judgement:
     look = say("Try: ssh {host} docker logs --tail 50 {name}", host=host, name=container.name)
     if not container.running or container.health not in {"healthy", "none"} or restarts:
         return failed(
-            say("{told}. Expected: running, healthy, 0 restarts. {look}", told=told, look=look), restarts=restarts
+            say("{seen}. Expected: running, healthy, 0 restarts. {look}", seen=seen, look=look), restarts=restarts
         )
-    return passed(told, restarts=restarts)
+    return passed(seen, restarts=restarts)
 
 
 def judge_configuration(move: ServiceMove) -> Judgement:

@@ -384,7 +384,7 @@ def _steps(now: Stage, process: Process, command: Command, session: Any, rows: l
             rows.append(row)
             unwritten += _add(session.book, row)
     process.step = "end"
-    session.beside.end()
+    session.queues.end()
     try:
         code = (
             ExitCode.NEEDS_OPERATOR
@@ -393,7 +393,7 @@ def _steps(now: Stage, process: Process, command: Command, session: Any, rows: l
         )
         session.book.close(code)
     except LongshoreError as error:
-        session.book.tell_stand(str(error))
+        session.book.report_states(str(error))
         code = ExitCode.NEEDS_OPERATOR if session.book.needs_operator() else exit_code(rows) or ExitCode.INCOMPLETE
     return code
 

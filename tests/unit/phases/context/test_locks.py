@@ -48,7 +48,7 @@ class Locks:
         journal: Any = None
         with (
             lock_environment("lab") as token,
-            lock_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell),
+            lock_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, report=tell),
         ):
             self.unfinished = left or []
 

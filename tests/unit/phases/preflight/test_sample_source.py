@@ -79,7 +79,7 @@ def test_without_a_prometheus_our_own_samples_count(journal: Journal) -> None:
     """As before."""
     found = read_baselines(journal, None, Redactor(), WANTED, (NOW - timedelta(hours=1), NOW))
 
-    assert ([one.host for one in found.samples], found.origin.told("x")) == (["wf001"], "x")
+    assert ([one.host for one in found.samples], found.origin.with_source("x")) == (["wf001"], "x")
 
 
 def test_what_a_named_prometheus_recorded_is_judged(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

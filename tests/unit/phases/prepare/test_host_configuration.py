@@ -210,7 +210,7 @@ def outcome(key: str, note: dict[str, Any]) -> Any:
 def test_the_table_tells_age_size_and_drill_of_each() -> None:
     """One restored, one never taken, and the host's host_configuration."""
     taken = BackupObject("volume redis_data", "fade" * 16, 1000, NOW - timedelta(hours=2))
-    drill = Drill("wf001", {"volume redis_data": "fade" * 16}, told="all there")
+    drill = Drill("wf001", {"volume redis_data": "fade" * 16}, summary="all there")
     made, _ = context(
         outcome("backup-taken", {"objects": [taken.record()], "repository_ok": True}),
         outcome("restore-drilled", {"drill": drill.record()}),

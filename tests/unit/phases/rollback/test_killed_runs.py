@@ -514,7 +514,7 @@ def test_an_engine_that_can_not_tell_says_nothing_of_a_container(monkeypatch: py
         )
 
     monkeypatch.setattr(source, "inspect_container", fail)
-    with pytest.raises(NotObservedError, match="wf005: inspect redis: Docker could not tell: context canceled"):
+    with pytest.raises(NotObservedError, match="wf005: inspect redis: Docker reported no state: context canceled"):
         inspect_container(route.fleet, "wf005", "redis")
 
 

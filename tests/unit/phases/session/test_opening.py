@@ -30,7 +30,7 @@ ORDER = (
     "mirror_records",
     "describe_run",
     "prepare_moves",
-    "work_beside",
+    "work_in_parallel",
 )
 OPTIONS: Any = SimpleNamespace(apply=True, environment="lab", break_lock=None)
 
@@ -116,7 +116,7 @@ def test_each_step_that_holds_something_gives_it_back(monkeypatch: pytest.Monkey
 
     def open_all_and_fail() -> None:
         with ExitStack() as stack:
-            for name in (*steps, "work_beside"):
+            for name in (*steps, "work_in_parallel"):
                 stack.enter_context(getattr(opening, name)(opening_))
             raise RefusedError("too late")
 

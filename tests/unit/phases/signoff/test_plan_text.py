@@ -100,6 +100,6 @@ def test_a_start_that_is_a_commit_is_signed() -> None:
     early = "n8n on that host can reach it by name then"
     assert early not in render_plan(scope_of())
     plan = make_plan(("moves/0/target", "wf001"))
-    assert f"its start on wf001 is its commit, nothing is undone by itself after it: {early}" in render_plan(
+    assert f"its start on wf001 is its commit, nothing is undone automatically after it: {early}" in render_plan(
         build_scope(make_inventory(), plan, make_environment())
     )

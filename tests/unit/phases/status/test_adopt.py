@@ -145,7 +145,7 @@ def test_a_line_that_was_edited_is_left_out_and_named(night: Night) -> None:
 
     logs = night.read()
 
-    assert logs.told == []
+    assert logs.entries == []
     assert [problem.partition(":")[0] for problem in logs.problems] == ["wf005", "wf001"]
     assert "was changed after it was written (move_state )" in logs.problems[0]
 
@@ -154,7 +154,7 @@ def test_another_environments_lines_stay_out(night: Night) -> None:
     """A host may serve two environments; what one did opens nothing in the other."""
     night.stop_in_mid_move()
 
-    assert read_logs("staging", night.logs).told == []
+    assert read_logs("staging", night.logs).entries == []
 
 
 def test_a_whole_journal_has_no_differences(night: Night) -> None:
@@ -220,7 +220,7 @@ def test_one_host_gives_no_command_and_no_hook(night: Night, scope: Scope, tmp_p
     assert seen.moves == scope.moves
     assert read_past(journal, "redis").state is MoveState.IN_PROGRESS
     assert any(
-        "redis: only wf005 tells what it was begun with: its entry is taken from the files here" in line
+        "redis: only wf005 reports what it was begun with: its entry is taken from the files here" in line
         for line in uncertainties(journal, scope, logs)
     )
 
@@ -292,4 +292,4 @@ def test_a_host_tells_of_its_own_moves_only(night: Night, scope: Scope, tmp_path
     adopt(journal.start_run(command="adopt"), logs, scope)
 
     assert journal.move_state("n8n") == "planned"
-    assert any("wf001: tells of n8n (move_state" in line for line in uncertainties(journal, scope, logs))
+    assert any("wf001: reports n8n (move_state" in line for line in uncertainties(journal, scope, logs))
