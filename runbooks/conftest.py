@@ -57,7 +57,7 @@ DESCRIBED = pytest.StashKey[set[str]]()
 STACK = pytest.StashKey[ExitStack]()
 SIGNER = pytest.StashKey[KeySigner | None]()
 GIVEN: Final = "longshore"
-"""What a worker is told by the process that started it."""
+"""What a worker gets from the process that started it."""
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if given or options.shard:  # who draws the page draws no appendix of one part
         config.option.htmlpath = None
         return
-    # pytest-html's own page is the technical appendix beside ours; it gets there without secrets.
+    # pytest-html's own page is the technical appendix next to ours; it gets there without secrets.
     raw = session.book.folder / PRIVATE / APPENDIX
     raw.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     config.option.htmlpath = str(raw)
@@ -105,7 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _add_own_checks(config: pytest.Config, session: Session) -> None:
-    """Collect the project's own checks of this phase beside the runbooks."""
+    """Collect the project's own checks of this phase together with the runbooks."""
     own = project_folder() / session.scope.environment.own_checks
     folder, command = own / session.book.command, session.book.command
     if command in READING and check_files(own, command):
@@ -116,9 +116,9 @@ def _add_own_checks(config: pytest.Config, session: Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End what goes on beside the rows before the evidence is drawn: its last actions belong into it."""
+    """End what runs in parallel with the steps before the evidence is drawn: its last actions belong into it."""
     if SESSION in session.config.stash:
-        session.config.stash[SESSION].beside.end()
+        session.config.stash[SESSION].queues.end()
 
 
 def _spread(config: pytest.Config, command: str) -> None:
@@ -138,7 +138,7 @@ def _spread(config: pytest.Config, command: str) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker which run it looks for."""
+    """Pass a worker the run that it looks for."""
     session = node.config.stash[SESSION]
     node.workerinput[GIVEN] = {"run": session.context.run.id, "folder": str(session.book.folder)}
 
@@ -177,7 +177,7 @@ def _seal(session: Session, signer: KeySigner | None) -> None:
         seal(folder, signer)
     except LongshoreError as error:
         again = session.scope.command("report", folder.name, "--sign-key", "FILE")
-        session.book.tell(say("not signed: {error}\nTo sign it later: {command}", error=error, command=again))
+        session.book.report(say("not signed: {error}\nTo sign it later: {command}", error=error, command=again))
 
 
 def _phase(config: pytest.Config) -> str:
@@ -251,7 +251,7 @@ def context(session: Session) -> RunContext:
 
 @pytest.fixture
 def manual(request: pytest.FixtureRequest, session: Session) -> Callable[..., Judgement]:
-    """Return the question whether a person attested this very step, of a service if it is given one."""
+    """Return the question whether a person attested exactly this step, of a service if it is given one."""
     step = f"{session.book.command}/{request.node.get_closest_marker('step').args[0]}"
 
     def judged(service: str | None = None) -> Judgement:

@@ -12,7 +12,7 @@ from engine.errors import InputError
 from engine.finding import say
 
 GENERIC: Final = "generic"
-"""The product of a container of which only its health is known."""
+"""The product of a container with nothing known but its health."""
 
 
 def _of(name: str) -> Callable[[], Product]:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.migrate
 
 @pytest.mark.step("gate-state")
 @pytest.mark.read_only
-def test_moves_can_start_or_go_on(gates: Gates, judge: Judge) -> None:
+def test_moves_can_start_or_continue(gates: Gates, judge: Judge) -> None:
     """Every move can start or resume from its present state."""
     judge(gates.state())
 

@@ -1,4 +1,4 @@
-"""What preflight begins with, and tells later."""
+"""What preflight begins with, and reports later."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from phases.session.prefetch import Prefetch
 
 @pytest.fixture(scope="session", autouse=True)
 def _asked_from_the_first_row_on(ahead: Prefetch) -> Prefetch:
-    """Let the services answer while the rows about hosts are told."""
+    """Let the services answer while the rows about hosts are reported."""
     return ahead

@@ -32,7 +32,7 @@ def test_service_works_on_its_old_host(service_move: ServiceMove, ahead: Prefetc
 
 
 @pytest.mark.step("inventory-matches")
-def test_inventory_tells_the_truth(service_move: ServiceMove, judge: Judge) -> None:
+def test_inventory_is_true(service_move: ServiceMove, judge: Judge) -> None:
     """The container matches the inventory: image, mounts, ports and networks."""
     judge(judge_container_as_declared(service_move.entry, service_move.container()))
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.prepare, pytest.mark.read_only]
 
 
 @pytest.mark.step("teams-notified")
-def test_teams_are_told(manual: Callable[..., Judgement], judge: Judge) -> None:
+def test_teams_are_notified(manual: Callable[..., Judgement], judge: Judge) -> None:
     """The teams that own or use the moved services know what will happen and when."""
     judge(manual())
 

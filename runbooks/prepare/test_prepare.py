@@ -38,22 +38,22 @@ def test_configuration_is_kept(machine: str, session: Session, judge: Judge) -> 
 @pytest.mark.step("image-shipped")
 def test_image_is_on_the_target(move: RunningMove, session: Session, judge: Judge) -> None:
     """The same image is on the new host."""
-    judge(session.beside.perform(move.service, "image-shipped"))
+    judge(session.queues.perform(move.service, "image-shipped"))
 
 
 @pytest.mark.step("backup-taken")
 def test_backup_is_taken(move: RunningMove, session: Session, judge: Judge) -> None:
     """A logical export and an archive of its volumes are stored encrypted, away from the old host."""
-    judge(session.beside.perform(move.service, "backup-taken"))
+    judge(session.queues.perform(move.service, "backup-taken"))
 
 
 @pytest.mark.step("restore-drilled")
 def test_backup_was_restored_in_a_drill(move: RunningMove, session: Session, judge: Judge) -> None:
     """The backup was restored on the new host, in isolation, and contains the service's data."""
-    judge(session.beside.perform(move.service, "restore-drilled"))
+    judge(session.queues.perform(move.service, "restore-drilled"))
 
 
 @pytest.mark.step("backup-readable")
 def test_backup_can_be_read_to_its_end(move: RunningMove, session: Session, judge: Judge) -> None:
     """Where no restore drill is possible: every snapshot of the backup was read completely."""
-    judge(session.beside.perform(move.service, "backup-readable"))
+    judge(session.queues.perform(move.service, "backup-readable"))

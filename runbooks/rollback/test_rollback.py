@@ -26,7 +26,7 @@ def test_both_sides_are_as_expected(move: RunningMove, judge: Judge) -> None:
 
 @pytest.mark.step("target-writes")
 @pytest.mark.read_only
-def test_what_was_written_since_is_told(move: RunningMove, judge: Judge) -> None:
+def test_what_was_written_since_is_reported(move: RunningMove, judge: Judge) -> None:
     """Data written on the new host since the cutover is counted, and the report says whether it is kept."""
     judge(move.perform("target-writes"))
 

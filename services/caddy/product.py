@@ -198,7 +198,7 @@ def _judge_sites(at: ServiceInstance) -> Judgement:
             ),
             tuple(wrong),
         )
-    told = joined(
+    answered = joined(
         ", ",
         (
             say("{host} → {upstreams}", host=site.host, upstreams=" ".join(site.upstreams) or say("itself"))
@@ -208,10 +208,10 @@ def _judge_sites(at: ServiceInstance) -> Judgement:
     return passed(
         say(
             "{where}: all {count} sites answer through TLS with the certificates of its storage, and redirect to it: "
-            "{told}",
+            "{answered}",
             where=at.where,
             count=len(sites),
-            told=told,
+            answered=answered,
         ),
         sites=len(sites),
     )

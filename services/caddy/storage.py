@@ -69,7 +69,7 @@ def ask_admin(at: ServiceInstance, path: str) -> Any:
 
 
 def list_sites(configuration: Mapping[str, Any] | None) -> tuple[Site, ...]:
-    """Return the virtual hosts with TLS of a configuration as the admin API tells it, by name."""
+    """Return the virtual hosts with TLS of a configuration as the admin API returns it, by name."""
     servers = (((configuration or {}).get("apps") or {}).get("http") or {}).get("servers") or {}
     sites = [
         Site(host, tuple(dict.fromkeys(_dials(route))), route)

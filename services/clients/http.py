@@ -1,4 +1,4 @@
-"""The one HTTP client of all products: "no answer", "not let in" and "wrong answer" are told apart here."""
+"""The one HTTP client of all products: "no answer", "not let in" and "wrong answer" are distinguished here."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def compare_fingerprints(
     wrong = [text for name, part in judged.items() if (text := _difference(name, part, after.parts.get(name)))]
     things = sum(part.count for part in judged.values())
     left = len(before.parts) - len(judged)
-    told = say(
+    compared = say(
         "{count} parts ({things:,} things) compared{left}",
         count=len(judged),
         things=things,
@@ -49,19 +49,21 @@ def compare_fingerprints(
     if wrong:
         return failed(
             say(
-                "{service}: {wrong_count} of {judged_count} parts differ: {wrong}. Expected: all equal; {told}",
+                "{service}: {wrong_count} of {judged_count} parts differ: {wrong}. Expected: all equal; {compared}",
                 service=before.service,
                 wrong_count=len(wrong),
                 judged_count=len(judged),
                 wrong=joined("; ", wrong[:3]),
-                told=told,
+                compared=compared,
             ),
             tuple(wrong[:SHOWN]),
             parts=len(judged),
             differing=len(wrong),
         )
     return passed(
-        say("{service}: all equal; {told}", service=before.service, told=told), parts=len(judged), things=things
+        say("{service}: all equal; {compared}", service=before.service, compared=compared),
+        parts=len(judged),
+        things=things,
     )
 
 

@@ -11,7 +11,7 @@ from services.fingerprints.revisions import SHORT, digest_of
 
 
 def short_digest(value: Any) -> str:
-    """Return the beginning of a digest of JSON-able data: enough to tell two things of one name apart."""
+    """Return the beginning of a digest of JSON-able data: enough to distinguish two things of one name."""
     return digest_of(value)[:SHORT]
 
 

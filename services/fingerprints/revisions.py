@@ -42,11 +42,11 @@ def part_of(
     A person who edits a dashboard the day after did nothing wrong; a dashboard of the same or an earlier revision with
     other content is damage, and so is one that is gone.
     """
-    names = {title: _told(thing) for title, thing in things.items()}
+    names = {title: _revision(thing) for title, thing in things.items()}
     before = since.parts.get(name) if since else None
     if before is not None and before.names:
         names = {
-            title: _unless_edited(before.names[title], told) for title, told in names.items() if title in before.names
+            title: _unless_edited(before.names[title], now) for title, now in names.items() if title in before.names
         }
     return {name: FingerprintPart(len(names), digest_of(names), holds, {}, names)}
 
@@ -58,7 +58,7 @@ def plain_part(
     return {name: FingerprintPart(count, digest_of(content), holds)}
 
 
-def _told(thing: Thing) -> str:
+def _revision(thing: Thing) -> str:
     digest = digest_of(thing.content)[:SHORT]
     return f"{digest}@{thing.revision}" if thing.revision else digest
 

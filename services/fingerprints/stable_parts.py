@@ -1,7 +1,7 @@
 """What a backup of a running service must hold: what was the same just before and just after it was taken. Pure.
 
-A service in use goes on while it is exported. What did not change meanwhile must be in the backup exactly; what did
-change must be there, about as much of it.
+A service in use keeps working while it is exported. What did not change meanwhile must be in the backup exactly; what
+did change must be there, about as much of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.verdict import Judgement, unknown
 from services.fingerprints.compare import compare_fingerprints
 
 MOVED: Final = say("changed while the backup was taken")
-"""Stands for the digest of a part of which only the count can be judged."""
+"""Replaces the digest of a part where only the count can be judged."""
 ENOUGH: Final = 0.9
 """So much of a part that changed must be there: what was deleted meanwhile is no loss, an empty table is."""
 
@@ -41,14 +41,14 @@ def _settled(before: FingerprintPart, after: FingerprintPart | None) -> Fingerpr
 
 
 def moved_parts(expected: Fingerprint) -> list[str]:
-    """Return the names of the parts of which only the count can be judged."""
+    """Return the names of the parts where only the count can be judged."""
     return [name for name, part in expected.parts.items() if part.digest == MOVED]
 
 
 def judge_restored(expected: Fingerprint, restored: Fingerprint, not_kept: Collection[str] = ()) -> Judgement:
     """Judge whether a restored copy holds what `settle` said; `not_kept` are parts that its kind of backup never holds.
 
-    Nothing but counts to compare is UNKNOWN: a copy of which no content was seen is not proven.
+    Nothing but counts to compare is UNKNOWN: a copy whose content was not seen is not proven.
     """
     wanted = {name: part for name, part in expected.parts.items() if name not in not_kept}
     exact = {name for name, part in wanted.items() if part.digest != MOVED}

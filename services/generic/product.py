@@ -29,7 +29,7 @@ STEADY_S: Final = 3600.0
 
 
 class Product(contract.Product):
-    """A container of which only its health is known."""
+    """A container with nothing known but its health."""
 
     name = "generic"
     acts_on_start = False
@@ -69,7 +69,7 @@ def _judge_container(at: ServiceInstance) -> Judgement:
     """
     container, state = at.container, at.container.raw.get("State") or {}
     restarts = int(container.raw.get("RestartCount") or 0)
-    told = say(
+    seen = say(
         "{where}: {state}, health {health}, {restarts} restarts",
         where=at.where,
         state=container.state,
@@ -77,9 +77,9 @@ def _judge_container(at: ServiceInstance) -> Judgement:
         restarts=restarts,
     )
     if not container.running or container.health not in {"healthy", "none"}:
-        return failed(say("{told}. Expected: running and healthy", told=told))
+        return failed(say("{seen}. Expected: running and healthy", seen=seen))
     if container.health == "healthy":
-        return passed(told)
+        return passed(seen)
     started = str(state.get("StartedAt") or "")
     runs_s = (_now() - datetime.fromisoformat(started[:19]).replace(tzinfo=UTC)).total_seconds() if started else 0.0
     if runs_s < (STEADY_S if restarts else RUNS_S):
@@ -90,15 +90,15 @@ def _judge_container(at: ServiceInstance) -> Judgement:
         )
         return failed(
             say(
-                "{told}, for {runs_s:.0f} s. Expected: {wanted}: it has no health check, so nothing else tells that "
+                "{seen}, for {runs_s:.0f} s. Expected: {wanted}: it has no health check, so nothing else shows that "
                 "it works",
-                told=told,
+                seen=seen,
                 runs_s=max(runs_s, 0),
                 wanted=wanted,
             )
         )
     return passed(
-        say("{told}, for {runs_s:.0f} s; it has no health check, so nothing was asked of it", told=told, runs_s=runs_s)
+        say("{seen}, for {runs_s:.0f} s; it has no health check, so nothing was asked of it", seen=seen, runs_s=runs_s)
     )
 
 

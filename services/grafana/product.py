@@ -43,7 +43,7 @@ PASSING: Final = (
     "accessControl",
 )
 NOT_SENT: Final = ("id", "orgId", "typeName", "typeLogoUrl", "secureJsonFields", "readOnly", "accessControl")
-"""What a data source tells about itself and does not take."""
+"""What a data source returns about itself and does not take."""
 MAIN: Final = 1
 """The organisation that every installation has (docs: "Organization management")."""
 LISTS: Final = {
@@ -196,7 +196,7 @@ class Product(contract.Product):
     def address_request(self, at: ServiceInstance, name: str, value: str) -> ApiRequest:
         """Return the request that gives a data source another URL.
 
-        What it keeps secret is not told and stays (fillWithSecureJSONData in its source); `version` makes it refuse
+        What it keeps secret is not returned and stays (fillWithSecureJSONData in its source); `version` makes it refuse
         when somebody edits it meanwhile.
         """
         api = _api(at)
@@ -209,8 +209,8 @@ class Product(contract.Product):
         return (container.env.get("GF_PATHS_DATA") or self.state_paths[0],)
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
-        """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's
-        archive.
+        """Return dashboards, data sources, folders and alerting as JSON lines: a second format in addition to the
+        volume's archive.
         """
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=600, saves_as="dashboards.jsonl"),)
 
@@ -257,8 +257,8 @@ def _is_in(api: ServiceHttp, organisation: int | None) -> bool:
 
 
 def _secret_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
-    """Return which key its secrets are written with, without telling it; with another one data sources and alerts lose
-    their passwords.
+    """Return which key its secrets are written with, without revealing it; with another one data sources and alerts
+    lose their passwords.
     """
     key = (
         at.secrets["secret_key"].reveal()
@@ -306,7 +306,7 @@ def _listed(api: ServiceHttp, path: str) -> list[dict[str, Any]] | None:
 
 
 def _folders(api: ServiceHttp) -> Iterator[dict[str, Any]]:
-    """Yield every folder: the list tells one level only, the children of each are asked for (grafana,
+    """Yield every folder: the list has one level only, the children of each are asked for (grafana,
     `pkg/api/folder.go`: parentUid).
     """
     above: list[str] = [""]

@@ -34,8 +34,10 @@ EXPORT: Final = (
     'KC_HTTP_MANAGEMENT_PORT=9901 /opt/keycloak/bin/kc.sh export --optimized --dir "$folder" --users same_file >&2; '
     'for file in "$folder"/*.json; do cat "$file"; echo; done'
 )
-"""Beside the running server it needs a management port of its own ("Address already in use", seen with 26.4.7).
-Users in the same file: with `different_files`, importing only the realm's file brings none of them, without a word."""
+"""In parallel with the running server it needs a management port of its own ("Address already in use", seen with
+26.4.7). Users in the same file: with `different_files`, importing only the realm's file brings none of them, without a
+word.
+"""
 
 
 class Product(contract.Product):

@@ -1,4 +1,4 @@
-"""Loki's HTTP API: times in nanoseconds, the tenant's header, "no answer" told apart from "refused"."""
+"""Loki's HTTP API: times in nanoseconds, the tenant's header, "no answer" distinguished from "refused"."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
     answer = send(at, "GET", path, params=params)
     if answer.status_code == requests.codes.ok:
         return answer.json().get("data") or []
-    told = say(
+    message = say(
         "{where}: GET {path}: {status_code} {text}",
         where=at.where,
         path=path,
@@ -44,8 +44,8 @@ def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
         text=answer.text.strip()[:200],
     )
     if is_troubled(answer):
-        raise UnreachableError(told)
-    raise AssertionError(f"{told}. Expected: 200")
+        raise UnreachableError(message)
+    raise AssertionError(f"{message}. Expected: 200")
 
 
 def selector_of(stream: Stream) -> str:

@@ -1,4 +1,4 @@
-"""Loki: takes lines and gives them back, goes on getting those of its shippers, and answers the same about the same
+"""Loki: takes lines and gives them back, keeps getting those of its shippers, and answers the same about the same
 past.
 
 Known: by its documentation only (3.x); a stand-in with the same API was run. Chunks that are not flushed at its stop

@@ -231,10 +231,10 @@ def _dashboard(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _key_part(at: ServiceInstance) -> dict[str, FingerprintPart]:
-    """Return whether a key is set, and which, without telling it: adding one is as bad as losing one."""
+    """Return whether a key is set, and which, without revealing it: adding one is as bad as losing one."""
     key = at.secrets.get("encryption_key")
-    told = hmac.new(key.reveal().encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
-    return plain_part("encryption key", told)
+    digest = hmac.new(key.reveal().encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
+    return plain_part("encryption key", digest)
 
 
 def _chosen(cards: list[dict[str, Any]], at_most: int) -> list[dict[str, Any]]:

@@ -1,4 +1,6 @@
-"""S3 by its usual client: no retries behind our back, path-style addresses, "no answer" told apart from "refused"."""
+"""S3 by its usual client: no retries behind our back, path-style addresses, "no answer" distinguished from
+"refused".
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ class _Calls:
     def __getattr__(self, name: str) -> Any:
         call = getattr(self.client, name)
 
-        def told(**given: Any) -> Any:
+        def translated(**given: Any) -> Any:
             try:
                 return call(**given)
             except ClientError as error:
@@ -56,7 +58,7 @@ class _Calls:
                     )
                 ) from None
 
-        return told
+        return translated
 
 
 def connect(at: ServiceInstance, key: Secret | None = None, secret: Secret | None = None) -> Any:

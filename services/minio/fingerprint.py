@@ -1,9 +1,9 @@
 """What an S3 store holds, in parts: buckets with their settings, versions of objects with their etags, bytes of a
 sample.
 
-An etag tells what was put, not what the disk gives back: so a sample is read whole. The sample is chosen by the digest
-of the name, so that it is the same on both sides, and its size is told. Names of objects may say whose they are: they
-are called by keyed digests in all that is written down.
+An etag says what was put, not what the disk gives back: so a sample is read whole. The sample is chosen by the digest
+of the name, so that it is the same on both sides, and its size is reported. Names of objects may say whose they are:
+they are called by keyed digests in all that is written down.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def read_parts(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> di
 
 
 def _encryption_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
-    """Return which key objects are encrypted with, without telling it; lost, only these can't be read (docs:
+    """Return which key objects are encrypted with, without revealing it; lost, only these can't be read (docs:
     "Server-Side Encryption", KMS).
     """
     key = at.container.env.get("MINIO_KMS_SECRET_KEY", "")
-    told = hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
-    return {"encryption key": FingerprintPart(1, told)}
+    digest = hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
+    return {"encryption key": FingerprintPart(1, digest)}
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

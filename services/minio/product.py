@@ -90,27 +90,27 @@ class Product(contract.Product):
         """Use a bucket of our own with every S3 call that applications need; see wrong keys refused and the
         application's key work.
         """
-        wrong, told = (
+        wrong, works = (
             _use_a_bucket(at, nonce),
             [say("put, head, get, range, multipart and delete in a bucket of our own")],
         )
         wrong += _refused_keys(at)
-        told.append(say("a wrong secret and an unknown key are refused"))
+        works.append(say("a wrong secret and an unknown key are refused"))
         if "app_access_key" in at.secrets:
             wrong += _use_application_key(at, nonce)
-            told.append(say("the application's key reads and writes"))
+            works.append(say("the application's key reads and writes"))
         else:
-            told.append(say("no key of an application is declared, so none was tried"))
+            works.append(say("no key of an application is declared, so none was tried"))
         if wrong:
             return failed(
                 say(
-                    "{where}: {wrong}. Expected: {told}",
+                    "{where}: {wrong}. Expected: {works}",
                     where=at.where,
                     wrong=joined("; ", wrong),
-                    told=joined("; ", told),
+                    works=joined("; ", works),
                 )
             )
-        return passed(say("{where}: {told}", where=at.where, told=joined("; ", told)))
+        return passed(say("{where}: {works}", where=at.where, works=joined("; ", works)))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read buckets with their settings, every version of every object with its etag, and the bytes of a sample."""
@@ -196,14 +196,14 @@ def _refused_keys(at: ServiceInstance) -> list[str]:
         "an unknown key": (Secret("longshoreunknown"), Secret("longshore-wrong-secret")),
     }
     wrong: list[str] = []
-    for told, (key, secret) in tries.items():
+    for key_kind, (key, secret) in tries.items():
         try:
             connect(at, key, secret).list_buckets()
         except ClientError as error:
             if code_of(error) not in REFUSALS:
-                wrong.append(say("{told}: {code_of}", told=told, code_of=code_of(error)))
+                wrong.append(say("{key_kind}: {code_of}", key_kind=key_kind, code_of=code_of(error)))
         else:
-            wrong.append(say("{told} is let in", told=told))
+            wrong.append(say("{key_kind} is let in", key_kind=key_kind))
     return wrong
 
 

@@ -102,7 +102,7 @@ class Product(contract.Product):
                     wrong=wrong,
                 )
             )
-        told = [
+        answered = [
             say(
                 "a workflow was published, its production webhook answered, its execution succeeded, and it was removed"
             )
@@ -116,7 +116,7 @@ class Product(contract.Product):
                         wrong=wrong,
                     )
                 )
-            told.append(say("webhook {probe} answered", probe=probe))
+            answered.append(say("webhook {probe} answered", probe=probe))
         wanted = [str(name) for name in at.options.get("test_credentials") or ()]
         if problems := _credential_problems(api, wanted):
             return failed(
@@ -130,9 +130,9 @@ class Product(contract.Product):
             )
         return passed(
             say(
-                "{where}: {told}; {count} credentials tested",
+                "{where}: {answered}; {count} credentials tested",
                 where=at.where,
-                told=joined("; ", told),
+                answered=joined("; ", answered),
                 count=len(wanted),
             )
         )

@@ -65,7 +65,7 @@ class PostgresReplication:
         lines = output.strip().splitlines()
         answer = lines[0].split("|") if lines else []
         if len(answer) != 10 or lines[-1] != "asked":  # noqa: PLR2004 as many as were asked for
-            return f"the server did not tell its settings ({output.strip()[:120] or 'no answer'})"
+            return f"the server did not report its settings ({output.strip()[:120] or 'no answer'})"
         version, wal_level, senders, used, allowed, spaces, directory, recovering, slots, closed = answer
         unlogged = {name: int(count) for _, count, name in (line.split("|", 2) for line in lines[1:-1])}
         loses = [f"{count} in {name}" for name, count in unlogged.items() if count]
@@ -80,7 +80,7 @@ class PostgresReplication:
             "it is a standby itself": recovering != "f",
             f"{slots} replication slots would not travel: whoever reads from them would miss what comes": slots != "0",
             f"{closed} databases let nobody in, so nobody can see what they hold": closed != "0",
-            "no database told of its unlogged tables": not unlogged,
+            "no database listed its unlogged tables": not unlogged,
             f"unlogged tables would come up empty: {', '.join(loses[:5])}": bool(loses),
             f"it is started by {' '.join(command)[:60] or 'nothing'}, not by postgres": command[:1] != ["postgres"],
         }
@@ -150,7 +150,7 @@ class PostgresReplication:
         return ["pg_controldata", "-D", self.data_at]
 
     def end_in_data(self) -> str:
-        """Return nothing: the control file tells."""
+        """Return nothing: the control file says so."""
         return ""
 
     def end_position(self, output: str) -> str:

@@ -206,7 +206,7 @@ def _one(value: Any) -> FingerprintPart:
 
 
 def _answered(at: ServiceInstance, since: Fingerprint | None) -> dict[str, FingerprintPart]:
-    """Return the parts that Prometheus itself tells."""
+    """Return the parts that Prometheus itself reports."""
     parts = {
         "configuration": _one(_data(at, "/api/v1/status/config")["yaml"]),
         "retention": _one(_data(at, "/api/v1/status/flags").get("storage.tsdb.retention.time", "")),
@@ -282,7 +282,7 @@ def _range(at: ServiceInstance, query: str, start: float, end: float, step: int)
 
 
 def _blocks(at: ServiceInstance, since: Fingerprint | None) -> dict[str, FingerprintPart]:
-    """Return each block's files; a block that was compacted away since is told as it was: its samples are compared
+    """Return each block's files; a block that was compacted away since is reported as it was: its samples are compared
     above.
     """
     blocks: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""How RabbitMQ is asked: AMQP with pika, its management API; "not let in" told apart from "no answer"."""
+"""How RabbitMQ is asked: AMQP with pika, its management API; "not let in" distinguished from "no answer"."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from engine.finding import say
 from hosts.local.http import Answer, basic
 from services.clients.http import ServiceHttp
 
-logging.getLogger("pika").setLevel(
-    logging.CRITICAL
-)  # it tells every refused connection in six lines; we tell it in one
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # it prints every refused connection in six lines; we print one
 
 MANAGEMENT_PORT: Final = 15672
 TIMEOUT_S: Final = 15.0

@@ -47,7 +47,7 @@ def read_parts(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> di
 
 
 def list_queues(at: ServiceInstance) -> list[dict[str, Any]]:
-    """Return the durable queues that outlive a restart, as the management API tells them."""
+    """Return the durable queues that outlive a restart, as the management API lists them."""
     queues = read_management(at, "/api/queues?disable_stats=true&enable_queue_totals=true")
     return [
         queue for queue in queues if queue["durable"] and not queue.get("auto_delete") and not queue.get("exclusive")
@@ -58,17 +58,17 @@ def list_passing_messages(at: ServiceInstance) -> list[str]:
     """Return, for each queue that does not end with its clients, how many of its messages a stop loses: those sent as
     transient, and all in a queue that is not durable (docs: "Queues", Durability).
     """
-    told = []
+    lost = []
     for queue in read_management(at, "/api/queues"):
         if queue.get("exclusive") or queue.get("auto_delete") or queue.get("type", "classic") != "classic":
             continue
         messages, kept = int(queue.get("messages") or 0), queue.get("messages_persistent")
         where = f"queue {queue['vhost']} {queue['name']}"
         if not queue["durable"] and messages:
-            told.append(f"{where} is not durable: it goes, with its {messages:,} messages")
+            lost.append(f"{where} is not durable: it goes, with its {messages:,} messages")
         elif queue["durable"] and kept is not None and messages > int(kept):
-            told.append(f"{where}: {messages - int(kept):,} of its {messages:,} messages were sent as transient")
-    return told
+            lost.append(f"{where}: {messages - int(kept):,} of its {messages:,} messages were sent as transient")
+    return lost
 
 
 def count_consumers(at: ServiceInstance, virtual_host: str, queue: str) -> int:
@@ -137,11 +137,11 @@ def _messages(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> dic
     for virtual_host, names in _by_virtual_host(list_queues(at)).items():
         with connect(at, virtual_host) as connection:
             for queue in names:
-                told = f"{virtual_host} {queue}"
-                name = f"queue {told}: messages"
+                queue_name = f"{virtual_host} {queue}"
+                name = f"queue {queue_name}: messages"
                 found = _count(connection, queue)
                 if found is not None:
-                    alive = found[1] > 0 or any(fnmatchcase(told, pattern) for pattern in changing)
+                    alive = found[1] > 0 or any(fnmatchcase(queue_name, pattern) for pattern in changing)
                     holds = Validity.AT_CUTOVER if alive else Validity.SINCE_CUTOVER
                     parts[name] = at_least(found[0], before.get(name), holds)
     return parts

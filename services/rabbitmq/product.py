@@ -240,7 +240,7 @@ def _channel(connection: pika.BlockingConnection) -> Iterator[pika.adapters.bloc
 
 
 def _bind(channel: pika.adapters.blocking_connection.BlockingChannel, kind: str, queue: str, key: str) -> str:
-    """Make an exchange of that kind that leads to the queue; the default one leads there by itself."""
+    """Make an exchange of that kind that leads to the queue; the default one leads there automatically."""
     if kind == "default":
         return ""
     channel.exchange_declare(queue, kind, durable=True)

@@ -299,8 +299,8 @@ def lost_with(
 def _connect(at: ServiceInstance, database: int = 0) -> Iterator[Any]:
     """Yield a client of one database; a refused password is an AssertionError, no answer is UnreachableError.
 
-    It never connects again by itself: a new connection begins in the client's own database, whatever SELECT was sent
-    before (redis-py, `Connection.on_connect`), so what was read half would go on elsewhere.
+    It never connects again automatically: a new connection begins in the client's own database, whatever SELECT was
+    sent before (redis-py, `Connection.on_connect`), so what was read half would continue elsewhere.
     """
     where = say("{service} on {host}", service=at.service, host=at.container.host)
     password = at.secrets["password"].reveal() if "password" in at.secrets else None
@@ -343,7 +343,7 @@ def _settings(client: Any) -> FingerprintPart:
 
 
 def _server_parts(client: Any) -> dict[str, FingerprintPart]:
-    """Return users and functions, which lie beside the keys; a server or a user without them (before 6.0 and 7.0, ACL
+    """Return users and functions, which lie next to the keys; a server or a user without them (before 6.0 and 7.0, ACL
     rules) has no such part.
     """
     parts: dict[str, FingerprintPart] = {}
@@ -365,10 +365,10 @@ def _keys(
     sealed: Callable[[str], str],
     said: dict[str, str],
 ) -> FingerprintPart:
-    """Return the keys of the client's database; with `before`, only those that it knew. `said` is told what their
+    """Return the keys of the client's database; with `before`, only those that it knew. `said` gets what their
     digests stand for.
 
-    A key that was to expire by now and is gone counts as unchanged: Redis did what it was told.
+    A key that was to expire by now and is gone counts as unchanged: Redis did as configured.
     """
     now_ms = int(time.time() * 1000)
     names = {}
@@ -393,7 +393,7 @@ def _keys(
 
 
 def _sealed_digest(sealed: Callable[[str], str], digest: str) -> str:
-    """Return a key's digest as it may be written down, its expiry beside it: of a short key and value the plain digest
+    """Return a key's digest as it may be written down, its expiry with it: of a short key and value the plain digest
     could be guessed.
     """
     content, at, expires = digest.partition("@")

@@ -1,8 +1,8 @@
 """Redis' own replication: a replica that follows until the primary has stopped, then becomes a primary.
 
-From version 7 on a primary that is told to stop pauses its clients' writes, waits for its replicas and says how many of
-them hold everything (https://redis.io/docs/latest/commands/shutdown/). Where it saves a snapshot when it stops, that
-file tells the position of the replication at its end too: the replica must have it.
+From version 7 on a primary that is ordered to stop pauses its clients' writes, waits for its replicas and says how many
+of them hold everything (https://redis.io/docs/latest/commands/shutdown/). Where it saves a snapshot when it stops, that
+file holds the position of the replication at its end too: the replica must have it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ OLDEST: Final = 7
 SOCKET: Final = "/tmp/replica.sock"  # noqa: S108 in the replica's container, which is ours alone
 IN_SYNC: Final = re.compile(r"(\d+) of (\d+) replicas are in sync when shutting down")
 STOPPING: Final = re.compile(r"User requested shutdown|scheduling shutdown| is starting |Ready to accept connections")
-"""Only what comes after the last of these is told about the stop that was asked for: a log also holds the stops of
+"""Only what comes after the last of these is about the stop that was asked for: a log also holds the stops of
 earlier attempts.
 """
 SAVED: Final = "DB saved on disk"
@@ -48,12 +48,12 @@ for path in glob.glob("/data/*.rdb"):
         continue
     with open(path, "rb") as file:
         data = file.read(4096)
-    told = {}
+    found = {}
     for name in (b"repl-id", b"repl-offset"):
         at = data.find(b"\xfa" + bytes([len(name)]) + name)
         if at >= 0:
-            told[name.decode()] = value(data, at + 2 + len(name))
-    print("snapshot", path.rpartition("/")[2], *("%s=%s" % item for item in told.items()))
+            found[name.decode()] = value(data, at + 2 + len(name))
+    print("snapshot", path.rpartition("/")[2], *("%s=%s" % item for item in found.items()))
 """
 """Run in the toolbox over the stopped source's data: where its replication stood when the snapshot was taken. The
 snapshot's first bytes
@@ -69,23 +69,23 @@ class RedisReplication:
     wants_owner = False
 
     def conditions(self, user: str) -> tuple[list[str], bytes]:  # noqa: ARG002 its own REDISCLI_AUTH lets it in
-        """Ask the server, and what lies beside its data."""
+        """Ask the server, and what lies next to its data."""
         return ["sh", "-c", ASK], CONDITIONS.encode()
 
     def why_not(self, output: str, inspect: Mapping[str, Any]) -> str:
-        """Judge version, role, and whether its log will tell that the replica holds everything."""
-        told, _, rest = output.partition("# Files\n")
+        """Judge version, role, and whether its log will say that the replica holds everything."""
+        answers, _, rest = output.partition("# Files\n")
         listed, ended, _ = rest.partition("# End")
-        facts, lines = _facts(told), [line.strip().strip('"') for line in told.splitlines()]
+        facts, lines = _facts(answers), [line.strip().strip('"') for line in answers.splitlines()]
         version = facts.get("redis_version", "")
         if not version:
-            return f"the server did not tell its version ({output.strip()[:80] or 'no answer'})"
+            return f"the server did not report its version ({output.strip()[:80] or 'no answer'})"
 
         def setting(name: str, otherwise: str) -> str:
             return lines[lines.index(name) + 1] if name in lines[:-1] else otherwise
 
         command = [str(word) for word in inspect["Config"].get("Cmd") or ()]
-        loglevel, timeout = setting("loglevel", "not told"), setting("shutdown-timeout", "0")
+        loglevel, timeout = setting("loglevel", "not reported"), setting("shutdown-timeout", "0")
         driver = str(((inspect.get("HostConfig") or {}).get("LogConfig") or {}).get("Type") or "json-file")
         own = {
             setting("dbfilename", "dump.rdb"),
@@ -102,23 +102,23 @@ class RedisReplication:
             f"its role is {facts.get('role')}": facts.get("role") != "master",
             "it is part of a cluster": facts.get("cluster_enabled") == "1",
             (
-                f"{facts.get('connected_slaves', 'not told how many')} "
+                f"{facts.get('connected_slaves', 'not reported how many')} "
                 "replicas follow it already: its log would "
-                "not tell which of them holds everything"
+                "not say which of them holds everything"
             ): facts.get("connected_slaves") != "0",
-            f"its loglevel is {loglevel}: its log would not tell whether the replica holds everything": loglevel
+            f"its loglevel is {loglevel}: its log would not say whether the replica holds everything": loglevel
             not in {"notice", "verbose", "debug"},
             "its shutdown-timeout is 0: it would not wait for its replica": timeout == "0",
             f"its log goes to {driver}, where it can't be read": driver not in {"json-file", "local", "journald"},
             f"it is started by {' '.join(command)[:60] or 'nothing'}, not by redis-server": command[:1]
             != ["redis-server"],
-            f"its data lies in {setting('dir', 'no place that it tells')}, not in {self.data_at}": setting("dir", "")
+            f"its data lies in {setting('dir', 'no place that it reports')}, not in {self.data_at}": setting("dir", "")
             != self.data_at,
             (
                 "it keeps nothing on its disk (neither save nor appendonly), so its replica would keep nothing either"
             ): not keeps,
             f"{', '.join(others[:5])} in {self.data_at} would not travel": bool(others),
-            f"what lies in {self.data_at} was not told": not ended,
+            f"what lies in {self.data_at} was not reported": not ended,
         }
         return next((reason for reason, holds in reasons.items() if holds), "")
 
@@ -127,7 +127,7 @@ class RedisReplication:
         return ""
 
     def base_copy(self, user: str, port: int) -> list[str]:  # noqa: ARG002
-        """The replica copies by itself."""
+        """The replica copies automatically."""
         return []
 
     def before_standby(self) -> list[str]:
@@ -159,13 +159,13 @@ class RedisReplication:
         }
         wanted |= {"aof_rewrite_in_progress": "0", "aof_rewrite_scheduled": "0"}
         return ", ".join(
-            f"{name} {facts.get(name, 'not told')}"
+            f"{name} {facts.get(name, 'not reported')}"
             for name, value in wanted.items()
             if facts.get(name, value if name.startswith("async") else "") != value
         )
 
     def end_of_source(self) -> list[str]:
-        """Its log tells."""
+        """Its log says so."""
         return []
 
     def end_in_data(self) -> str:

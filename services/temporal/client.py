@@ -1,4 +1,4 @@
-"""Temporal's own client, used from code that waits: one connection per question, "no answer" told apart
+"""Temporal's own client, used from code that waits: one connection per question, "no answer" distinguished
 from "refused".
 """
 

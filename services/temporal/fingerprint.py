@@ -2,7 +2,7 @@
 histories.
 
 A history only grows, so the first events of an open workflow stay what they were. Closed workflows are deleted after
-the namespace's retention: what it took away since is told as it was. All is asked of the server, whatever store is
+the namespace's retention: what it took away since is reported as it was. All is asked of the server, whatever store is
 behind it; run here with SQLite only.
 """
 
@@ -97,7 +97,7 @@ def may_be_gone(
 
 
 def _kept(found: Mapping[str, str], before: FingerprintPart, excused: Collection[str]) -> dict[str, str]:
-    """Return what was found, with what may be gone told as it was."""
+    """Return what was found, with what may be gone as it was."""
     return {**{name: digest for name, digest in before.names.items() if name in excused}, **found}
 
 
@@ -150,19 +150,19 @@ def _execution(name: str) -> WorkflowExecution:
 async def _open(
     client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]
 ) -> FingerprintPart:
-    """Return the workflows that were open; each must still be open, or have ended by itself."""
+    """Return the workflows that were open; each must still be open, or have ended normally."""
     if before is None:
         found = await list_workflows(client, namespace, 'ExecutionStatus="Running"')
         part = named_part({_shown(info.execution): "there" for info in found})
         return FingerprintPart(part.count, part.digest, part.holds, {"read_at": int(time.time())}, part.names)
-    told = await _gathered(_stands(client, namespace, name) for name in before.names)
-    seen = {name: word for name, word in zip(before.names, told, strict=True) if word}
+    answers = await _gathered(_stands(client, namespace, name) for name in before.names)
+    seen = {name: word for name, word in zip(before.names, answers, strict=True) if word}
     part = named_part(_kept(seen, before, excused), before)
     return FingerprintPart(part.count, part.digest, before.holds, before.bound, part.names)
 
 
 async def _stands(client: Client, namespace: str, name: str) -> str:
-    """Return "there" for a workflow that runs or ended by itself, "terminated", or nothing when the server does not
+    """Return "there" for a workflow that runs or ended normally, "terminated", or nothing when the server does not
     know it.
     """
     request = DescribeWorkflowExecutionRequest(namespace=namespace, execution=_execution(name))
@@ -189,7 +189,7 @@ async def _gathered(questions: Iterable[Any]) -> list[Any]:
 async def _closed(
     client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]
 ) -> FingerprintPart:
-    """Return the workflows that closed before the reading, each with its end, so that retention can be told
+    """Return the workflows that closed before the reading, each with its end, so that retention can be distinguished
     from loss.
     """
     until = str(before.bound["until"]) if before is not None else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -214,8 +214,8 @@ async def _histories(
         if before is None
         else {name: int(digest.partition(":")[0]) for name, digest in before.names.items()}
     )
-    told = await _gathered(_history(client, namespace, name, count) for name, count in counts.items())
-    seen = {name: digest for name, digest in zip(counts, told, strict=True) if digest}
+    answers = await _gathered(_history(client, namespace, name, count) for name, count in counts.items())
+    seen = {name: digest for name, digest in zip(counts, answers, strict=True) if digest}
     return named_part(seen if before is None else _kept(seen, before, excused), before)
 
 

@@ -130,7 +130,7 @@ class Product(contract.Product):
             Polling(what, WORKERS_DEADLINE_S).judge(question)
             for what, question in (
                 ("workers poll their queues", lambda: judge_workers(at)),
-                ("workflows from before go on", lambda: judge_carried_over(at)),
+                ("workflows from before continue", lambda: judge_carried_over(at)),
             )
         ]
         wrong = [answer for answer in answers if not answer.passed]
@@ -190,7 +190,7 @@ async def _probe(client: Client, at: ServiceInstance, nonce: str) -> str:
 
 
 def judge_workers(at: ServiceInstance) -> Judgement:
-    """Judge whether each task queue of the inventory (`namespace/queue`) was polled since this very
+    """Judge whether each task queue of the inventory (`namespace/queue`) was polled since exactly this
     container started.
     """
     queues = [str(name) for name in at.options.get("task_queues") or ()]

@@ -4,10 +4,10 @@ numbers.
 Options: `sessions` (those that must work; without it those that worked at the last reading on record), `test_number` (a
 number of the customer's own that one message may be sent to; none is sent without it, and a person tries it). Secrets:
 `api_key`. Known: 2026.x. It connects to WhatsApp with its sessions' keys as soon as it starts: its start is the commit,
-the old one must not run beside it (that logs the number out for good), and no copy of real sessions is ever started for
-a rehearsal or drill. After a start all sessions are STOPPED, with the number that they had, and are started one after
-the other (devlikeapro/waha, `src/core/manager.core.ts`: restartStoppedSessions, getOfflineSessions): that state alone
-says neither that they work nor that they don't.
+the old one must not run in parallel (that logs the number out for good), and no copy of real sessions is ever started
+for a rehearsal or drill. After a start all sessions are STOPPED, with the number that they had, and are started one
+after the other (devlikeapro/waha, `src/core/manager.core.ts`: restartStoppedSessions, getOfflineSessions): that state
+alone says neither that they work nor that they don't.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ EACH_S: Final = 15.0
 """Sessions are started one by one: 90 took about 20 minutes (devlikeapro/waha#2012)."""
 DELAY_VARIABLE: Final = "WAHA_AUTO_START_DELAY_SECONDS"
 ON_ITS_WAY: Final = frozenset({"STARTING", "STOPPED", "none"})
-"""A restarted session is started again by itself; SCAN_QR_CODE and FAILED do not get better by waiting."""
+"""A restarted session is started again automatically; SCAN_QR_CODE and FAILED do not get better by waiting."""
 WORKING: Final = "WORKING"
 WORKED: Final = "sessions that work"
 MANY: Final = 100
@@ -128,7 +128,7 @@ class Product(contract.Product):
             )
         idle = ", ".join(f"{name} {state}" for name, state in seen.states.items() if state != WORKING)
         rest = say("; not asked for: {idle}", idle=idle) if idle else ""
-        told = say(
+        works = say(
             "{where}: {working_count} of {states_count} sessions WORKING ({working}{rest}), a wrong key is refused",
             where=at.where,
             working_count=len(working),
@@ -139,7 +139,7 @@ class Product(contract.Product):
         number = at.options.get("test_number")
         if not number:
             return passed(
-                say("{told}; no message was sent: no test_number is allowed, so a person sends one", told=told),
+                say("{works}; no message was sent: no test_number is allowed, so a person sends one", works=works),
                 sessions=len(working),
             )
         if wrong := _message_problem(api, working[0], str(number), nonce):
@@ -151,7 +151,7 @@ class Product(contract.Product):
                     first_working=working[0],
                 )
             )
-        return passed(say("{told}; one message to the test number was accepted", told=told), sessions=len(working))
+        return passed(say("{works}; one message to the test number was accepted", works=works), sessions=len(working))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sessions with configuration and number, which of them work, version and engine, and which have keys in
@@ -253,7 +253,7 @@ def _forgotten(
 
 
 def _keyless(at: ServiceInstance, working: Collection[str]) -> Iterator[str]:
-    """Yield the working sessions of which no key is below the sessions' folder: they lie where a move does not look."""
+    """Yield the working sessions without a key below the sessions' folder: they lie where a move does not look."""
     if _is_elsewhere(at.container):
         return
     parts = {part for path in at.files(base_of(at.container)) for part in path.split("/")[:-1]}
@@ -295,7 +295,7 @@ def patience_s(at: ServiceInstance, sessions: int) -> float:
 
 @dataclass(frozen=True)
 class Seen:
-    """All sessions as the API tells them, by name."""
+    """All sessions as the API lists them, by name."""
 
     items: Mapping[str, Mapping[str, Any]]
 

@@ -78,9 +78,9 @@ def test_a_postgres_that_can_replicate_does() -> None:
         (GOOD.replace("|f|0|0", "|f|1|0"), "1 replication slots would not travel"),
         (GOOD.replace("|f|0|0", "|f|0|1"), "1 databases let nobody in"),
         (GOOD.replace("unlogged|0|shop", "unlogged|2|shop"), "unlogged tables would come up empty: 2 in shop"),
-        (GOOD.splitlines()[0] + "\nasked\n", "no database told of its unlogged tables"),
-        (GOOD.replace("asked\n", ""), "did not tell"),
-        ("", "did not tell"),
+        (GOOD.splitlines()[0] + "\nasked\n", "no database listed its unlogged tables"),
+        (GOOD.replace("asked\n", ""), "did not report"),
+        ("", "did not report"),
     ],
 )
 def test_a_postgres_that_can_not_says_why(answer: str, reason: str) -> None:
@@ -151,7 +151,7 @@ def test_a_redis_that_can_replicate_does() -> None:
         ("dir\n/data", "dir\n/data/redis", "its data lies in /data/redis"),
         ("save\n3600 1\nappendonly\nyes", "save\n\nappendonly\nno", "keeps nothing on its disk"),
         ("dump.rdb\n# End", "dump.rdb\nusers.acl\n# End", "users.acl in /data would not travel"),
-        ("# End", "", "was not told"),
+        ("# End", "", "was not reported"),
     ],
 )
 def test_a_redis_that_can_not_says_why(old: str, new: str, reason: str) -> None:
@@ -163,7 +163,7 @@ def test_a_redis_whose_log_goes_elsewhere_can_not() -> None:
     """Only its log tells whether the replica holds everything."""
     elsewhere: dict[str, Any] = {**REDIS_SERVER, "HostConfig": {"LogConfig": {"Type": "syslog"}}}
     assert "its log goes to syslog" in REDIS.why_not(INFO, elsewhere)
-    assert "did not tell" in REDIS.why_not("NOAUTH Authentication required.", REDIS_SERVER)
+    assert "did not report" in REDIS.why_not("NOAUTH Authentication required.", REDIS_SERVER)
 
 
 @pytest.mark.parametrize(
