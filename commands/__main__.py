@@ -61,7 +61,7 @@ def _run(name: str, argv: list[str]) -> int:
         module = importlib.import_module(f"commands.{name}")
         return int(module.main(argv[1:]))
     except LongshoreError as error:
-        print(language_asked(argv).tell(str(error)), file=sys.stderr)
+        print(language_asked(argv).translate(str(error)), file=sys.stderr)
         return _exit_code(error)
     except Exception:  # noqa: BLE001 a defect of ours: its traceback is printed while the console is still guarded
         traceback.print_exc()

@@ -47,10 +47,10 @@ def main(argv: list[str]) -> int:
         logs = read_logs(options.environment, _lines(fleet))
         if parsed.compare:
             return _compare(read_journal(options), logs, console)
-        if not logs.told:
+        if not logs.entries:
             raise InputError(
                 say(
-                    "adopt: the audit logs of {hosts} tell of no move in environment {environment}. Nothing to adopt",
+                    "adopt: the audit logs of {hosts} name no move in environment {environment}. Nothing to adopt",
                     hosts=", ".join(scope.hosts),
                     environment=options.environment,
                 )
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
         uncertain = list(uncertainties(journal, scope, logs))
         run.record(
             RecordKind.JOURNAL_REBUILT,
-            body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain},
+            body={"hosts": list(scope.hosts), "records": len(logs.entries), "uncertain": uncertain},
         )
         run.finish({}, ExitCode.OK)
         _say(console, journal, scope, logs, uncertain)
@@ -117,7 +117,7 @@ def _start(journal: Journal, options: Options, scope: Scope) -> Run:
 
 
 def _say(console: Console, journal: Journal, scope: Scope, logs: AuditLogs, uncertain: list[str]) -> None:
-    console.print(f"{journal.where}: {len(logs.told)} records adopted from {', '.join(scope.hosts)}")
+    console.print(f"{journal.where}: {len(logs.entries)} records adopted from {', '.join(scope.hosts)}")
     for move in scope.plan.moves:
         if move.service in scope.services:
             console.print(f"  {move.service}: {journal.move_state(move.service).replace('_', ' ')}")
@@ -148,6 +148,6 @@ def _compare(journal: Journal, logs: AuditLogs, console: Console) -> int:
     console.print(
         f"{journal.where}: {len(found)} differences from the hosts: the journal is not what was written"
         if found
-        else f"{journal.where}: all {len(logs.told)} records and {len(logs.heads)} heads that the hosts keep are in it"
+        else f"{journal.where}: all {len(logs.entries)} records and {len(logs.heads)} heads of the hosts are in it"
     )
     return ExitCode.FAILED if found else ExitCode.OK

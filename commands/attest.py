@@ -70,12 +70,12 @@ def _all(scope: Scope, journal: Journal | None) -> int:
         try:
             since = since_when(one, journal, scope.services)
         except TooEarlyError:
-            told = "not yet: after the move"
+            state = "not yet: after the move"
         else:
             found = _rehearsed(scope, one, since)
             waits += found.attestation is None
-            told = found.attestation.told() if found.attestation else "; ".join(found.void) or "nobody yet"
-        table.add_row(one.step.step, one.service or "all", told)
+            state = found.attestation.summary() if found.attestation else "; ".join(found.void) or "nobody yet"
+        table.add_row(one.step.step, one.service or "all", state)
     open_screen().print(table)
     return ExitCode.INCOMPLETE if waits else ExitCode.OK
 

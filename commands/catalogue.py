@@ -113,8 +113,8 @@ def untranslated(code: str) -> list[str]:
 
 def _is_translated(catalogue: Catalog, text: Text) -> bool:
     message = catalogue.get(_first(text))
-    told = message.string if message and not message.fuzzy else ""
-    strings = (told,) if isinstance(told, str) else tuple(told or ())
+    string = message.string if message and not message.fuzzy else ""
+    strings = (string,) if isinstance(string, str) else tuple(string or ())
     return bool(strings) and all(strings) and len(strings) == (1 if isinstance(text, str) else FORMS)
 
 
@@ -164,11 +164,11 @@ def main(argv: list[str]) -> int:
             write_po(fresh, updated(code), width=0, include_lineno=False)
             file.write_bytes(fresh.getvalue())
         missing = untranslated(code)
-        told = "".join(f"\n  {text}" for text in missing)
+        listed = "".join(f"\n  {text}" for text in missing)
         if argv and missing:
             raise InputError(
-                f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s "
+                f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{listed}\nTry: nox -s "
                 "catalogue, then fill them in"
             )
-        print(f"{file.relative_to(ROOT)}: {len(missing)} texts wait for their translation{told}")
+        print(f"{file.relative_to(ROOT)}: {len(missing)} texts wait for their translation{listed}")
     return 0

@@ -1,4 +1,4 @@
-"""A phase is a pytest run over one folder of runbooks; pytest-html prints its technical appendix beside our page."""
+"""A phase is a pytest run over one folder of runbooks; pytest-html prints its technical appendix next to our page."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def run_phase(phase: str, argv: list[str]) -> int:
     except LongshoreError as error:
         if watch.status is None:
             raise
-        told = say("{phase}: its steps have ended; closing it failed: {error}", phase=phase, error=error)
-        print(language_asked(argv).tell(told), file=sys.stderr)
+        message = say("{phase}: its steps have ended; closing it failed: {error}", phase=phase, error=error)
+        print(language_asked(argv).translate(message), file=sys.stderr)
         return watch.status or ExitCode.INCOMPLETE
     return int(ExitCode.NEEDS_OPERATOR if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)
 

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     ssh_config = Path(parsed.ssh_config) if parsed.ssh_config else None
     seen = {host: read_identity(host, ssh_config) for host in parsed.hosts or known}
     for host, identity in seen.items():
-        print(_told(host, before.hosts.get(host), identity))
+        print(_line(host, before.hosts.get(host), identity))
     file.parent.mkdir(exist_ok=True)
     config = str(ssh_config) if ssh_config else before.ssh_config
     write_environment(file, before.model_copy(update={"hosts": {**before.hosts, **seen}, "ssh_config": config}))
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _told(host: str, before: Identity | None, now: Identity) -> str:
+def _line(host: str, before: Identity | None, now: Identity) -> str:
     changed = [
         name
         for name in ("address", "ssh_host_key", "machine_id", "engine_id")

@@ -50,8 +50,8 @@ def main(argv: list[str]) -> int:
         if parsed.lab or parsed.environment or parsed.write:
             raise InputError(
                 say(
-                    "ports: paths are of this machine: expected no environment and no --write beside them. Give one "
-                    "or the other"
+                    "ports: paths are of this machine: expected no environment and no --write together with them. "
+                    "Give one or the other"
                 )
             )
         return show_paths(parsed.paths, json_wanted=parsed.json)

@@ -125,7 +125,7 @@ def test_a_move_in_progress_says_its_step_and_who(nights: Nights) -> None:
         (
             "needs_operator",
             (
-                "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment "
+                "look at its last evidence, then continue its undo: nox -s rollback -- redis --environment "
                 "production --apply"
             ),
         ),
