@@ -157,7 +157,7 @@ leave_nothing() {
     stop_engine
 }
 
-# The longest part, beside all others: it waits for hosts more often than it computes.
+# The longest part, in parallel with all others: it waits for hosts more often than it computes.
 test_on_the_lab() {
     # reset, not up: a lab of another folder may be there, and untouched hosts are where the tests begin.
     .venv/bin/python -m commands lab reset --services core || return 1
@@ -171,7 +171,7 @@ run_tests() {
     local folder
     folder=$(mktemp -d)
     local failed=0
-    say "the lab's tests on real Docker hosts begin, beside those that need no hosts; what they say comes at the end"
+    say "the lab's tests on real Docker hosts begin, in parallel with those that need no hosts; their output comes at the end"
     set -m # a process group of its own, which can be ended as a whole
     test_on_the_lab "$folder" >"$folder/lab.log" 2>&1 </dev/null &
     LAB_TESTS=$!

@@ -1,1 +1,1 @@
-"""Each figure in the docs, measured by a command, beside its peer in the same run."""
+"""Each figure in the docs, measured by a command, together with its peer in the same run."""

@@ -1,6 +1,6 @@
 """Rows of many hosts: facts of 1 to 100 hosts gathered and judged, and what one dead host costs.
 
-The hosts are sshd in one container with a canned `docker` beside it, which gives the answers that were recorded from
+The hosts are sshd in one container with a canned `docker` next to it, which gives the answers that were recorded from
 the lab's source host: ssh, the facts script and our side are real, the engine is not. Our side shares its processors
 with all of them.
 """
@@ -37,7 +37,7 @@ RUNS: Final = 3
 LONGEST_S: Final = 15
 MOST_MB: Final = 300
 SPARE_S: Final = 2.0
-"""For the rest of the trip: a dead host costs its deadline, beside the hosts that answer."""
+"""For the rest of the trip: a dead host costs its deadline, in parallel with the hosts that answer."""
 READY_S: Final = 30
 MACHINE: Final = "0" * 32
 CANNED: Final = {
@@ -84,13 +84,13 @@ class Looked:
 def preflight_100_hosts() -> Row:
     """Measure gathering and judging the facts of 100 hosts; the smaller numbers stand in the work."""
     figures = _figures()
-    told = ", ".join(
+    others = ", ".join(
         f"{count}: {median_and_spread([one.seconds for one in figures[count]])[0]:.1f} s" for count in COUNTS[:-1]
     )
     middle, spread = median_and_spread([one.seconds for one in figures[MOST]])
     return Row(
         "preflight-100-hosts",
-        f"facts of {MOST} hosts gathered and judged ({told})",
+        f"facts of {MOST} hosts gathered and judged ({others})",
         "",
         middle,
         None,

@@ -85,7 +85,7 @@ def _milliseconds(argv: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _Peer:
-    """What a person would run instead, and how fast ours has to be beside it."""
+    """The command that a person would run instead, and how fast ours has to be in comparison."""
 
     name: str
     argv: list[str]
@@ -124,7 +124,7 @@ def manifest_100k() -> Row:
 
 
 def manifest_compare_1m() -> Row:
-    """Two manifests of a million files, three of which differ, compared in a process of its own."""
+    """Compare, in a process of its own, two manifests of a million files that differ in three."""
     seconds, spread, _ = _compared()
     return Row(
         "manifest-compare-1m",

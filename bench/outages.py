@@ -1,7 +1,7 @@
 """Rows of the outage: a service with much data moves between two lab hosts, ours with copies beforehand, the peer as
 one would by hand.
 
-The clock runs from the moment that the service is told to stop until its new container answers. One hundredth of the
+The clock runs from the moment that the service is ordered to stop until its new container answers. One hundredth of the
 data is rewritten before each pass and once more before the stop.
 """
 
@@ -103,10 +103,10 @@ def _clear(fleet: Fleet) -> None:
         fleet[host].run(["docker", "volume", "rm", "--force", VOLUME], timeout_s=600.0)
 
 
-def _copy(fleet: Fleet, tell: Callable[[str], None]) -> CopyVolumes:
+def _copy(fleet: Fleet, report: Callable[[str], None]) -> CopyVolumes:
     route = Route(fleet, "bench", SERVICE, SOURCE, TARGET, LABEL)
     return CopyVolumes(
-        route, (DataPlace("volume", VOLUME),), peer_in_lab(TARGET), limits=Limits(outage_budget_s=5.0), tell=tell
+        route, (DataPlace("volume", VOLUME),), peer_in_lab(TARGET), limits=Limits(outage_budget_s=5.0), report=report
     )
 
 
@@ -187,7 +187,7 @@ def outage_2g() -> Row:
     """Measure the outage of 2 GiB against stop, copy all, start."""
     seen = _measured("2g", RUNS)
     ours, spread = median_and_spread(list(seen.ours))
-    work = "outage of a service with 2 GiB of which 1 % changes between passes, proof included"
+    work = "outage of a service with 2 GiB, 1 % changed between passes, proof included"
     return Row(
         "outage-2g",
         work,

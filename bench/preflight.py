@@ -1,5 +1,5 @@
 """Rows of preflight on the lab, which must be up and prepared: how long it takes, what it asks of each host, and
-testinfra beside it.
+testinfra in comparison.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def preflight_sessions() -> Row:
 def preflight_commands() -> Row:
     """Count the commands that one preflight runs on a host; each host's count stands in the work."""
     counts = [one.commands for one in _preflights()]
-    told = ", ".join(f"{host} {count}" for host, count in sorted(counts[0].items()))
-    return _count("preflight-commands", f"remote commands on the host that got most ({told})", MOST_COMMANDS, counts)
+    counted = ", ".join(f"{host} {count}" for host, count in sorted(counts[0].items()))
+    return _count("preflight-commands", f"remote commands on the host that got most ({counted})", MOST_COMMANDS, counts)
 
 
 def _count(name: str, work: str, goal: int, counts: list[Mapping[str, int]]) -> Row:

@@ -1,5 +1,5 @@
-"""Rows of relays: what mutual TLS between two ends adds to a request, and to a new connection, beside two plain ends of
-the same program.
+"""Rows of relays: what mutual TLS between two ends adds to a request, and to a new connection, compared with two plain
+ends of the same program.
 """
 
 from __future__ import annotations

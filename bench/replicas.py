@@ -1,5 +1,5 @@
-"""Row of PostgreSQL's move by replication, whose outage does not grow with its data, beside our own copy of files, in
-the lab.
+"""Row of PostgreSQL's move by replication, whose outage does not grow with its data, compared with our own copy of
+files, in the lab.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Rows of the evidence page: ten thousand steps become a page, beside pytest-html as it comes on the same rows.
+"""Rows of the evidence page: ten thousand steps become a page, compared with plain pytest-html on the same rows.
 
-The limits are absolute: what a person waits for. The peer's figures stand beside them.
+The limits are absolute: what a person waits for. The peer's figures are next to them.
 """
 
 from __future__ import annotations

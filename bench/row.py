@@ -16,7 +16,7 @@ class Row:
     """What was measured; `theirs` is None where there is no peer and `ours` is held against `goal` itself.
 
     `goal` is a limit on the ratio ours / theirs, or on `ours` without a peer or when it is `absolute` (the peer's
-    figure is then shown beside it); `better` says in which direction.
+    figure is then shown next to it); `better` says in which direction.
     """
 
     id: str

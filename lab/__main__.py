@@ -42,7 +42,7 @@ def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) ->
         raise LabError(
             f"this machine: the lab of {other} is up. Expected: none, or this folder's. Try: python -m commands lab "
             "reset (replaces it), "
-            f"or a lab beside it: {VARIABLE}=NAME python -m commands lab up"
+            f"or a second lab: {VARIABLE}=NAME python -m commands lab up"
         )
     choice = choice or known_choice()
     new = _is_incomplete(client)
@@ -124,8 +124,8 @@ def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
 
 
 def status(client: Any) -> dict[str, Any]:
-    """Return what is up, when and from where it was raised, and where each image came from; a silent engine is told,
-    not waited for.
+    """Return what is up, when and from where it was raised, and where each image came from; a silent engine is
+    reported, not waited for.
     """
     known = known_lab()
     other = hosts.other_checkout(client)
@@ -161,12 +161,12 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, told in (
+    for name, text in (
         ("up", "raise the lab, or what is missing of it"),
         ("reset", "give back the untouched hosts"),
         ("images", "only fetch or build the images"),
     ):
-        commands.add_parser(name, help=told).add_argument(
+        commands.add_parser(name, help=text).add_argument(
             "--services", type=Choice, choices=list(Choice), help="default: those that it has, else core"
         )
     commands.add_parser("keep", help="keep the hosts as they are now under a name").add_argument("name")
@@ -246,15 +246,15 @@ def main(argv: list[str]) -> int:
             with alone():
                 _perform(options, client, _say(time.monotonic()))
     except WrongWordsError as error:
-        return _told(error, WRONG_WORDS)
+        return _failed(error, WRONG_WORDS)
     except LabError as error:
-        return _told(error, 1)
+        return _failed(error, 1)
     except (DockerException, RequestException) as error:
-        return _told(
+        return _failed(
             f"this machine's Docker Engine refused: {error}. Expected: it does what the lab asks. Look: docker info", 1
         )
     except KeyboardInterrupt:
-        return _told(
+        return _failed(
             (
                 "interrupted. Expected: an end. Try: python -m commands lab up, which begins anew, or: python -m "
                 "commands lab down"
@@ -264,7 +264,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _told(what: object, code: int) -> int:
+def _failed(what: object, code: int) -> int:
     print(f"lab: {what}", file=sys.stderr)
     return code
 

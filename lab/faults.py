@@ -54,7 +54,7 @@ def _not_listening(host: str) -> str:
 
 
 def _free_port(_client: Any) -> None:
-    _inside("wf002", f"pkill -x {PORT_TAKER} || true")  # by its exact name: -f would match this very shell
+    _inside("wf002", f"pkill -x {PORT_TAKER} || true")  # by its exact name: -f would match this shell too
 
 
 def _fill_disk(_client: Any) -> None:
@@ -112,7 +112,7 @@ def _start_hosts(client: Any) -> None:
 
 
 def _reboot_source(client: Any) -> None:
-    """Cut wf005's power and let it boot: its engine starts what its restart policies tell it to."""
+    """Cut wf005's power and let it boot: its engine starts what its restart policies say."""
     container = hosts.find(client, _plan("wf005"))
     if container is not None:
         container.kill()

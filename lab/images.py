@@ -51,12 +51,12 @@ OWN_BASE: Final = local_name(BASE)
 SUITE: Final = "trixie"
 BUILDS_AT_ONCE: Final = 3
 BUILD_DEADLINE_S: Final = 1800
-"""n8n's packages alone take five minutes on two cores, beside two other builds longer."""
+"""n8n's packages alone take five minutes on two cores, in parallel with two other builds longer."""
 KEY_LABEL: Final = f"{LABEL}.key"
 IMAGE_LABEL: Final = f"{LABEL}.image"
 HOST_CA_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 FOLDERS: Final = {
-    N8N: ROOT / "lab" / "images" / "n8n",  # the slowest first: the others are built beside it
+    N8N: ROOT / "lab" / "images" / "n8n",  # the slowest first: the others are built in parallel
     KEYCLOAK: ROOT / "lab" / "images" / "keycloak",
     HOST_IMAGE: ROOT / "lab" / "images" / "host",
     TOOLBOX: ROOT / "hosts" / "toolbox",

@@ -1,7 +1,7 @@
 """Secrets planted into the lab's services where real ones are found: no phase may leave one of them anywhere.
 
-They stand in environments, a label, a health check's command line and a log, under names that tell and names that
-don't.
+They are in environments, a label, a health check's command line and a log, under names that give them away and names
+that don't.
 """
 
 from __future__ import annotations

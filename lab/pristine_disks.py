@@ -184,7 +184,7 @@ def _keep_passwords(key: str, passwords: dict[str, str]) -> None:
 
 
 def _make_room(client: Any) -> None:
-    """Remove incomplete sets, and of the complete ones all but the newest that may stay beside a new one."""
+    """Remove incomplete sets, and of the complete ones all but the newest that may stay in addition to a new one."""
     stop_copying(client)
     volumes = client.volumes.list(filters={"label": GOLDEN_LABEL})
     made_at = {volume.attrs["Labels"][GOLDEN_LABEL]: "" for volume in volumes}

@@ -200,7 +200,9 @@ PRODUCTS: Final = {
     "caddy": "virtual hosts and their certificates",
     "parcels": "begins to work",
 }
-"""What a lab with all services has beside the core, in the order in which it is made: one file each in `products/`."""
+"""What a lab with all services has in addition to the core, in the order in which it is made: one file each in
+`products/`.
+"""
 
 
 def make_passwords(choice: Choice) -> dict[str, str]:
@@ -265,8 +267,8 @@ def create_services(passwords: dict[str, str], say: Callable[[str], None], choic
     say("prometheus: making two weeks of history")
     _make_history()
     run_container(PROMETHEUS_RUN, {})
-    for name, told in PRODUCTS.items() if choice is Choice.ALL else ():
-        say(f"{name}: {told}")
+    for name, text in PRODUCTS.items() if choice is Choice.ALL else ():
+        say(f"{name}: {text}")
         import_module(f"lab.products.{name}").create(passwords)  # with its client library, which the core does without
     env = {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]}
     run_container(ORDERS_RUN, env | planted_secrets.planted_env(passwords, "orders"))

@@ -70,7 +70,7 @@ SITE: Final = """
 
 
 def create(passwords: dict[str, str]) -> None:  # noqa: ARG001 it has no password
-    """Start it; it makes its certificates by itself."""
+    """Start it; it makes its certificates automatically."""
     write_file("/srv/caddy/Caddyfile", caddyfile(SERVICES).encode())
     run_container(RUN, {})
     wait_for_port("caddy", 443)

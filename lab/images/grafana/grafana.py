@@ -1,6 +1,6 @@
 """A stand-in for Grafana: the subset of its HTTP API that longshore uses, kept in /var/lib/grafana/grafana.db.
 
-Written from the published documents (grafana.com/docs/grafana/latest/developers/http_api/<page>); the page stands beside
+Written from the published documents (grafana.com/docs/grafana/latest/developers/http_api/<page>); the page is named at
 each endpoint. It is not Grafana: no panels are drawn, no alert is ever sent, secrets are sealed by a scheme of its own.
 """
 

@@ -1,7 +1,7 @@
 """A stand-in for Metabase: the subset of its HTTP API that longshore uses, its state in the application database in postgres.
 
 Written from the published documents (metabase.com/docs/latest/api/<page> and .../databases/encrypting-details-at-rest); the
-page stands beside each endpoint. It is not Metabase: only native queries, no permissions, a sealing scheme of its own.
+page is named at each endpoint. It is not Metabase: only native queries, no permissions, a sealing scheme of its own.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ GRACE_S = 4
 
 
 def start_weed(folder):
-    """Start SeaweedFS bound to loopback, keeping all its state below the data folder; it tells nobody anything."""
+    """Start SeaweedFS bound to loopback, keeping all its state below the data folder; it sends nothing to anybody."""
     meta = os.path.join(folder, ".weed")
     os.makedirs(meta, exist_ok=True)
     with open(os.path.join(meta, "filer.toml"), "w") as file:

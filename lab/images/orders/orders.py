@@ -1,4 +1,4 @@
-"""A small shop's order intake: writes numbered events to PostgreSQL and Redis all the time, and tells how it is."""
+"""A small shop's order intake: writes numbered events to PostgreSQL and Redis all the time, and reports its health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small parcel service: numbers every action, tells what was acknowledged, and goes on when a store is gone for a while.
+"""A small parcel service: numbers every action, reports what was acknowledged, and continues when a store is gone for a while.
 
 It publishes to RabbitMQ and consumes what it published, puts objects into MinIO, sends log lines to Loki, and is the worker of
 workflows in Temporal that it starts itself.
@@ -221,13 +221,13 @@ class Answers(BaseHTTPRequestHandler):
         elif self.path == "/state":
             with LOCK:
                 waiting = len(WAITING)
-            told = {f"{store.name}_acked": store.acked for store in STORES.values()} | {
+            counts = {f"{store.name}_acked": store.acked for store in STORES.values()} | {
                 f"{store.name}_writes": store.writes for store in STORES.values()
             }
             self.answer(
                 200,
                 {
-                    **told,
+                    **counts,
                     "waiting": waiting,
                     "consumed": CONSUMED[0],
                     "failures": {s.name: s.failures for s in STORES.values()},

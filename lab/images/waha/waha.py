@@ -1,6 +1,6 @@
 """A stand-in for WAHA: the subset of its HTTP API that longshore uses, kept in /app/.sessions. It reaches no WhatsApp.
 
-Written from the published documents (waha.devlike.pro/docs/how-to/<page>); the page stands beside each endpoint. A session is
+Written from the published documents (waha.devlike.pro/docs/how-to/<page>); the page is named at each endpoint. A session is
 "paired" by asking for a code, and "works" while its keys are in its folder; what is sent goes to the session's webhooks alone.
 """
 
