@@ -22,7 +22,7 @@ from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncert
 from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 HOSTS = {"redis": ("wf005", "wf001"), "n8n": ("wf005", "wf002")}
-DEED = {"describe": "d", "effect": "changes_state"}
+ACTION = {"describe": "d", "effect": "changes_state"}
 
 
 class Night:
@@ -56,9 +56,9 @@ class Night:
             parts={"db 0": {"count": 3, "digest": "abc", "holds": "at_cutover"}},
         )
         for key in ("stop-source", "copy-volumes"):
-            self.record("intent", key, **DEED, note={"container": "redis"})
+            self.record("intent", key, **ACTION, note={"container": "redis"})
             self.record("outcome", key, ok=True, text=f"{key} done", note={"seconds": 2})
-        self.record("intent", "create-target", **DEED)
+        self.record("intent", "create-target", **ACTION)
 
     def read(self) -> AuditLogs:
         """Return what the hosts tell."""
@@ -257,7 +257,7 @@ def test_a_link_is_rewritten_as_the_files_here_say(night: Night, tmp_path: Path)
     ]
     night.record("move_state", state="done")
     night.record("repoint_started", links=[other])
-    night.record("intent", "rewrite-references", **DEED)
+    night.record("intent", "rewrite-references", **ACTION)
     night.mirror.close()
 
     assert links_of(scope, adopted(night.read(), tmp_path), "redis") == scope.links
