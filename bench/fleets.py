@@ -82,7 +82,7 @@ class Looked:
 
 
 def preflight_100_hosts() -> Row:
-    """Measure gathering and judging the facts of 100 hosts; the smaller numbers stand in the work."""
+    """Measure gathering and judging the facts of 100 hosts; the smaller numbers are in the work."""
     figures = _figures()
     others = ", ".join(
         f"{count}: {median_and_spread([one.seconds for one in figures[count]])[0]:.1f} s" for count in COUNTS[:-1]

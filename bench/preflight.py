@@ -42,7 +42,7 @@ COUNTING_SSH: Final = """#!/bin/sh
 printf '%s\\t' "$@" >>"$LONGSHORE_BENCH_SSH"; echo >>"$LONGSHORE_BENCH_SSH"
 exec "{ssh}" "$@"
 """
-"""Stands in front of the real ssh and writes down each call."""
+"""Runs in front of the real ssh and writes down each call."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def preflight_sessions() -> Row:
 
 
 def preflight_commands() -> Row:
-    """Count the commands that one preflight runs on a host; each host's count stands in the work."""
+    """Count the commands that one preflight runs on a host; each host's count is in the work."""
     counts = [one.commands for one in _preflights()]
     counted = ", ".join(f"{host} {count}" for host, count in sorted(counts[0].items()))
     return _count("preflight-commands", f"remote commands on the host that got most ({counted})", MOST_COMMANDS, counts)
@@ -134,7 +134,7 @@ def count_calls(log: str) -> tuple[Counter[str], Counter[str]]:
 
 @dataclass(frozen=True)
 class Assertion:
-    """One thing that holds on a host: of which kind, about what, with which value."""
+    """One thing that holds on a host: its kind, its subject and its value."""
 
     host: str
     kind: str  # user | directory | exists | listening | running | setting

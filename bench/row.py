@@ -43,7 +43,7 @@ class Row:
         return value <= self.goal if self.better == "less" else value >= self.goal
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row as it stands in reports/bench.json."""
+        """Return the row as it is in reports/bench.json."""
         return {**asdict(self), "ratio": self.ratio, "met": self.met, "machine": machine()}
 
 

@@ -14,7 +14,7 @@ NOT_COMMANDS: Final = frozenset({"__init__", "__main__", "phase"})
 
 
 def own_sentences() -> dict[str, str]:
-    """Return each command of this folder with the sentence of its docstring: what stands before its usage."""
+    """Return each command of this folder with the sentence of its docstring: what is before its usage."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return {file.stem: _sentence(file) for file in files if file.stem not in NOT_COMMANDS}
 

@@ -25,7 +25,7 @@ KEYWORDS: Final = {"say": None, "term": None, "several": (1, 2), "terms": (1, 2)
 
 METHODS: Final = [("**.j2", "jinja2.ext:babel_extract")]
 FINDINGS: Final = "engine.finding"
-"""The module whose `say` makes findings: its template must stand there, or no language but English has it."""
+"""The module whose `say` makes findings: its template must be there, or no language but English has it."""
 FORMS: Final = 2
 """One and many: what the languages so far need."""
 
@@ -33,7 +33,7 @@ Text = str | tuple[str, ...]
 
 
 def texts_for_people() -> dict[Text, list[str]]:
-    """Return every text that is translated and the files that it stands in: of code, of templates, and the sentences of
+    """Return every text that is translated and the files that it is in: of code, of templates, and the sentences of
     all steps.
     """
     found: dict[Text, list[str]] = {}
@@ -66,7 +66,7 @@ def texts_of(source: str) -> Iterator[Text]:
 
 
 def hidden_templates(source: str) -> Iterator[int]:
-    """Yield the lines where a finding is made of a template that does not stand there."""
+    """Yield the lines where a finding is made of a template that is not there."""
     tree = ast.parse(source)
     if not any(isinstance(node, ast.ImportFrom) and node.module == FINDINGS for node in tree.body):
         return

@@ -25,7 +25,7 @@ MODELS: Final[dict[str, type[Strict]]] = {
 
 
 def schema_text(model: type[Strict]) -> str:
-    """Return a model's JSON Schema as it stands in its file."""
+    """Return a model's JSON Schema as it is in its file."""
     return json.dumps(model.model_json_schema(by_alias=True), indent=1, ensure_ascii=False) + "\n"
 
 

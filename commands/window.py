@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
             )
         ) from error
     print(
-        f"written: {file}. Once it stands in the shared calendar: "
+        f"written: {file}. Once it is in the shared calendar: "
         f"{scope.command('attest', 'prepare/calendar-entry', '--as', 'EMAIL')}"
     )
     return ExitCode.OK

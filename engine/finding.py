@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 SPEC: Final = re.compile(r",?(\.\d{1,2})?[dfg%]?")
 """How a number may be formatted. Nothing else: templates are also read from files that anybody may have written."""
 ROW: Final = "{parts}"
-"""The template of texts that only stand in a row."""
+"""The template of texts that are only joined."""
 DEEPEST: Final = 40
 """Findings inside findings; a record that nests deeper was not written by us."""
 LARGEST: Final = 2**53 - 1
@@ -31,7 +31,7 @@ LINES: Final = "details_said"
 
 @dataclass(frozen=True)
 class Parts:
-    """Texts that stand in a row, with a separator between them."""
+    """Texts joined with a separator between them."""
 
     separator: str
     each: tuple[Any, ...]

@@ -55,7 +55,7 @@ def toolbox_argv(
     env: Mapping[str, str] | None = None,
     flags: Iterable[str] = (),
 ) -> list[str]:
-    """Return `docker run --rm …` for the toolbox; `env` is for what is not secret, it stands in argv."""
+    """Return `docker run --rm …` for the toolbox; `env` is for what is not secret, it is in argv."""
     command = [
         "docker",
         "run",

@@ -77,7 +77,7 @@ def standing_of(current: str, kept: str, replaced: Replaced, *, writing: bool = 
 
 
 def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = False) -> str:
-    """Return the current text with the reference as it was; raises ActionError when what was written stands there not
+    """Return the current text with the reference as it was; raises ActionError when what was written is there not
     exactly once.
     """
     standing = standing_of(current, kept, replaced, writing=writing)
@@ -88,7 +88,7 @@ def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = Fal
     if standing is ReferenceState.OTHER:
         raise ActionError(
             say(
-                "{after} stands there {count} times. Expected: once; somebody edited it since",
+                "{after} is there {count} times. Expected: once; somebody edited it since",
                 after=repr(replaced.after),
                 count=_count(current, replaced.after),
             )

@@ -65,7 +65,7 @@ if [ -n "$OWN_CERTIFICATE" ]; then
 fi
 exec socat "$@"
 """
-"""Certificates are public and stand in the container's environment; socat ends when the key in the volume is not that
+"""Certificates are public and are in the container's environment; socat ends when the key in the volume is not that
 of its certificate.
 """
 
@@ -222,7 +222,7 @@ def _only(address: str) -> str:
 def make_keys(
     fleet: Fleet, environment: str, host: str, ends: Collection[tuple[Relay, End]]
 ) -> dict[tuple[Relay, End], Certificate]:
-    """Make a new pair of keys for each end that is to stand on a host, all in one container; return the
+    """Make a new pair of keys for each end that is to run on a host, all in one container; return the
     certificates.
     """
     if not ends:

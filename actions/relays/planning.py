@@ -1,8 +1,8 @@
 """Which relays keep every link working while its two ends are on different hosts. Pure: what is wanted, and what can't
 be.
 
-A relay has two ends, a container each. The near end stands on the dependant's network under the provider's old name, or
-on the source's published port. The far end stands on the provider's own network: it listens on its host's private
+A relay has two ends, a container each. The near end is on the dependant's network under the provider's old name, or
+on the source's published port. The far end is on the provider's own network: it listens on its host's private
 address only, takes connections of the near end's host only, and leads to the provider's container: never to another
 relay, never on a network with a real container of that name. Between the two there is mutual TLS, unless the plan says
 why not.
@@ -98,7 +98,7 @@ class Relay:
 
 
 def bracketed(address: str) -> str:
-    """Return an address as it stands before a port: one of IPv6 in brackets."""
+    """Return an address as it is written before a port: one of IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address
 
 

@@ -128,7 +128,7 @@ class Replica:
         return self._ask(self.route.target, self.name, argv, stdin)
 
     def standing(self) -> str:
-        """Return in words whether it runs and where it stands; raises CouldNotLookError when it runs and
+        """Return in words whether it runs and how far it is; raises CouldNotLookError when it runs and
         does not say.
         """
         if not self.runs():

@@ -13,7 +13,7 @@ from engine.finding import say
 
 @dataclass(frozen=True)
 class Drill:
-    """One restore drill: on which host, of which snapshots (by the object's name), and how it ended.
+    """One restore drill: its host, its snapshots (by the object's name), and how it ended.
 
     `problem` says what was wrong, "" when nothing was. `not_drilled` says why nothing was started; each snapshot was
     read to its end then too.

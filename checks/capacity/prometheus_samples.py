@@ -66,7 +66,7 @@ def query_of(metric: Metric, instances: Iterable[str], containers: Iterable[str]
 
 
 def _selected(label: str, values: Iterable[str]) -> str:
-    """Return a label's selector; what a pattern could read as its own stands in brackets, for a backslash would have to
+    """Return a label's selector; what a pattern could read as its own is in brackets, for a backslash would have to
     be doubled.
     """
     chosen = [re.sub(r"[^A-Za-z0-9_:/-]", lambda found: f"[{found[0]}]", value) for value in values]

@@ -22,7 +22,7 @@ Span = tuple[int, int]
 
 
 class PortError(ValueError):
-    """What stands there is no port; the message says what was seen and what was expected."""
+    """What is there is no port; the message says what was seen and what was expected."""
 
 
 @dataclass(frozen=True, order=True)

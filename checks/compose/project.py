@@ -1,4 +1,4 @@
-"""Reads a compose project as `docker compose` would: what it publishes, where that stands, and what was not
+"""Reads a compose project as `docker compose` would: what it publishes, where that is, and what was not
 understood.
 """
 

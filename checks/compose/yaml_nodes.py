@@ -1,4 +1,4 @@
-"""The YAML of a compose file as plain values that know where they stand: anchors, merge keys and Compose's own tags
+"""The YAML of a compose file as plain values that know where they are: anchors, merge keys and Compose's own tags
 resolved.
 
 libyaml parses (a file of a thousand characters in a third of a millisecond); scalars are resolved as Compose's own
@@ -34,7 +34,7 @@ LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 class SourceLine(NamedTuple):
-    """Where something stands: a file and a line of it, counted from 1."""
+    """Where something is: a file and a line of it, counted from 1."""
 
     file: str
     line: int
@@ -99,7 +99,7 @@ def parse_documents(content: bytes | str, file: str) -> list[YamlMapping]:
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # No cause: its text quotes the file, where a password may stand.
+        # No cause: its text quotes the file, where a password may be.
         raise UnsupportedSyntaxError(
             file,
             mark.line + 1 if mark else 0,
@@ -143,7 +143,7 @@ def _integer(text: str) -> int:
 
 
 class _NodeBuilder:
-    """Values out of one document's nodes; an alias is followed each time it stands somewhere, up to a limit."""
+    """Values out of one document's nodes; an alias is followed each time it occurs, up to a limit."""
 
     def __init__(self, file: str) -> None:
         self.file, self.made = file, 0
@@ -193,7 +193,7 @@ class _NodeBuilder:
                 inherited += self._merged(item)
                 continue
             if key.value in made:
-                raise self._wrong(key, say("a key that stands twice in one mapping; expected once"))
+                raise self._wrong(key, say("a key that occurs twice in one mapping; expected once"))
             made.put(key.value, self.value(item), self._place(key))
             if item.tag in {RESET, OVERRIDE}:
                 made.tags[key.value] = item.tag

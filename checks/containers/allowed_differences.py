@@ -1,6 +1,6 @@
 """The written list of what may differ between a container and its recreation, each with its reason; shown in docs/.
 
-Two differences stand in the files that people sign instead, and the comparison demands them: mounts with the rule
+Two differences are in the files that people sign instead, and the comparison demands them: mounts with the rule
 `drop` (inventory), and published ports that a move remaps (plan).
 """
 

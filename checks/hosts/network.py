@@ -109,7 +109,7 @@ class Line:
 
     @property
     def text(self) -> str:
-        """Return how it stands, for a table."""
+        """Return its state, for a table."""
         if self.tried.outcome is Outcome.OPEN:
             return "open"
         if self.waits:
@@ -123,7 +123,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Matrix:
-    """All needs as they stand, and the paths between the hosts, by host and address."""
+    """All needs with their state, and the paths between the hosts, by host and address."""
 
     lines: tuple[Line, ...]
     paths: Mapping[tuple[str, str], PathSize]

@@ -171,7 +171,7 @@ class ServiceEntry(Strict):
     )
     needs_client_address: str = Field(
         "",
-        description="why it must see its clients' own addresses: then no relay may stand before it",
+        description="why it must see its clients' own addresses: then no relay may be in front of it",
         examples=["its rate limits are per address"],
     )
     team: str = Field(
@@ -220,7 +220,7 @@ class Inventory(Strict):
 
 @dataclass(frozen=True)
 class Known:
-    """The names that other places may use; None: where they should stand is no mapping, so no name can be called
+    """The names that other places may use; None: where they should be is no mapping, so no name can be called
     unknown.
     """
 

@@ -34,7 +34,7 @@ class PartialModel(Generic[Model]):
     kept: Mapping[Place, list[int]] = field(default_factory=dict)
 
     def names(self, *place: str) -> tuple[str, ...] | None:
-        """Return the keys written at a place, right or wrong; None when no mapping stands there, so nothing is known
+        """Return the keys written at a place, right or wrong; None when no mapping is there, so nothing is known
         about names.
         """
         here = self.data
@@ -43,7 +43,7 @@ class PartialModel(Generic[Model]):
         return tuple(here) if isinstance(here, Mapping) else None
 
     def is_sound(self, place: str) -> bool:
-        """Return whether the shape is right at and below a place, so that what stands there is the file's own."""
+        """Return whether the shape is right at and below a place, so that what is there is the file's own."""
         return not any(_is_in(_path_of(problem), place) for problem in self.shape)
 
     def problems(self, logical: Iterable[str]) -> list[str]:

@@ -89,7 +89,7 @@ def _parse_yaml(path: Path, text: str) -> Any:
             if mark
             else say("unknown place")
         )
-        # No cause: its text quotes the file, where a password may stand.
+        # No cause: its text quotes the file, where a password may be.
         raise InputError(
             say(
                 "{path}: 1 problem\n  {where}: {problem}",

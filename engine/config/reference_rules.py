@@ -52,7 +52,7 @@ class Rewrite(Strict):
         "api: through the product's own API, where its file in services/ knows how"
     )
     value: str = Field(
-        description="what stands there afterwards; {host} and {port} are the new address", examples=["{host}:{port}"]
+        description="what is there afterwards; {host} and {port} are the new address", examples=["{host}:{port}"]
     )
     object: str = Field(
         "",
@@ -72,7 +72,7 @@ class Rewrite(Strict):
     reload: Reload | None = Field(None, description="how the file is read again; may be missing for a file of the host")
 
     def text(self) -> str:
-        """Return where the reference stands, in words."""
+        """Return where the reference is, in words."""
         if self.kind == "api":
             return self.object
         return (

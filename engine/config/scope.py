@@ -92,7 +92,7 @@ class Scope:
         ]
         hosts = tuple(
             dict.fromkeys((*_hosts(moves, environment), *rested_on))
-        )  # relays stand where dependants and providers are, too
+        )  # relays are where dependants and providers are, too
         contents: dict[str, Any] = {
             "migration_plan.json": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
             "inventory.yaml": {

@@ -11,7 +11,7 @@ def kind_over(container: ContainerFacts, path: str) -> str:
     """Return the kind of the innermost mount over a path: volume, bind or tmpfs; empty when it lies in the container's
     own layer.
 
-    `docker run --tmpfs` stands in HostConfig.Tmpfs alone, `--mount type=tmpfs` among the mounts (Docker Engine API,
+    `docker run --tmpfs` is in HostConfig.Tmpfs alone, `--mount type=tmpfs` among the mounts (Docker Engine API,
     ContainerInspect).
     """
     wanted, kinds = PurePosixPath(path), _kinds(container)

@@ -9,7 +9,7 @@ from engine.finding import say
 
 
 class MoveState(str, Enum):
-    """Where a move stands; kept in the journal."""
+    """The state of a move; kept in the journal."""
 
     PLANNED = "planned"
     IN_PROGRESS = "in_progress"  # before commit

@@ -205,7 +205,7 @@ class SavesFirst(Protocol):
 @dataclass(frozen=True)
 class ApiRequest:
     """An action of a product as data: one request to its own API, sent by actions; `headers` may hold a credential, and
-    stand in no message.
+    appear in no message.
     """
 
     method: str

@@ -22,7 +22,7 @@ SELECTION: Final = ("--service", "--wave")
 FORWARD: Final = frozenset(state.value for state in MoveState if state.is_forward)
 """From these states migrate continues without a new preflight."""
 
-STANDS: Final = {
+OPEN_ENDS: Final = {
     MoveState.UNDONE.value: term("was undone; its old host has it"),
     MoveState.IN_PROGRESS.value: term("is partly done and has not been undone"),
     MoveState.COMMITTED.value: term("is committed: its new host serves, some steps are left"),
@@ -30,7 +30,7 @@ STANDS: Final = {
     MoveState.ROLLING_BACK.value: term("rollback in progress"),
     MoveState.RETURNED.value: term("is back: its old host serves, some steps are left"),
 }
-"""Where a move stands that did not come to its end."""
+"""The words for the state of a move that did not end."""
 
 ENDED: Final = frozenset({MoveState.DONE.value, MoveState.ROLLED_BACK.value})
 RETURNING: Final = frozenset(state.value for state in MoveState if state.is_returning)
@@ -120,9 +120,9 @@ def stands_of(
 ) -> Iterator[str]:
     """Yield the state of each move that did not end, and the commands that continue it or take it back."""
     for service, state in states.items():
-        if state in STANDS:
+        if state in OPEN_ENDS:
             proof = (proofs or {}).get(service, "")
-            yield f"  {service}: {language.say(STANDS[state])}" + (f" ({proof})" if proof else "")
+            yield f"  {service}: {language.say(OPEN_ENDS[state])}" + (f" ({proof})" if proof else "")
             yield from (f"    {line}" for line in _ways_of(about, service, state, language))
 
 

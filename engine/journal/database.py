@@ -236,7 +236,7 @@ def parameters_of(place: JournalLocation) -> dict[str, Any]:
     """Return the parameters of a connection in addition to its URL: what the URL does not say is libpq's default,
     whatever the operator's shell says.
 
-    A password that the URL does not hold may stand in ~/.pgpass; no variable names another file.
+    A password that the URL does not hold may be in ~/.pgpass; no variable names another file.
     """
     _, in_url = place.url.get_dialect()().create_connect_args(place.url)
     unset = {**unset_parameters(), "passfile": str(Path.home() / ".pgpass")}

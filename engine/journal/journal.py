@@ -165,7 +165,7 @@ class Journal:
         return {record.writer: {"records": record.number, "hash": record.hash} for record in found}
 
     def move_state(self, service: str, *, until: int | None = None) -> str:
-        """Return where a service's move stands (or stood at `until`), "planned" when nothing happened."""
+        """Return the state of a service's move (now, or at `until`), "planned" when nothing happened."""
         record = self.last(RecordKind.MOVE_STATE, service=service, until=until)
         return str(record.body["state"]) if record else "planned"
 

@@ -16,11 +16,11 @@ from engine.journal.database import SAMPLES
 from engine.journal.journal import Journal
 
 HOST: Final = ""
-"""Stands for the host itself where a container's name would stand."""
+"""Stands for the host itself where a container's name would be."""
 
 
 OTHER_DISKS: Final = ""
-"""Stands for all disks that hold neither Docker's data nor a bind mount, where a disk's name would stand."""
+"""Stands for all disks that hold neither Docker's data nor a bind mount, where a disk's name would be."""
 
 
 @dataclass(frozen=True)

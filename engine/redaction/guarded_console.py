@@ -27,7 +27,7 @@ class GuardedStream:
     """
 
     def __init__(self, stream: TextIO, redactor: Redactor, *, styled: bool = False) -> None:
-        """Stand before `stream`."""
+        """Guard `stream`."""
         self.stream, self.redactor, self.is_styled = stream, redactor, styled
 
     def write(self, text: str) -> int:
@@ -66,7 +66,7 @@ class _Visible:
 
 
 class _Filter(RenderHook):
-    """Stands before everything that a console prints."""
+    """Comes before everything that a console prints."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """Return what is printed, made visible."""

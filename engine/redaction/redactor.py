@@ -315,7 +315,7 @@ def _as_go_writes(text: str) -> str:
 
 
 def _base64_inside(raw: bytes, before: int) -> str:
-    """Return the characters of base64 that depend on `raw` alone when `before` (modulo 3) bytes stand before it and any
+    """Return the characters of base64 that depend on `raw` alone when `before` (modulo 3) bytes are before it and any
     after it.
     """
     text = base64.b64encode(bytes(before) + raw).decode()

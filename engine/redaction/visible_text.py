@@ -12,7 +12,7 @@ def visible(text: object) -> str:
     """Return text with control, bidirectional, unpaired and non-characters written as escapes; line breaks and tabs
     stay.
 
-    What is left may stand in XML 1.0, whose Char leaves out most controls, surrogates, U+FFFE and U+FFFF.
+    What is left is allowed in XML 1.0, whose Char leaves out most controls, surrogates, U+FFFE and U+FFFF.
     """
     shown = str(text)
     if shown.isprintable():  # most is: only what Python can't print needs a closer look

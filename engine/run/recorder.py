@@ -64,7 +64,7 @@ class RunRecorder:
     """The body of the run's first record."""
     counts: Counter[Verdict] = field(default_factory=Counter)
     standing: Callable[[], Mapping[str, MoveState]] = dict
-    """Where each move that this run has begun stands, from memory: the journal may not answer."""
+    """The state of each move that this run has begun, from memory: the journal may not answer."""
     _heading: str = field(default="", init=False)
     _current: str = field(default="", init=False)
 
@@ -159,7 +159,7 @@ class RunRecorder:
                 self._say(Text(f"{' ' * INDENT}{shown}", style="dim" if row.judgement.passed else ""))
 
     def _word(self, verdict: Verdict) -> str:
-        """Return a verdict as people read it; in English as it stands in records."""
+        """Return a verdict as people read it; in English as it is in records."""
         return verdict.value if self.language == ENGLISH else self.language.say(BADGES[verdict.value])
 
     def report_states(self, why: str) -> None:

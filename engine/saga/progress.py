@@ -65,13 +65,13 @@ class MoveProgress:
     _drifted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        """Continue where the journal says that the move stands."""
+        """Continue where the journal says that the move is."""
         self._state = self.past.state
         self._notes = {key: dict(note) for key, note in self.past.notes.items()}
 
     @property
     def state(self) -> MoveState:
-        """Return where the move stands."""
+        """Return the state of the move."""
         return self._state
 
     @property

@@ -1,4 +1,4 @@
-"""Where a move stands, and what is known of its current attempt."""
+"""The state of a move, and what is known of its current attempt."""
 
 from __future__ import annotations
 

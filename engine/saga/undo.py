@@ -181,7 +181,7 @@ class UndoableMove(MoveProgress):
         )
 
     def _collect(self, reason: str) -> str:
-        """Collect the logs of both sides; that they can't be had stands in the way of no undo."""
+        """Collect the logs of both sides; a failure to get them stops no undo."""
         try:
             self.before_undo(reason)
         except (LockLostError, ChainConflictError):

@@ -52,7 +52,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Joined:
-    """Where a run of shards stands; `attempts` holds the newest of each shard that began."""
+    """The state of a run of shards; `attempts` holds the newest of each shard that began."""
 
     first: Record
     attempts: Mapping[int, Attempt]
@@ -93,7 +93,7 @@ def is_joined(records: Sequence[Record]) -> bool:
 
 
 def joined_of(records: Sequence[Record]) -> Joined:
-    """Return where the run of shards stands whose records these are."""
+    """Return the state of the run of shards that these records belong to."""
     ends = {record.writer: record for record in records if record.kind == RecordKind.SHARD_ENDED}
     last = {record.writer: record.at for record in records}
     rows = Counter(record.writer for record in records if record.kind == RecordKind.RESULT)
@@ -169,7 +169,7 @@ def _refuse_other(first: Record, shard: Shard, about: Mapping[str, Any]) -> None
 
 
 def end_shard(run: Run, verdict_counts: Mapping[str, int], code: ExitCode) -> Joined:
-    """Record the end of a shard, and that of the run when no other shard is missing; return where the run stands."""
+    """Record the end of a shard, and that of the run when no other shard is missing; return the state of the run."""
     body = {
         "verdict_counts": dict(verdict_counts), "exit_code": code.value, "exit_name": code.name,
         "chain_head": run.head, "redacted": run.journal.redactor.removed,
@@ -264,7 +264,7 @@ def _missing(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
 
 
 def _made(like: Record, kind: str, key: str | None, body: Mapping[str, Any]) -> Record:
-    """Return a record that stands in no journal: what the others mean together."""
+    """Return a record that is in no journal: what the others mean together."""
     return replace(like, kind=kind, service=None, key=key, body=body, hash="", previous="", writer="")
 
 

@@ -82,7 +82,7 @@ if [ "$status" = 0 ]; then
     start networks sh -c 'ids=$(docker network ls -q --no-trunc) || exit; [ -z "$ids" ] || docker network inspect $ids'
     wait
     report info containers images volumes networks
-    # Paths, processes and names stand in those answers: the engine is not asked again.
+    # Paths, processes and names are in those answers: the engine is not asked again.
     sed -n -e 's/^ *"Mountpoint": "\(.*\)",*$/\1/p' "$work/volumes" >"$work/paths"
     sed -n -e 's/^ *"Source": "\(\/.*\)",*$/\1/p' "$work/containers" >"$work/sources"
     sed -e 's/\\u0026/\&/g' -e 's/\\u003c/</g' -e 's/\\u003e/>/g' -e 's/\\"/"/g' -e 's/\\\\/\\/g' "$work/paths" "$work/sources" |

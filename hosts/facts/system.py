@@ -1,6 +1,6 @@
 """What else the one trip reports of a host: connections, firewall, mounts, kernel, users, and what containers use.
 
-Each section that could not be read stands in `errors` with its reason; `need` turns that into CouldNotLookError.
+Each section that could not be read is in `errors` with its reason; `need` turns that into CouldNotLookError.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class SystemFacts:
-    """All of it; what was not read is empty here and stands in `errors`."""
+    """All of it; what was not read is empty here and is in `errors`."""
 
     host: str = ""
     connections: tuple[Connection, ...] = ()
@@ -126,7 +126,7 @@ class SystemFacts:
     open_files: Mapping[int, int] = field(default_factory=dict)  # by process: its soft limit
     engine_open_files: int | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)  # by container id
-    mentions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # file: container names that stand in it
+    mentions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # file: container names in it
     prunes: tuple[str, ...] = ()  # files of systemd and cron that run `docker … prune`
     units: tuple[str, ...] = ()  # systemd's files that speak of docker or compose
     engine: EngineSettings = field(default_factory=EngineSettings)

@@ -146,7 +146,7 @@ def parse_firewall(text: str) -> tuple[FirewallRule, ...]:
     """Parse the rules that accept, drop or reject, in their order, and policies that drop, of iptables-save and of `nft
     list ruleset`.
 
-    When both answer, iptables' own words count: its rules stand in nft's answer again.
+    When both answer, iptables' own words count: nft's answer has its rules again.
     """
     parts = re.split(r"^# by (\S+)$", text, flags=re.MULTILINE)
     answers = dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -305,7 +305,7 @@ def parse_processor(text: str) -> float | None:
 
 
 def parse_mentions(text: str) -> dict[str, tuple[str, ...]]:
-    """Return the container names that stand in each file, from `grep -oH`."""
+    """Return the container names in each file, from `grep -oH`."""
     found: dict[str, list[str]] = defaultdict(list)
     for line in text.splitlines():
         file, _, name = line.rpartition(":")

@@ -1,6 +1,6 @@
 """Messages to people through apprise: chat, mail, a web hook. A message that does not arrive costs nothing but itself.
 
-The addresses stand in the environment variable LONGSHORE_NOTIFY, separated by commas or line breaks, as
+The addresses are in the environment variable LONGSHORE_NOTIFY, separated by commas or line breaks, as
 https://appriseit.com/services/ writes them. Each is a secret: it holds tokens and is never shown.
 """
 

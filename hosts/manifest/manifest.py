@@ -213,12 +213,12 @@ def _parsed(manifest: Manifest, line: bytes | None) -> dict[str, Any] | None:
 
 
 def _encoded(path: str) -> bytes:
-    """Return a path as it stands in a line."""
+    """Return a path as it is in a line."""
     return json.dumps(path, ensure_ascii=True)[1:-1].encode()
 
 
 def _path_of(line: bytes) -> bytes:
-    """Return the path as it stands in a line: a quote within it has a backslash, so it ends before the
+    """Return the path as it is in a line: a quote within it has a backslash, so it ends before the
     first bare one.
     """
     return line[len(BEGIN) + 1 : line.index(TYPE)]

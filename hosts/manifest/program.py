@@ -173,7 +173,7 @@ def digest(algorithm, path, start=0, length=None):
 
 
 def whole(algorithm, path):
-    """Return the content's digest as it stands in a line."""
+    """Return the content's digest as it is in a line."""
     return f"{algorithm}:{digest(algorithm, path).hex()}"
 
 

@@ -76,7 +76,7 @@ FROM_STDIN: Final = (
     "hashlib.sha256(text).hexdigest() == sys.argv.pop(1) or sys.exit('the program did not arrive whole'); "
     "exec(compile(text, 'manifest_program.py', 'exec'))"
 )
-"""Runs a program that comes over standard input if it is the one whose digest stands in the command: no file of it can
+"""Runs a program that comes over standard input if it is the one whose digest is in the command: no file of it can
 be replaced.
 """
 

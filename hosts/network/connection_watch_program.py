@@ -1,7 +1,7 @@
 """Print which TCP connections are opened in this network for some seconds: `PORT SECONDS [ADDRESS]`; with an address it
 ends at the first to it.
 
-Runs in the toolbox, in the network of another container: connections that live for milliseconds stand in no list of the
+Runs in the toolbox, in the network of another container: connections that live for milliseconds are in no list of the
 kernel.
 """
 

@@ -1,4 +1,4 @@
-"""What the journal knows about a move's current attempt: where it stands, what was done, what was noted."""
+"""What the journal knows about a move's current attempt: its state, what was done, what was noted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ATTEMPT: Final = (
 
 
 def settled_states(journal: Journal) -> dict[str, MoveState]:
-    """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun
+    """Return the state of each move that was begun, or its state when it came to need a person; a commit that was begun
     counts.
     """
     states: dict[str, list[MoveState]] = {}
@@ -109,7 +109,7 @@ def return_began(journal: Journal, service: str) -> int | None:
 
 
 def read_return(journal: Journal, service: str) -> AttemptState:
-    """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the
+    """Return the rollback in progress of a move, or the move as it is when none was begun; its attempt is the
     move's.
 
     `before` is the state that it was rolled back from.

@@ -2,7 +2,7 @@
 
 A lost laptop must not lose the migration. An action's intent is on disk on both hosts before the action, and with it
 all that was recorded since the last one; if either can't be written the action does not follow. What comes after an
-action never stands in the way of an undo: a host that does not answer gets it later, with the next record or at the end
+action never blocks an undo: a host that does not answer gets it later, with the next record or at the end
 of the run.
 """
 
@@ -94,7 +94,7 @@ class AuditMirror:
         """
         with self._one:
             if kind == RecordKind.MOVE_STATE:
-                # A run that lost its lock learns of it before it says where a move stands, in a journal that both may
+                # A run that lost its lock learns of it before it writes the state of a move, in a journal that both may
                 # share
                 self._try_to_send([host for host in self.hosts_of.get(service or "", ()) if host not in self._silent])
             try:

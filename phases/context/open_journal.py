@@ -55,7 +55,7 @@ def _warn_of_argv(options: Options, place: JournalLocation) -> None:
     secrets = [secret.reveal() for secret in place.secrets()]
     if any(secret in argument for secret in secrets for argument in options.argv):
         print(
-            f"--state: its password stands in this machine's list of processes. Better: {VARIABLE}, or ~/.pgpass",
+            f"--state: its password is in this machine's list of processes. Better: {VARIABLE}, or ~/.pgpass",
             file=sys.stderr,
         )
 

@@ -1,4 +1,4 @@
-"""Questions that stand in a move's order: read-only actions around a product's ready, smoke and fingerprint."""
+"""Questions that have a place in a move's order: read-only actions around a product's ready, smoke and fingerprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hosts on which relays stand, or may stand, in a run: each is locked, looked at and judged like those of the
+"""The hosts on which relays run, or may run, in a run: each is locked, looked at and judged like those of the
 moves.
 """
 

@@ -28,7 +28,7 @@ HOSTS_OWN: Final = (
 """Paths that belong to each host: they are the same on the target, and never travel."""
 
 DECIDE: Final = "decide"
-"""What a person must decide stands in the entry's notes after this word."""
+"""What a person must decide is in the entry's notes after this word."""
 
 
 def draft_inventory(hosts: Iterable[HostFacts]) -> dict[str, Any]:

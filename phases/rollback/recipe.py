@@ -249,7 +249,7 @@ def _confirm(move: ServiceMove, *, needs_space: bool) -> ReadOnlyStep:
     return ReadOnlyStep(
         "confirm-rollback",
         say(
-            "look whether {service} stands on {target} and is kept on {source}",
+            "look whether {service} is on {target} and is kept on {source}",
             service=move.service,
             target=move.target,
             source=move.source,

@@ -93,7 +93,7 @@ class Moves:
         )
 
     def standing(self) -> dict[str, MoveState]:
-        """Return where each move that this run has begun stands, from memory: the journal need not answer."""
+        """Return the state of each move that this run has begun, from memory: the journal need not answer."""
         return {service: move.state for service, move in self.started.items() if move.apply and move.tracks_state}
 
     def _forward(self, move: ServiceMove) -> RunningMove:

@@ -365,7 +365,7 @@ OPENING: Final[tuple[Callable[[Opening], AbstractContextManager[None]], ...]] = 
     prepare_moves,
     work_in_parallel,
 )
-"""How a run opens, in order; it closes in reverse. Why each step stands where it stands is in its docstring."""
+"""How a run opens, in order; it closes in reverse. The docstring of each step says why it has its place."""
 
 
 @contextmanager

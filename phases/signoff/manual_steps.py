@@ -79,7 +79,7 @@ def _put_into_calendar(scope: Scope, _service: str | None) -> str:
         ),
     )
     asked = say(
-        "Put the window into the shared calendar ({command} writes the invitation), and attest once it stands there.",
+        "Put the window into the shared calendar ({command} writes the invitation), and attest once it is there.",
         command=scope.command("window", "ics"),
     )
     return joined("\n", [asked, "", say("{window}: {moved}", window=window_words(scope), moved=moved), ""])

@@ -61,7 +61,7 @@ def need_person(scope: Scope, person: str, role: str | None) -> str:
         )
         asked, what = (f" --role {role}", say("an approver in that role")) if role else ("", say("an approver"))
         raise InputError(
-            f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They stand in "
+            f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They are in "
             f"environments/{name}.yaml, approvers"
         )
     return approver.key

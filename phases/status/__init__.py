@@ -1,1 +1,1 @@
-"""Where each move stands, and a journal rebuilt from the hosts' audit logs."""
+"""The state of each move, and a journal rebuilt from the hosts' audit logs."""

@@ -38,7 +38,7 @@ class UnfinishedRun:
 
 @dataclass(frozen=True)
 class MoveStatus:
-    """Where one move stands and what to type next."""
+    """The state of one move and what to type next."""
 
     service: str
     source: str
@@ -64,7 +64,7 @@ class PlanStatus:
 
 
 def read_standing(journal: Journal, scope: Scope, now: datetime) -> PlanStatus:
-    """Return where everything stands."""
+    """Return the state of everything."""
     started = {run.run_id: run for run in journal.records(kind=RecordKind.RUN_STARTED)}
     runs = _open_runs(journal, list(started.values()))
     working = any(run.apply for run in runs)

@@ -369,7 +369,7 @@ def _saved(api: ServiceHttp, nonce: str) -> str:
 
 
 def _panel_queries(api: ServiceHttp) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return, per data source, the first panel with a query of its own: where it stands, and the query."""
+    """Return, per data source, the first panel with a query of its own: where it is, and the query."""
     queries: dict[str, tuple[str, dict[str, Any]]] = {}
     for item in _found(api):
         dashboard = api.get(f"/api/dashboards/uid/{item['uid']}")["dashboard"]

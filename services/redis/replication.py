@@ -187,7 +187,7 @@ class RedisReplication:
         return f"1 of 1 replicas in sync, offset {positions[0][2]} of {positions[0][1]}" if len(positions) == 1 else ""
 
     def why_not_complete(self, output: str, end: str) -> str:
-        """Judge that it still is the replica of then, and where the source's position is known that it stands there."""
+        """Judge that it still is the replica of then, and where the source's position is known that it is there."""
         facts, position = _facts(output), AT.search(end)
         if not end or facts.get("role") != "slave":
             return f"role {facts.get('role')}, source said: {end or 'nothing'}"
@@ -201,7 +201,7 @@ class RedisReplication:
         return (
             ""
             if offset.isdigit() and int(offset) >= int(position[1])
-            else f"it stands at {offset or 'no offset'}, the source ended at {position[1]}"
+            else f"it is at {offset or 'no offset'}, the source ended at {position[1]}"
         )
 
     def promote(self, user: str) -> tuple[list[str], bytes]:  # noqa: ARG002

@@ -87,7 +87,7 @@ def may_be_gone(
 ) -> set[str]:
     """Return the workflows whose time is over, or will be within an hour: the server may have deleted them.
 
-    The end of a closed one stands in its digest (`…@end`); an open one can have ended right after it was read.
+    The end of a closed one is in its digest (`…@end`); an open one can have ended right after it was read.
     """
     over = now_s + GRACE_S - retention_s
     names = {
@@ -155,13 +155,13 @@ async def _open(
         found = await list_workflows(client, namespace, 'ExecutionStatus="Running"')
         part = named_part({_shown(info.execution): "there" for info in found})
         return FingerprintPart(part.count, part.digest, part.holds, {"read_at": int(time.time())}, part.names)
-    answers = await _gathered(_stands(client, namespace, name) for name in before.names)
+    answers = await _gathered(_fate_of(client, namespace, name) for name in before.names)
     seen = {name: word for name, word in zip(before.names, answers, strict=True) if word}
     part = named_part(_kept(seen, before, excused), before)
     return FingerprintPart(part.count, part.digest, before.holds, before.bound, part.names)
 
 
-async def _stands(client: Client, namespace: str, name: str) -> str:
+async def _fate_of(client: Client, namespace: str, name: str) -> str:
     """Return "there" for a workflow that runs or ended normally, "terminated", or nothing when the server does not
     know it.
     """

@@ -224,7 +224,7 @@ def _is_elsewhere(container: ContainerFacts) -> bool:
 def _folders(at: ServiceInstance) -> set[str]:
     """Return `namespace/session` of each folder with files: keys of WhatsApp, whatever the engine calls them.
 
-    With WEBJS one more folder stands between: `webjs/default/session-NAME`.
+    With WEBJS one more folder is between: `webjs/default/session-NAME`.
     """
     parts = (path.split("/") for path in at.files(base_of(at.container)))
     return {

@@ -125,7 +125,7 @@ def read_others(text: str, records: Sequence[Record]) -> tuple[Kept, tuple[str, 
 
 
 def _in_order(records: Sequence[Record], placed: Sequence[tuple[int, Record]]) -> Iterable[Record]:
-    """Yield all records as they were written: each of others stands before as many of the run's own as its
+    """Yield all records as they were written: each of others comes before as many of the run's own as its
     line says.
     """
     waiting, seq = sorted(placed, key=lambda one: one[0]), 0

@@ -12,7 +12,7 @@ from engine.journal.kinds import RecordKind
 
 FIELDS: Final = frozenset({"run_id", "number", "at", "kind", "service", "key", "body", "previous", "hash"})
 WRITER: Final = "writer"
-"""Stands in the records of a run's further processes alone."""
+"""Is in the records of a run's further processes alone."""
 
 
 def line_of(record: Record) -> str:

@@ -28,7 +28,7 @@ def move_appendix(raw: Path, target: Path, redactor: Redactor) -> None:
 
 
 def without_secrets(html: str, redactor: Redactor) -> str:
-    """Return the page without secrets: its data as values, what stands around it (styles, scripts) without known
+    """Return the page without secrets: its data as values, what is around it (styles, scripts) without known
     secrets only.
     """
     parts = DATA.split(html)

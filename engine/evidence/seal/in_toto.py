@@ -2,7 +2,7 @@
 it.
 
 https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md. The predicate knows three results; what
-it has no word for (UNKNOWN, PENDING, NOT_RUN, a dry run) is FAILED there, and our own verdict stands under `longshore`.
+it has no word for (UNKNOWN, PENDING, NOT_RUN, a dry run) is FAILED there, and our own verdict is under `longshore`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def name_of(row: Mapping[str, Any]) -> str:
 
 
 def kind_of(row: Mapping[str, Any]) -> str:
-    """Return in which of the predicate's lists a row stands."""
+    """Return in which of the predicate's lists a row is."""
     if row["verdict"] == Verdict.PASSED.value:
         return "passed"
     return "warned" if row["verdict"] == Verdict.WAIVED.value or warns(row) else "failed"

@@ -61,7 +61,7 @@ KINDS: Final = (
     Kind(WAIVERS, WAIVER, re.compile(r"^approver: (.+)$", re.MULTILINE), "waived", RecordKind.SIGNED_WAIVER),
     Kind(ATTACHMENTS, ATTESTATION, re.compile(r"^person: (.+)$", re.MULTILINE), "attested"),
 )
-"""`record`: of which kind the journal's records are that hold these texts; attestations are copied next to what they
+"""`record`: the kind of the journal's records that hold these texts; attestations are copied next to what they
 show.
 """
 

@@ -1,6 +1,6 @@
 """Stands in for Loki: push, query, query_range, labels, series, ready, metrics, kept in its volume.
 
-Written from the documentation "Loki HTTP API"; where an answer comes from, stands at its function. It is no Loki: streams lie as
+Written from the documentation "Loki HTTP API"; the source of an answer is named at its function. It is no Loki: streams lie as
 lines of JSON below <path_prefix>/chunks/fake ("fake" is Loki's tenant without authentication), nothing is compacted or deleted.
 """
 

@@ -961,8 +961,7 @@ def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
     move.stages, move.tracks_state = UNDOING, False
 
     assert (
-        move.perform("finish-undo").text
-        == "The undo could not finish. To continue it: nox -s rollback -- wiki --apply"
+        move.perform("finish-undo").text == "The undo could not finish. To continue it: nox -s rollback -- wiki --apply"
     )
     assert world == ["finish-undo"]
 

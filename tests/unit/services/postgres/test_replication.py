@@ -230,7 +230,7 @@ snapshot dump.rdb repl-id={ID} repl-offset=4711
     ("told", "reason"),
     [
         (f"master_replid:{ID}\nslave_repl_offset:4711\n", ""),
-        (f"master_replid:{ID}\nslave_repl_offset:4710\n", "stands at 4710, the source ended at 4711"),
+        (f"master_replid:{ID}\nslave_repl_offset:4710\n", "is at 4710, the source ended at 4711"),
         (f"master_replid:{'ab' * 20}\nslave_repl_offset:4711\n", "follows abab"),
         (f"master_replid:{ID}\n", "no offset"),
         ("", "it follows None"),
