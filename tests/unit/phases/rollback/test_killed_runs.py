@@ -652,9 +652,12 @@ def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     context.record_fingerprint("redis", "wf005", "source", reading)
     states("committed", "done", "rolling_back")
     context.record_fingerprint("redis", "wf001", "return", reading)
-    assert rollback._last_reading(move, "exited", discard="why").passed
+    assert "was read before this rollback stopped it" in rollback._last_reading(move, "exited", discard="why").text
     states("done", "rolling_back")
-    assert rollback._last_reading(move, "exited", discard="why").verdict is Verdict.UNKNOWN
+    unread = rollback._last_reading(move, "exited", discard="why")
+    assert "is exited, so what was written there since the cutover is not counted" in unread.text
+    assert "it stays on wf001 (the reason given: why)" in unread.text
+    assert unread.passed
     context.record_fingerprint("redis", "wf001", "return", reading)
     states("needs_operator", "rolling_back")
     assert context.recorded_fingerprint("redis", "return") == reading
