@@ -16,6 +16,7 @@ from tests.simulation import judge, person
 from tests.simulation.adoption import adopt_journal, preflight_again
 from tests.simulation.befall import Draw, Points, draw, draw_scenario, happen, key_of
 from tests.simulation.clock import PLAYING, replaced
+from tests.simulation.releasing import release_locks_of_the_dead
 from tests.simulation.run import STAGES, Outcome, Stage, borders, open_sim_journal, run_phase, see_sources
 from tests.simulation.scenario import Command, Scenario, build_world
 from tests.simulation.shell import run_inside
@@ -99,6 +100,8 @@ def _goals(stage: Stage) -> Outcome:
     for service in ("app", "store"):
         if stage.is_moved(service) and stage.is_target_lost(service) and not judge.is_at_source(stage, service):
             outcome, _ = _reach(stage, Command("rollback", (service,), target_lost=person.LOST))
+    if outcome.exit is ExitCode.OK:
+        release_locks_of_the_dead(stage)
     return outcome
 
 
@@ -117,8 +120,8 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
         preflight_again(stage, outcome)
         if outcome.exit is ExitCode.OK and command.phase in {"migrate", "rollback"}:
             return outcome, turned or command.phase != goal.phase
-        decided = stage.story.decision(stage.runs)
-        stage.world.advance(20.0 if outcome.text() != before else 120.0)  # who sees the same again waits longer
+        decided, seen_before = stage.story.decision(stage.runs), outcome.text() == before
+        stage.world.advance(120.0 if seen_before else 20.0)  # who sees the same again waits longer
         before = outcome.text()
         if outcome.exit is ExitCode.NEEDS_OPERATOR:
             asked += 1
@@ -132,7 +135,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
                 )
         if decided == "again":
             if outcome.exit is not ExitCode.NEEDS_OPERATOR or not person.repair(
-                stage.world, goal.services[0], stage.scenario.policy
+                stage.world, goal.services[0], stage.scenario.policy, stage.target_of(goal.services[0])
             ):
                 command = person.next_command(outcome)
             else:
@@ -143,7 +146,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
         elif decided:
             command, turned = Command(decided, goal.services), True
         else:
-            command = person.next_command(outcome)
+            command = person.next_command(outcome, seen_before=seen_before)
         if stage.is_target_lost(goal.services[0]):
             command, turned = person.with_target_lost(command, outcome), True
         if outcome.exit is ExitCode.REFUSED and command == outcome.command:

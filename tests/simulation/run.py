@@ -100,10 +100,12 @@ class Stage:
 
     def is_target_lost(self, service: str) -> bool:
         """Return whether a service's target never comes back."""
-        move = next(
-            one for one in scope_of(self.scenario, (), self.plans.replanned).plan.moves if one.service == service
-        )
-        return self.world.machines[move.target].gone
+        return self.world.machines[self.target_of(service)].gone
+
+    def target_of(self, service: str) -> str:
+        """Return where a service goes by the plan in the files."""
+        moves = scope_of(self.scenario, (), self.plans.replanned).plan.moves
+        return next(one.target for one in moves if one.service == service)
 
     @property
     def process(self) -> Process:
