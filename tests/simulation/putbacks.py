@@ -36,7 +36,7 @@ from engine.polling import Polling
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import AttemptState
-from engine.verdict import passed
+from engine.verdict import failed, passed
 from tests.simulation import engine_api
 from tests.simulation.clock import ROOMS
 from tests.simulation.shell import SimHost
@@ -90,7 +90,15 @@ def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
             with docker_api(self.route.fleet, self.route.source, "rename") as api:
                 api.rename(str(inspect["Id"]), kept_name(self.route.container))
 
+    def find_stopped(move: Any, *, as_it_is: bool) -> Any:
+        name, source = move.entry.container, move.source_facts()
+        kept = source.container(kept_name(name)) or source.container(name)
+        if kept is None or kept.running:
+            return None, failed(f"{name} is not kept and stopped")
+        return kept, passed("")
+
     patch.setattr(StartReturned, "undo", undo)
+    patch.setattr("phases.rollback.recipe.find_kept", find_stopped)  # the later defence: it looks before it stops
     patch.setattr("actions.rollback.stop_moved.see_source_down", lambda _route: None)
     for file in ("stop_moved", "copy_back", "start_returned", "clean_target"):
         patch.setattr(
