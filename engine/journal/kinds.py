@@ -86,6 +86,7 @@ class RecordKind(StrEnum):
     CONTAINER_LOG = "container_log", "The last lines of a container's log."
     REPORT_TABLE = "report_table", "A table of the report."
     REPORT_GRAPH = "report_graph", "A graph of the report."
+    LOAD_TEST = "load_test", "A load test of a service: rate, latencies, errors, and what its host used meanwhile."
     INCIDENT_OPENED = (
         "incident_opened",
         "An incident: when it began, severity, who reported it, ticket; its key is its id.",
