@@ -156,7 +156,7 @@ def test_a_sample_of_nothing_is_refused(flags: list[str]) -> None:
 
 
 def test_the_script_is_read_by_a_real_shell(tmp_path: Path, local_program: None) -> None:
-    """With an engine of this test: it names the host and the container."""
+    """With an engine of this test: the script reports the host, and the container by its name."""
     docker = tmp_path / "docker"
     docker.write_text(
         f"#!/bin/sh\ncase $1 in info) echo {tmp_path} ;; inspect) echo /nowhere ;; *) echo '{ID} redis' ;; esac\n",
