@@ -27,7 +27,19 @@ DOCS: Final = Path(__file__).parents[3] / "docs"
 PAGES: Final = (DOCS / "operate.md", DOCS / "operar.pt-BR.md", DOCS / "nightly.md", DOCS / "fleets.md")
 FLEET: Final = DOCS / "fleets" / "gitlab.yml"
 TYPED: Final = re.compile(r"(?:nox -s|python -m commands) ([a-z_]+)(?: --)?((?: [^`#\n|]*)?)")
-OWN_FLAGS: Final = {"--as", "--role", "--token", "--watch", "--compare", "--from-hosts"}
+OWN_FLAGS: Final = {
+    "--as",
+    "--role",
+    "--token",
+    "--watch",
+    "--compare",
+    "--from-hosts",
+    "--severity",
+    "--text",
+    "--ticket",
+    "--from",
+    "--at",
+}
 """Flags of single commands."""
 
 LINK: Final = re.compile(r"\]\(([^)#:]+)\)")
