@@ -18,7 +18,7 @@ BY_HAND: Final = re.compile(r"ssh (\w+) docker (stop|start|update --restart \S+|
 
 
 def commands_in(text: str) -> list[Command]:
-    """Return the commands that a text tells to give, in their order."""
+    """Return the commands that a text asks for, in their order."""
     return [read_command(found[1], (found[2] or "").rstrip(". )")) for found in NOX.finditer(text)]
 
 
@@ -69,7 +69,7 @@ def read_command(phase: str, words: str) -> Command:
 
 
 def next_command(outcome: Outcome, *, seen_before: bool = False) -> Command:
-    """Return what the output of a run that did not reach its end tells to do next; the same again when it
+    """Return the next command by the output of a run that did not reach its end; the same command again when the run
     was killed.
 
     The last line says "fix the problems above, then run". Who sees the same problem a second time does what the failed
@@ -88,9 +88,9 @@ def next_command(outcome: Outcome, *, seen_before: bool = False) -> Command:
         return plain
     wrong = [row for row in outcome.rows if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}]
     if outcome.exit is ExitCode.NEEDS_OPERATOR:
-        told = [command for row in wrong for command in commands_in(row.judgement.text)]
-        if told:
-            return with_service(told[-1], outcome)
+        commands = [command for row in wrong for command in commands_in(row.judgement.text)]
+        if commands:
+            return with_service(commands[-1], outcome)
     at_the_end = commands_in(outcome.said[-1] if outcome.said else "")
     of_steps = [command for row in wrong for command in commands_in(row.judgement.text)]
     found = of_steps or at_the_end if seen_before and outcome.exit is ExitCode.FAILED else at_the_end or of_steps
@@ -111,7 +111,7 @@ def with_target_lost(command: Command, outcome: Outcome) -> Command:
 
 
 def with_service(command: Command, outcome: Outcome) -> Command:
-    """Return a command for the services of the run that told it, where it names none."""
+    """Return a command for the services of the run that printed it, where it names none."""
     return command if command.services else replace(command, services=outcome.command.services)
 
 

@@ -20,12 +20,12 @@ DEAD: Final = re.compile(r"if that run is surely dead: nox -s lock -- (release [
 
 def release_locks_of_the_dead(stage: Stage) -> None:
     """Give each command that was printed for the lock of a run that is surely dead: nobody is at work any more."""
-    for words in dict.fromkeys(found[1] for text in stage.beside_book for found in DEAD.finditer(text)):
+    for words in dict.fromkeys(found[1] for text in stage.outside_book for found in DEAD.finditer(text)):
         stage.world.mend_all()
         stage.runs += 1
         process = Process("release", "one", stage.runs, stage.world, stage.story, step="release", phase="lock")
         stage.processes.append(process)
-        stage.story.tell(f"the second run is dead: nox -s lock -- {words}")
+        stage.story.add(f"the second run is dead: nox -s lock -- {words}")
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(commands.lock, "load_scope", _load_scope)
