@@ -92,4 +92,4 @@ def _lines(found: Stability) -> Iterator[str]:
     yield from map(gap_text, found.gaps)
     left_out = [cause.words for cause in RESTARTS if cause not in found.requirement.restarts]
     if left_out:
-        yield say("by the plan does not restart the clock: {causes}", causes=joined(", ", left_out))
+        yield say("the plan leaves out as causes: {causes}", causes=joined(", ", left_out))

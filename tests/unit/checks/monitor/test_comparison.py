@@ -56,6 +56,41 @@ def test_the_formulas_by_hand() -> None:
     assert found.change is Change.SAME  # Z = 1.38
 
 
+def test_the_formulas_of_unequal_strata() -> None:
+    """Fewer hours after in half of the strata: weights and the variance, written down once more from the definition."""
+    random = np.random.default_rng(11)
+    before = hourly(random.integers(0, 30, 24 * 9), BEFORE)
+    after = hourly(random.integers(5, 35, 24 * 3))
+    after |= hourly(random.integers(5, 35, 12), START + 3 * DAY)
+    found = compare_hours(before, after, zone=ZONE, floor=0.0)
+
+    top = bottom = a_top = a_bottom = 0.0
+    for k in range(24):
+        x = [v for at, v in after.items() if ((at - START) // HOUR) % 24 == k]
+        y = [v for at, v in before.items() if ((at - BEFORE) // HOUR) % 24 == k]
+        n, m, size = len(x), len(y), len(x) + len(y)
+        rank_sum = stats.rankdata([*x, *y])[:n].sum()
+        tied = sum(t**3 - t for t in np.unique([*x, *y], return_counts=True)[1]) / (size * (size - 1))
+        w = 1 / (size + 1)
+        top += w * (rank_sum - n * (size + 1) / 2)
+        bottom += w**2 * n * m / 12 * (size + 1 - tied)
+        a_top += w * n * m * (rank_sum - n * (n + 1) / 2) / (n * m)
+        a_bottom += w * n * m
+    assert found.hours_after == 84
+    assert found.z == pytest.approx(top / math.sqrt(found.f * bottom))
+    assert found.a == pytest.approx(a_top / a_bottom)
+
+
+def test_a_tenth_of_the_baseline_is_needed_where_it_is_more_than_the_floor() -> None:
+    """6 points of 80 are over the floor of 5 and below a tenth."""
+    quiet = noise(8, 24 * 14) * 0.1
+    found = compared(80 + quiet, 86 + quiet[:72], floor=5.0)
+
+    assert found.needed == pytest.approx(8.0, abs=0.1)
+    assert (found.change, found.delta) == (Change.SAME, 1.0)
+    assert compared(40 + quiet, 46 + quiet[:72], floor=5.0).change is Change.HIGHER
+
+
 def test_the_normal_tail_and_the_ranks_are_scipys() -> None:
     """Without its start-up of seconds."""
     for z in (0.0, 0.5, 2.5758, -3.0, 8.0):
