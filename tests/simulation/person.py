@@ -18,7 +18,7 @@ BY_HAND: Final = re.compile(r"ssh (\w+) docker (stop|start|update --restart \S+|
 
 
 def commands_in(text: str) -> list[Command]:
-    """Return the commands that a text tells to give, in their order."""
+    """Return the commands that a text asks for, in their order."""
     return [read_command(found[1], (found[2] or "").rstrip(". )")) for found in NOX.finditer(text)]
 
 
@@ -69,7 +69,7 @@ def read_command(phase: str, words: str) -> Command:
 
 
 def next_command(outcome: Outcome) -> Command:
-    """Return what the output of a run that did not reach its end tells to do next; the same again when it
+    """Return the next command by the output of a run that did not reach its end; the same command again when the run
     was killed.
     """
     plain = replace(outcome.command, again=outcome.command.again, break_lock=None)
@@ -85,9 +85,9 @@ def next_command(outcome: Outcome) -> Command:
         return plain
     wrong = [row for row in outcome.rows if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}]
     if outcome.exit is ExitCode.NEEDS_OPERATOR:
-        told = [command for row in wrong for command in commands_in(row.judgement.text)]
-        if told:
-            return with_service(told[-1], outcome)
+        commands = [command for row in wrong for command in commands_in(row.judgement.text)]
+        if commands:
+            return with_service(commands[-1], outcome)
     found = commands_in(outcome.said[-1] if outcome.said else "") or [
         command for row in wrong for command in commands_in(row.judgement.text)
     ]
@@ -108,7 +108,7 @@ def with_target_lost(command: Command, outcome: Outcome) -> Command:
 
 
 def with_service(command: Command, outcome: Outcome) -> Command:
-    """Return a command for the services of the run that told it, where it names none."""
+    """Return a command for the services of the run that printed it, where it names none."""
     return command if command.services else replace(command, services=outcome.command.services)
 
 

@@ -33,7 +33,7 @@ class Played:
     seed: int
     draw: Draw
     violations: list[str]
-    told: list[str]
+    lines: list[str]
     points: list[Points]
     runs: int
     fired: int
@@ -64,7 +64,7 @@ def play(drawn: Draw, seed: int = 0, *, keep: bool = False, real_journal: bool =
     STAGES.append(stage)
     try:
         world.advance(3.0)
-        story.tell(drawn.scenario.text())
+        story.add(drawn.scenario.text())
         see_sources(stage)
         outcome = _goals(stage)
         world.mend_all()
@@ -74,7 +74,7 @@ def play(drawn: Draw, seed: int = 0, *, keep: bool = False, real_journal: bool =
     points: list[Points] = [{} for _ in range(stage.runs)]
     for (run, step), count in story.counts.items():
         points[run - 1][step] = count
-    return Played(seed, drawn, list(world.violations), story.told, points, stage.runs, story.fired)
+    return Played(seed, drawn, list(world.violations), story.lines, points, stage.runs, story.fired)
 
 
 def _goals(stage: Stage) -> Outcome:
@@ -87,7 +87,7 @@ def _goals(stage: Stage) -> Outcome:
             goals = [goal for goal in goals if goal.services != outcome.command.services]
         if not goals or outcome.exit is not ExitCode.OK:
             break
-    for command in stage.abandoned:  # somebody has to go on with what a second operator's killed run had begun
+    for command in stage.abandoned:  # somebody has to resume what a second operator's killed run had begun
         unfinished = stage.journal.move_state(command.services[0]) in {
             "in_progress",
             "committed",
@@ -127,7 +127,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
             stage.world.mend_all()
             for host, what, name in person.by_hand(outcome):
                 stage.started_by_hand = stage.started_by_hand or what == "start"
-                stage.story.tell(
+                stage.story.add(
                     f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}"
                 )
         if decided == "again":
@@ -136,7 +136,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
             ):
                 command = person.next_command(outcome)
             else:
-                stage.story.tell(
+                stage.story.add(
                     f"  by hand: {goal.services[0]} runs on a again as it did, what the move left elsewhere is removed"
                 )
                 command = Command("migrate", goal.services, again=goal.services)
@@ -191,14 +191,14 @@ def kind_of(violation: str) -> str:
     return violation.partition(":")[0]
 
 
-def told(played: Played) -> str:
+def report(played: Played) -> str:
     """Return a story and what is wrong with it, for people."""
     lines = [
         f"seed {played.seed}: {len(played.violations)} invariants broken",
         *(f"  {text}" for text in played.violations),
         "story:",
     ]
-    return "\n".join([*lines, *(f"  {line}" for line in _folded(played.told))])
+    return "\n".join([*lines, *(f"  {line}" for line in _folded(played.lines))])
 
 
 def _folded(lines: list[str]) -> Iterator[str]:
@@ -211,4 +211,4 @@ def _folded(lines: list[str]) -> Iterator[str]:
         before.append(plain)
 
 
-__all__ = ["Played", "Scenario", "play", "play_seed", "shorten", "simulation", "told"]
+__all__ = ["Played", "Scenario", "play", "play_seed", "report", "shorten", "simulation"]

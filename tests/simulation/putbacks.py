@@ -152,13 +152,13 @@ def _policy_only_in_the_outcome(patch: pytest.MonkeyPatch) -> None:
         self._notes[action.key] = dict(self._notes.get(action.key, {}))
         return passed("observed")
 
-    def do_and_tell(self: DisableRestart, note: Any) -> None:
+    def do_and_note(self: DisableRestart, note: Any) -> None:
         do(self, note)
-        note["told"] = True
+        note["noted"] = True
 
     patch.setattr(RunningMove, "_observe", observe_nothing)
-    patch.setattr(DisableRestart, "do", do_and_tell)
-    patch.setattr(DisableRestart, "undo", lambda self, note: undo(self, note) if note.get("told") else None)
+    patch.setattr(DisableRestart, "do", do_and_note)
+    patch.setattr(DisableRestart, "undo", lambda self, note: undo(self, note) if note.get("noted") else None)
     patch.setattr("actions.container.source.start_again", _start_again_as_it_is)
 
 
@@ -195,7 +195,7 @@ def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
 PUT_BACKS: Final = {
     1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(460, 461)),
     2: PutBack(
-        "an undo renames a source that runs, and starts the target beside it",
+        "an undo renames a source that runs, and starts the target too",
         _running_source_is_renamed,
         range(683, 684),
     ),

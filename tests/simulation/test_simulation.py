@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.befall import ONLY, Draw
-from tests.simulation.play import Played, play, play_seed, shorten, simulation, told
+from tests.simulation.play import Played, play, play_seed, report, shorten, simulation
 from tests.simulation.putbacks import PUT_BACKS, put_back
 from tests.simulation.scenario import Command, Scenario, goals_of
 
@@ -40,7 +40,7 @@ def test_nothing_is_lost_whatever_happens(first: int) -> None:
     """Each seed is a night on which something else goes wrong."""
     with simulation():
         wrong = [played for seed in range(first, first + CHUNK) if (played := play_seed(seed)).violations]
-        assert not wrong, told(shorten(wrong[0]))
+        assert not wrong, report(shorten(wrong[0]))
 
 
 @pytest.mark.parametrize("kind", sorted(ONLY))
@@ -48,7 +48,7 @@ def test_nothing_is_lost_by_what_is_counted_by_itself(kind: str) -> None:
     """Products that act on the world when they start, and replication: the first seeds of each."""
     with simulation():
         wrong = [played for seed in range(FIRST) if (played := play_seed(seed, only=kind)).violations]
-        assert not wrong, told(shorten(wrong[0]))
+        assert not wrong, report(shorten(wrong[0]))
 
 
 @pytest.mark.parametrize("seed", [714, 723, 1589, 2085, 2393, 2400, 3581, 4562, 6598, 6644, 6981, 8048])
@@ -56,14 +56,14 @@ def test_what_once_broke_an_invariant_holds(seed: int) -> None:
     """Seeds beyond those of every run that were found by longer ones."""
     with simulation():
         played = play_seed(seed)
-        assert not played.violations, told(played)
+        assert not played.violations, report(played)
 
 
 def test_a_run_that_was_overtaken_does_not_say_how_the_move_stands() -> None:
     """It woke up without its lock while another run returned the service, and took its own failure for the move's."""
     with simulation():
         played = play_seed(782, only="acts-on-start")
-        assert not played.violations, told(played)
+        assert not played.violations, report(played)
 
 
 @pytest.mark.parametrize("seed", [29, 34, 39, 43, 53])
@@ -71,7 +71,7 @@ def test_nothing_is_left_on_the_source_of_a_lost_target(seed: int) -> None:
     """Seeds in which the target was lost after the commit, before the copy's helpers were removed."""
     with simulation():
         played = play_seed(seed, only="target-lost")
-        assert not played.violations, told(played)
+        assert not played.violations, report(played)
 
 
 @pytest.mark.parametrize("seed", [2, 48, 92])
@@ -82,12 +82,12 @@ def test_a_seed_replays_the_same_story(seed: int) -> None:
         play_seed(seed + 1)
         again = play_seed(seed)
     assert first.fired
-    assert again.told == first.told
+    assert again.lines == first.lines
 
 
 def test_a_failing_story_is_shortened_to_what_breaks_it() -> None:
-    """With a defect put back, what is told holds only events without which it would not break, and still breaks the
-    same invariant.
+    """With a defect put back, the shortened story holds only the events that are needed to break the same invariant,
+    and still breaks it.
     """
     number = 5
     with simulation(), put_back(number):
@@ -96,7 +96,7 @@ def test_a_failing_story_is_shortened_to_what_breaks_it() -> None:
     assert fewest.violations
     assert len(fewest.draw.events) <= len(played.draw.events)
     assert fewest.violations[0].partition(":")[0] == played.violations[0].partition(":")[0]
-    assert f"seed {played.seed}" in told(fewest)
+    assert f"seed {played.seed}" in report(fewest)
 
 
 @pytest.mark.parametrize("number", sorted(PUT_BACKS))

@@ -70,8 +70,8 @@ def test_an_unknown_selection_lists_what_is_known(chosen: dict[str, Any], messag
     assert message in str(refused.value)
 
 
-def test_services_absent_from_an_environment_are_told() -> None:
-    """The lab has fewer services: the others are told as not applicable, their links are left out."""
+def test_services_absent_from_an_environment_are_named() -> None:
+    """The lab has fewer services: the others are listed as not applicable, their links are left out."""
     scope = make_scope(environment=(("services", ["redis"]),))
 
     assert _moved(scope) == ["redis"]
