@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from checks.monitor.times import MINUTE_MS
+from checks.monitor.times import MINUTE_MS, milliseconds
 from engine.finding import say
 from engine.watch.causes import Cause
+from engine.watch.incidents import Incident, IncidentSeverity
 from engine.watch.model import Interval, WatchEvent
 
 OWN_SLACK_MS: Final = 2 * MINUTE_MS
@@ -165,3 +166,23 @@ def disturbances_of_breaches(host: str, breaches: Iterable[Interval], at_ms: int
 
 def _order(one: Disturbance) -> tuple[int, str, str]:
     return one.from_ms, one.where, one.cause.value
+
+
+def disturbances_of_incidents(incidents: Iterable[Incident]) -> tuple[Disturbance, ...]:
+    """Return incidents as disturbances, from their begin to their close."""
+    causes = {
+        IncidentSeverity.CRITICAL: Cause.INCIDENT_CRITICAL,
+        IncidentSeverity.MAJOR: Cause.INCIDENT_MAJOR,
+        IncidentSeverity.MINOR: Cause.INCIDENT_MINOR,
+    }
+    found = [
+        Disturbance(
+            causes[one.severity],
+            milliseconds(one.at),
+            milliseconds(one.closed.at) if one.closed else None,
+            one.id,
+            one.text,
+        )
+        for one in incidents
+    ]
+    return tuple(sorted(found, key=_order))

@@ -10,7 +10,7 @@ from typing import Final
 from checks.monitor.disturbances import Disturbance, Ours
 from checks.monitor.intervals import merged
 from checks.monitor.stability import WatchedMove
-from checks.monitor.times import SECOND_MS
+from checks.monitor.times import milliseconds
 from engine.contracts.move_state import MoveState
 from engine.finding import say
 from engine.journal.kinds import RecordKind
@@ -35,7 +35,7 @@ def known_at(records: Iterable[Record], at_ms: int) -> list[Record]:
 
 def written_ms(record: Record) -> int:
     """Return when a record was written, in milliseconds of the Unix epoch."""
-    return round(datetime.fromisoformat(record.at).timestamp() * SECOND_MS)
+    return milliseconds(datetime.fromisoformat(record.at))
 
 
 def moves_of(records: Sequence[Record], services: Iterable[str]) -> tuple[WatchedMove, ...]:

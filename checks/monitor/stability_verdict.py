@@ -13,6 +13,7 @@ from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, waiting
 from engine.watch.causes import RESTARTS
 
+
 def judge_stability(found: Stability) -> Judgement:
     """Return PASSED when stable, FAILED when unstable, else PENDING with what is missing and the earliest moment."""
     figures: dict[str, float | str] = {

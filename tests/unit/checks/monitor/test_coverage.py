@@ -52,8 +52,16 @@ def test_the_row_says_how_much_and_each_gap() -> None:
     assert answer.details == ("no samples from 2026-12-07 13:00 UTC to 2026-12-07 19:00 UTC, 6.0 h",)
 
 
-@pytest.mark.parametrize(("offset_s", "verdict"), [(2.0, Verdict.PASSED), (-2.0, Verdict.PASSED), (2.1, Verdict.UNKNOWN),
-                                                   (10.0, Verdict.UNKNOWN), (None, Verdict.UNKNOWN)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("offset_s", "verdict"),
+    [
+        (2.0, Verdict.PASSED),
+        (-2.0, Verdict.PASSED),
+        (2.1, Verdict.UNKNOWN),
+        (10.0, Verdict.UNKNOWN),
+        (None, Verdict.UNKNOWN),
+    ],
+)
 def test_a_clock_that_is_off_makes_it_unknown(offset_s: float | None, verdict: Verdict) -> None:
     """More than 2 s, either way, or never measured."""
     answer = judge_watched(HostWatch("wf001", (between(0, 72),), offset_s), between(0, 72), PERIOD_S)

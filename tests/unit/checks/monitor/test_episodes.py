@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from checks.monitor.bins import BIN_MS, bins_of
-from checks.monitor.episodes import AT_ONCE, FOR_AN_HOUR, LASTING, Exceedances, find_exceedances, judge_threshold
+from checks.monitor.episodes import (
+    AT_ONCE,
+    FOR_AN_HOUR,
+    LASTING,
+    Exceedances,
+    ThresholdRule,
+    find_exceedances,
+    judge_threshold,
+)
 from checks.monitor.points import points_of
 from engine.verdict import Verdict
 from engine.watch.model import Interval, Series
@@ -17,9 +25,9 @@ from tests.fakes.soaks import HOUR, MINUTE, START, at_hour, between, plateau, se
 ALL = between(0, 72)
 
 
-def found_in(series: Series, *, rule=LASTING, period_s: float = 15, limit: float = 70) -> Exceedances:
+def found_in(series: Series, *, rule: ThresholdRule = LASTING, limit: float = 70) -> Exceedances:
     """Return what a series did in 72 hours."""
-    return find_exceedances(series, ALL, limit=limit, rule=rule, period_s=period_s)
+    return find_exceedances(series, ALL, limit=limit, rule=rule, period_s=15)
 
 
 @pytest.mark.parametrize("begins_minute", [0, 4, 7, 14])

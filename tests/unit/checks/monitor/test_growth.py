@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from checks.monitor.growth import first_days, find_growth, judge_growth
+from checks.monitor.growth import find_growth, first_days, judge_growth
 from checks.monitor.hours import Of
 from engine.verdict import Verdict
 from engine.watch.model import Metric

@@ -1,4 +1,4 @@
-"""Recorded soaks from samples to the verdict: each fault ends in the right state, the same soak without it is stable."""
+"""Soaks from samples to the verdict: each fault ends in the right state, the same soak without it is stable."""
 
 from __future__ import annotations
 

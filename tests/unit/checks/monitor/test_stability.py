@@ -241,9 +241,13 @@ def test_no_order_and_no_future_changes_the_verdict(seed: int) -> None:
         happened(dice.choice(list(Cause)), begin, begin + dice.random() * 5)
         for begin in (dice.random() * 80 for _ in range(6))
     ]
-    rows = [*good_results(at_hour(1)), *(
-        WatchResult("cpu", "wf001", dice.choice(list(Verdict)), Severity.BLOCKER, at_hour(hours)) for hours in (3, 9, 70)
-    )]  # fmt: skip
+    rows = [
+        *good_results(at_hour(1)),
+        *(
+            WatchResult("cpu", "wf001", dice.choice(list(Verdict)), Severity.BLOCKER, at_hour(hours))
+            for hours in (3, 9, 70)
+        ),
+    ]
     hosts = [HostWatch("wf001", (between(-1, 20), between(22, 100)), 0.0), HostWatch("wf002", (between(-1, 100),), 0.0)]
     records = quiet_watch(disturbances=tuple(past), results=tuple(rows), hosts=tuple(hosts))
     expected = find_stability(records, at_hour(100)).record

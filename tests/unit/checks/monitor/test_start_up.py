@@ -16,7 +16,8 @@ def test_no_judge_imports_scipy_and_the_clock_not_even_numpy(local_program: None
         "import checks.monitor.stability_verdict, checks.monitor.steady, checks.monitor.own_actions\n"
         "assert 'numpy' not in sys.modules\n"
         "import checks.monitor\n"
-        "for one in pkgutil.iter_modules(checks.monitor.__path__): importlib.import_module('checks.monitor.' + one.name)\n"
+        "for one in pkgutil.iter_modules(checks.monitor.__path__):\n"
+        "    importlib.import_module('checks.monitor.' + one.name)\n"
         "assert 'numpy' in sys.modules\n"
         "assert 'scipy' not in sys.modules\n"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,10 +17,19 @@ from checks.monitor.disturbances import (
     disturbances_of_breaches,
     disturbances_of_containers,
     disturbances_of_events,
+    disturbances_of_incidents,
 )
-from checks.monitor.steady import Committed, ContainerState, Counters, judge_steady, watch_container
+from checks.monitor.steady import (
+    Committed,
+    ContainerState,
+    Counters,
+    Steadiness,
+    judge_steady,
+    watch_container,
+)
 from engine.verdict import Judgement, Verdict
 from engine.watch.causes import Cause
+from engine.watch.incidents import Incident, IncidentNote, IncidentSeverity
 from engine.watch.model import Interval, Series, WatchEvent
 from tests.fakes.soaks import HOUR, MINUTE, at_hour, between
 
@@ -141,7 +151,10 @@ def test_an_hour_unhealthy_of_the_last_day_fails() -> None:
 
 def test_nothing_after_the_moment_counts() -> None:
     """And what was not read lately is unknown."""
-    assert judged(event(72.1, "die")).passed
+    later = [event(72.1, "die", exitCode="1"), event(72.2, "oom"), event(72.3, "health_status: unhealthy")]
+    counters = Counters(counter((1, 0), (72.5, 1)), counter((1, 0), (72.5, 1)))
+    assert watch_container(REDIS, later, counters, OURS, at_hour(72)) == Steadiness()
+    assert judged(*later).passed
     assert judged(now=None).verdict is Verdict.UNKNOWN
     assert judged(now=replace(NOW, at_ms=at_hour(71))).verdict is Verdict.UNKNOWN
 
@@ -206,3 +219,20 @@ def test_a_breach_that_reaches_the_moment_lasts() -> None:
     assert [d.to_ms for d in disturbances_of_breaches("wf001", [one], at_hour(2) + 14 * MINUTE)] == [None]
     assert [d.to_ms for d in disturbances_of_breaches("wf001", [one], at_hour(2) + HOUR)] == [at_hour(2)]
     assert disturbances_of_breaches("wf001", [one], at_hour(0.5)) == ()
+
+
+def test_incidents_disturb_from_their_begin_to_their_close() -> None:
+    """By their severity; one that nobody closed lasts."""
+    began, ended = (datetime.fromtimestamp(at_hour(hours) / 1000, UTC) for hours in (1, 2))
+    note = IncidentNote(ended, "ana@example.org", "fixed")
+    incidents = [
+        Incident("I1", began, IncidentSeverity.CRITICAL, "redis", "orders are lost", "ana@example.org", closed=note),
+        Incident("I2", ended, IncidentSeverity.MINOR, "redis", "slow", "ana@example.org"),
+        Incident("I3", ended, IncidentSeverity.MAJOR, "redis", "slower", "ana@example.org"),
+    ]
+
+    assert [(one.cause, one.from_ms, one.to_ms, one.where) for one in disturbances_of_incidents(incidents)] == [
+        (Cause.INCIDENT_CRITICAL, at_hour(1), at_hour(2), "I1"),
+        (Cause.INCIDENT_MINOR, at_hour(2), None, "I2"),
+        (Cause.INCIDENT_MAJOR, at_hour(2), None, "I3"),
+    ]
