@@ -103,6 +103,19 @@ def test_the_plan_edited_after_its_approval(room: Room) -> None:
     assert "is void: migration_plan.json changed since" in problems
 
 
+def test_rules_of_the_time_after_the_moves_void_no_approval(room: Room) -> None:
+    """Hours, causes and comparison may change after the moves: they are no part of what was signed."""
+    room.sign(TESS)
+    room.sign(BEA)
+    needed = [{"role": "technical"}, {"role": "business"}]
+    rules = {"hours": 24, "less_because": "a rehearsal", "restarts": ["reboot"], "comparison": {"points": 9}}
+    plan = make_plan(("approvals", needed), ("title", "Empty wf005"), ("stability", rules))
+    changed = build_scope(make_inventory(), plan, room.people.environment())
+
+    assert changed.plan.stability.hours == 24
+    assert room.problems(changed) == ""
+
+
 def test_an_approval_of_another_plan_put_in_its_place(room: Room) -> None:
     """A good signature for something else is none for this."""
     room.sign(TESS)
