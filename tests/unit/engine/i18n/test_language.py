@@ -45,7 +45,7 @@ def test_every_sentence_of_a_step_is_asked_for() -> None:
 
 
 def test_a_finding_is_collected_by_its_template_and_refused_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also inside another one; a template that does not stand in the call is told with file and line."""
+    """Also inside another one; a template that is not in the call is reported with file and line."""
     source = (
         "from engine.finding import say\n"
         'say("a {b} of\\n" "two lines", b=say("an inner one"))\n'
@@ -62,7 +62,7 @@ def test_a_finding_is_collected_by_its_template_and_refused_without_one(monkeypa
         catalogue.texts_for_people()
 
 
-def test_a_text_that_is_not_translated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_is_not_translated_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do: this very check fails on a new step."""
     monkeypatch.setattr(catalogue, "texts_for_people", lambda: {"A step that nobody translated.": ["runbooks/x.py"]})
 
@@ -77,14 +77,14 @@ def test_a_translation_keeps_the_holes_of_its_text() -> None:
     wrong = []
     for text in catalogue.texts_for_people():
         originals = (text, text) if isinstance(text, str) else text
-        told = (
+        translated = (
             [PORTUGUESE.catalogue.gettext(text)]
             if isinstance(text, str)
             else [PORTUGUESE.catalogue.ngettext(*text, number) for number in (1, 2)]
         )
         wrong += [
             one
-            for one, original in zip(told, originals, strict=False)
+            for one, original in zip(translated, originals, strict=False)
             if set(HOLE.findall(one)) != set(HOLE.findall(original))
         ]
 

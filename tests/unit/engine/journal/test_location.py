@@ -108,7 +108,7 @@ def test_a_password_typed_on_the_command_line_is_warned_of(
     with pytest.raises(InputError):
         open_journal(options_of(given, "--state", given.replace("%26", "&").replace("%2F", "/")), Redactor(), scope)
 
-    assert "stands in this machine's list of processes. Better: LONGSHORE_STATE" in capsys.readouterr().err
+    assert "is in this machine's list of processes. Better: LONGSHORE_STATE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_looking_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_world_that_is_gone_keeps_its_journal_aside(tmp_path: Path) -> None:
-    """With what SQLite keeps beside the file; the next world starts empty."""
+    """With what SQLite keeps next to the file; the next world starts empty."""
     place = place_of("lab", Secret(f"sqlite:///{tmp_path}/lab.sqlite"))
     Journal.open(place, redactor=Redactor()).start_run(command="x")
 
