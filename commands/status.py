@@ -86,7 +86,8 @@ def draw(console: Console, scope: Scope, standing: PlanStatus, now: datetime) ->
         table.add_row(*_cells(move))
     open_screen().print(table)
     references = (f"reference: {text}" for text in standing.references)
-    for line in (*_run_lines(standing, now), *(f"hosts: {lock}" for lock in standing.locks), *references):
+    locks, incidents = (f"hosts: {one}" for one in standing.locks), (f"incident: {one}" for one in standing.incidents)
+    for line in (*_run_lines(standing, now), *locks, *references, *incidents):
         console.print(line)
     for move in standing.moves:
         console.print(f"next for {move.service}: {move.next}")

@@ -22,6 +22,7 @@ from actions.container_spec.identity import (
     name_of,
     need_moved,
     need_source_at_rest,
+    read_run,
     save_run,
     started_at,
 )
@@ -310,6 +311,23 @@ class StartTarget(RouteAction):
             )
         again = another_run(route, route.target, inspect)
         return f"{where}: {again}" if again else ""
+
+    def why_committed(self) -> str:
+        """Return what shows that it was started, or may have been; empty when its host shows that it never ran.
+
+        A container that is gone counts as never started when this move saved no run of it.
+        """
+        route = self.route
+        inspect, known = find_moved(route), read_run(route, route.target)
+        reason = self.why_not_undone(inspect) if inspect is not None else ""
+        if reason or known is None or not known.started_at:
+            return reason
+        return say(
+            "{target}: {container} ran since {started_at}, and that container is not there any more",
+            target=route.target,
+            container=route.container,
+            started_at=known.started_at,
+        )
 
     def _refuse_newer(self, inspect: Mapping[str, Any]) -> None:
         reason = self.why_not_undone(inspect)

@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 
 from actions.common.route import Route, checked, docker_api, helper_name, inspect_container, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
+from actions.copy.earlier_attempts import remove_earlier
 from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Channel, Peer, channel_of, close_channel, extend_channel, make_channel, shell_line
 from checks.containers.name_conflicts import PathFacts, read_paths
@@ -192,6 +193,7 @@ class CopyEndpoints:
             self._ours.update(hosts)
             return True
         self.remove()
+        remove_earlier(self.route)
         for place in self.places:
             self.make_place(place, self.kinds)
         route = self.route

@@ -17,6 +17,7 @@ from actions.common.route import Route, docker_api, inspect_container, look, rem
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.container_spec.create_body import specification_of
 from actions.container_spec.saved_spec import need_recorded, refuse_other_configuration
+from actions.copy.earlier_attempts import remove_earlier
 from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer, close_channel, has_key, key_comment, key_directory, list_keys, make_channel
 from engine.constants import LABEL_MOVE, LABEL_ROLE
@@ -98,6 +99,7 @@ class Replica:
         inspect = need_recorded(self.route).inspect
         refuse_other_configuration(self.route.source, inspect, self.approved)
         self.remove()
+        remove_earlier(self.route)
         self.make_place()
         self._open_tunnel()
         owner, mode = self._owner() if self.kind.wants_owner else ("0:0", "0755")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from actions.common.base_action import RouteAction
 from actions.common.route import docker_api
+from actions.container.source import grace_of
 from actions.container_spec.identity import (
     find_moved,
     find_source,
@@ -75,10 +76,13 @@ class StartReturned(RouteAction):
     """Give the source's container its name back and start it: from now on clients reach it, so this commits the
     rollback.
 
-    With `keep` what the moved container wrote stays on the target, also what it wrote after it was stopped.
+    With `keep` what the moved container wrote stays on the target, also what it wrote after it was stopped. A source
+    that somebody started under its kept name is stopped, with up to `grace_s` to finish: no running container is
+    renamed.
     """
 
     keep: bool = False
+    grace_s: int = 30
     key = "start-returned"
     seconds = 2.0
     commits = True
@@ -109,10 +113,13 @@ class StartReturned(RouteAction):
         self.observe(note)
         inspect = need_source(route)
         route.audit(route.source, self.key, self.describe())
+        renamed = name_of(inspect) != route.container
         with docker_api(route.fleet, route.source, self.describe()) as api:
-            if name_of(inspect) != route.container:
+            if renamed and is_running(inspect):
+                api.stop(str(inspect["Id"]), timeout=grace_of(self.grace_s, inspect))
+            if renamed:
                 api.rename(str(inspect["Id"]), route.container)
-            if not is_running(inspect):
+            if renamed or not is_running(inspect):
                 api.start(str(inspect["Id"]))
             api.update_container(str(inspect["Id"]), restart_policy=need_recorded(route).restart_policy)
 

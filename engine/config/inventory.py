@@ -10,7 +10,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from engine.config.partial_model import PartialModel, read_draft
 from engine.config.reference_rules import Rewrite, rewrite_problems
@@ -119,6 +119,22 @@ class HealthEntry(Strict):
     path: str = Field("/", description="path of the URL", examples=["/-/ready"])
 
 
+class LoadEntry(Strict):
+    """One request of a load test."""
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field("GET", description="of HTTP")
+    path: str = Field(pattern=r"^/\S*$", description="path of the URL, with its query", examples=["/healthz"])
+    body: str = Field("", description="what is sent")
+    expect: Annotated[int, Field(ge=100, le=599)] = Field(200, description="the status that counts as an answer")
+    writes: bool = Field(False, description="it changes something: sent in the lab only")
+
+    @model_validator(mode="after")
+    def _reads_or_says_so(self) -> LoadEntry:
+        if self.method not in {"GET", "HEAD"} and not self.writes:
+            raise ValueError(f"{self.method} may change something. Expected: GET or HEAD, or writes: true")
+        return self
+
+
 class Hook(Strict):
     """A command of the operator's own, run on a host at a fixed place of a move; it must bear being run twice."""
 
@@ -175,6 +191,11 @@ class ServiceEntry(Strict):
         examples=["its rate limits are per address"],
     )
     team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
+    load: tuple[LoadEntry, ...] = Field(
+        (),
+        description="requests of a load test, sent in turn to its health port, or its first one",
+        examples=[[{"path": "/healthz"}]],
+    )
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
     restart_guards: dict[str, str] = Field(
         default_factory=dict,

@@ -25,6 +25,7 @@ from engine.config.inventory import (
 )
 from engine.config.partial_model import PartialModel, read_draft
 from engine.config.validation import Strict
+from engine.watch.causes import RESTARTS, Cause
 
 Hours = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -36,6 +37,10 @@ PUBLISHED_KEYS: Final[dict[str, JsonValue]] = {"propertyNames": {"pattern": PUBL
 PublishedPort = Annotated[str, StringConstraints(pattern=PUBLISHED)]
 
 Role = Literal["technical", "business"]
+Floor = Annotated[float, Field(gt=0)]
+HOURS_WATCHED: Final = 72.0
+AFTER_THE_MOVES: Final = frozenset({"stability"})
+"""Keys of a plan that approvals of the moves do not cover."""
 
 
 class Window(Strict):
@@ -117,6 +122,34 @@ class Relays(Strict):
     ports: Annotated[int, Field(ge=1, le=20000)] = Field(2000, description="how many ports there are for them")
 
 
+class WatchComparison(Strict):
+    """How the time after the moves is compared with the time before."""
+
+    baseline_days: Annotated[int, Field(ge=2, le=35)] = Field(
+        14, description="days before the first move that are the baseline"
+    )
+    points: Floor = Field(5, description="smallest change of a load that counts, in percent points")
+    container_memory_mib: Floor = Field(64, description="smallest change of a container's memory that counts, in MiB")
+    mb_s: Floor = Field(1, description="smallest change of traffic and disk IO that counts, in megabytes per second")
+
+
+class StabilityRules(Strict):
+    """When the time after the moves counts as stable; no part of what approvals of the moves cover."""
+
+    hours: Hours = Field(HOURS_WATCHED, description="hours that must be watched without a disturbance")
+    less_because: str = Field(
+        "",
+        description="why fewer than 72 hours are enough; on the first page of the evidence",
+        examples=["no service of this plan has a weekly job"],
+    )
+    restarts: tuple[Cause, ...] = Field(
+        RESTARTS, description="what makes the hours begin again; everything else is only noted"
+    )
+    comparison: WatchComparison = Field(
+        default_factory=WatchComparison, description="how the time after is compared with the time before"
+    )
+
+
 class Plan(Strict):
     """What people sign."""
 
@@ -147,6 +180,10 @@ class Plan(Strict):
     )
     risks: tuple[Risk, ...] = Field((), description="what approvers should weigh")
     external_dependencies: tuple[str, ...] = Field((), description="what depends on other people")
+    stability: StabilityRules = Field(
+        default_factory=StabilityRules,
+        description="when the time after the moves counts as stable; a change voids no approval of the moves",
+    )
 
 
 def read_plan(path: Path) -> PartialModel[Plan]:
@@ -176,6 +213,7 @@ def problems_of(
     if draft.is_sound("window"):
         yield from window_problems("window", plan.window) or _length_problems(plan)
     yield from _relay_problems(plan.relays)
+    yield from _stability_problems(plan.stability)
     yield from _order_problems(plan)
     for host in plan.costs:
         yield from known.unknown_host(f"costs/{host}", host)
@@ -227,6 +265,17 @@ def _relay_problems(relays: Relays) -> Iterator[str]:
             f"relays/ports: {relays.ports} from {relays.first_port} on go beyond {LAST_PORT}; expected fewer, or "
             "a lower first_port"
         )
+
+
+def _stability_problems(rules: StabilityRules) -> Iterator[str]:
+    if rules.hours < HOURS_WATCHED and not rules.less_because.strip():
+        yield (
+            f"stability/less_because: empty, and hours is {rules.hours:g}; expected why fewer than "
+            f"{HOURS_WATCHED:g} hours are enough"
+        )
+    for position, cause in enumerate(rules.restarts):
+        if cause in rules.restarts[:position]:
+            yield f"stability/restarts/{position}: {cause} is listed twice; expected once"
 
 
 def _order_problems(plan: Plan) -> Iterator[str]:

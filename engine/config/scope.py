@@ -12,7 +12,7 @@ import rfc8785
 from engine.command_line import typed_command
 from engine.config.environment import Environment, played
 from engine.config.inventory import Inventory, Link, LinkKey, ServiceEntry, Thresholds
-from engine.config.plan import Plan, PlannedMove, Window
+from engine.config.plan import AFTER_THE_MOVES, Plan, PlannedMove, Window
 from engine.config.validation import Strict
 from engine.errors import InputError
 from engine.finding import joined, say
@@ -78,7 +78,7 @@ class Scope:
         Resolved: the moved services and those linked to them (the environment's own too), their links, the limits and
         identities of the hosts, the backup's place, who may approve. RFC 8785 JSON of the values: comments, order of
         keys, hosts of others and the selection of one run don't count. Nor does where a password is read from, unless a
-        command gives it.
+        command gives it. Nor do the plan's keys about the time after the moves.
         """
         moves = [move for move in self.plan.moves if move.service in self.services]
         moved = {move.service for move in moves}
@@ -94,7 +94,9 @@ class Scope:
             dict.fromkeys((*_hosts(moves, environment), *rested_on))
         )  # relays stand where dependants and providers are, too
         contents: dict[str, Any] = {
-            "migration_plan.json": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
+            "migration_plan.json": {
+                key: value for key, value in _data(self.plan).items() if key not in {"$schema", *AFTER_THE_MOVES}
+            },
             "inventory.yaml": {
                 "thresholds": {name: _data(self.thresholds(name)) for name in hosts},
                 "services": {name: _data(entry) for name, entry in self.services.items() if name in touched},

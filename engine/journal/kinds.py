@@ -86,6 +86,13 @@ class RecordKind(StrEnum):
     CONTAINER_LOG = "container_log", "The last lines of a container's log."
     REPORT_TABLE = "report_table", "A table of the report."
     REPORT_GRAPH = "report_graph", "A graph of the report."
+    LOAD_TEST = "load_test", "A load test of a service: rate, latencies, errors, and what its host used meanwhile."
+    INCIDENT_OPENED = (
+        "incident_opened",
+        "An incident: when it began, severity, who reported it, ticket; its key is its id.",
+    )
+    INCIDENT_NOTED = "incident_noted", "What a person added to an incident."
+    INCIDENT_CLOSED = "incident_closed", "A person closed an incident, and how it ended."
     JOURNAL_REBUILT = "journal_rebuilt", "The journal was rebuilt from the audit logs of the hosts."
 
 

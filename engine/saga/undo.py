@@ -55,6 +55,12 @@ class UndoableMove(MoveProgress):
         )
 
     def _ways_on(self) -> str:
+        if self._drifted and self.go_back != self.retry:
+            return say(
+                "The move is partly done, and a retry alone does not repair a drift: look at what is named above. To "
+                "take it back: {go_back}",
+                go_back=self.go_back,
+            )
         back = "" if self.go_back == self.retry else say(". To take it back: {go_back}", go_back=self.go_back)
         return say("The move is partly done. To resume: {retry}{back}", retry=self.retry, back=back)
 

@@ -19,7 +19,7 @@ from engine.errors import HostLostError, NotObservedError, RefusedError
 from engine.finding import say
 from engine.journal.journal import Journal
 from engine.project import STATE
-from hosts.coordination.lock import Holder, release_lock, take_lock
+from hosts.coordination.lock import Holder, read_lock, release_lock, take_lock
 from hosts.fleet import Fleet
 from hosts.local.operator import operator_name
 
@@ -83,8 +83,8 @@ def lock_hosts(
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
 
     Given back at the end, with those of earlier runs under this token, unless a move of the plan is left unfinished:
-    then it keeps everybody else out until the same journal goes on. Raises RefusedError naming the holder, and leaves
-    no lock behind that this call took.
+    then it keeps everybody else out until the same journal goes on. A lock that somebody took over meanwhile is said.
+    Raises RefusedError naming the holder, and leaves no lock behind that this call took.
     """
     environment = scope.environment.environment
     holder = Holder(
@@ -92,6 +92,7 @@ def lock_hosts(
         since=datetime.now(UTC).isoformat(timespec="seconds"), why=break_reason or "",
     )  # fmt: skip
     _remember(environment, token, (*hosts_with_token(environment), *scope.hosts))
+    held_by_us: set[str] = set()
     try:
         with ThreadPoolExecutor(max_workers=len(scope.hosts)) as pool:
             jobs = {
@@ -100,10 +101,11 @@ def lock_hosts(
             }
         broken = {host: job.result() for host, job in jobs.items()}
         fleet.token = token
+        held_by_us.update(scope.hosts)
         yield {host: held for host, held in broken.items() if held}
     finally:
         if not unfinished(scope, journal):
-            left = _release(fleet, (*scope.hosts, *hosts_with_token(environment)), token)
+            left, taken_over = _release(fleet, (*scope.hosts, *hosts_with_token(environment)), token)
             _remember(environment, token, left) if left else drop_token(environment)
             for host in left:
                 tell(
@@ -111,6 +113,9 @@ def lock_hosts(
                     "machine gives it free, "
                     f"or once it answers: {scope.command('lock', 'release', '--token', token)}"
                 )
+            for host in taken_over:
+                if host in held_by_us:
+                    _tell_new_holder(fleet, scope, host, tell)
 
 
 def unfinished(scope: Scope, journal: Journal) -> list[str]:
@@ -118,21 +123,41 @@ def unfinished(scope: Scope, journal: Journal) -> list[str]:
     return [move.service for move in scope.plan.moves if MoveState(journal.move_state(move.service)).is_open]
 
 
-def _release(fleet: Fleet, hosts: Iterable[str], token: str) -> list[str]:
-    """Release the locks of a token; return the hosts that did not answer: the token is kept, so that the next run can
-    enter there.
+def _tell_new_holder(fleet: Fleet, scope: Scope, host: str, tell: Callable[[str], None]) -> None:
+    """Say who holds a lock that this run held, and how it is released should that run be dead."""
+    try:
+        holder = read_lock(fleet[host])
+    except NotObservedError:
+        return  # this run's lock is gone, which is all that its end needs
+    if holder is not None:
+        tell(
+            say(
+                "{host}: its lock was taken over while this run worked; it is held by {holder}. Expected: held by this "
+                "run until its end. The new holder's run releases it; if that run is surely dead: {command}",
+                host=host,
+                holder=holder.text(),
+                command=scope.command("lock", "release", "--token", holder.token),
+            )
+        )
+
+
+def _release(fleet: Fleet, hosts: Iterable[str], token: str) -> tuple[list[str], list[str]]:
+    """Release the locks of a token; return the hosts that did not answer, and those whose lock is not of this token.
+
+    Of the first the token is kept, so that the next run can enter there.
     """
-    left = []
+    left, others = [], []
     for host in (host for host in dict.fromkeys(hosts) if host in fleet.names):
         try:
-            release_lock(fleet[host], token)
+            if not release_lock(fleet[host], token):
+                others.append(host)
         except HostLostError:
             continue  # its lock goes with it; --break-lock takes it over should it rise
         except NotObservedError:
             left.append(host)
         except RefusedError:
             continue  # another machine has its name now
-    return left
+    return left, others
 
 
 def _lock_file(file: IO[str], path: Path) -> None:

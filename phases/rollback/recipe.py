@@ -29,14 +29,13 @@ from actions.rollback.copy_back import CopyBack
 from actions.rollback.start_returned import StartReturned, SwitchClientsBack
 from actions.rollback.stop_moved import StopMoved
 from checks.capacity.disk_space import SpaceNeed, judge_space
-from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
-from engine.contracts.container import ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.contracts.move_state import MoveState
-from engine.errors import ActionError, NotObservedError
+from engine.contracts.product import Committing
+from engine.errors import ActionError, HostLostError, NotObservedError
 from engine.finding import joined, say
-from engine.verdict import Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed
 from phases.assess import health
 from phases.context.attempt import read_past
 from phases.context.outage_record import RecordedOutage
@@ -46,6 +45,7 @@ from phases.context.service_facts import peer_of
 from phases.context.service_move import ServiceMove
 from phases.migrate.data_strategy import data_steps
 from phases.migrate.recipe import before_stop, recipe
+from phases.rollback.kept_source import find_kept
 from services.fingerprints.compare import compare_fingerprints
 
 BEFORE_RETURN = "return"
@@ -90,6 +90,7 @@ is
 being removed is down.
 """
 UNDO_STEP = "finish-undo"
+COMMIT_BEGUN = "its commit was begun and not undone"
 CREATED = "create-target"
 
 
@@ -113,6 +114,29 @@ def found_on_hosts(move: ServiceMove) -> str:
                 if reason:
                     return reason
     return ""
+
+
+def begun_commit(move: ServiceMove) -> str:
+    """Return that the commit of a move in progress was begun, empty when it was not, or when its host shows that it did
+    nothing.
+
+    Raises CouldNotLookError when that host gives no answer; one that is declared lost shows nothing.
+    """
+    past = read_past(move.context.journal, move.service)
+    if not past.may_have_committed:
+        return ""
+    begun = [action for action in recipe(move, past.attempt) if action.key in past.committing]
+    return COMMIT_BEGUN if any(_may_have_happened(action) for action in begun) else ""
+
+
+def _may_have_happened(action: Action) -> bool:
+    """Return whether an action that commits, and was begun, counts as done: always, unless its host shows otherwise."""
+    if not isinstance(action, Committing):
+        return True
+    try:
+        return bool(action.why_committed())
+    except (ActionError, HostLostError):
+        return True
 
 
 @dataclass(frozen=True)
@@ -155,7 +179,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         *([] if dead else [_stop_moved(move, route, keep=bool(discard))]),
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
-        StartReturned(route, keep=bool(discard)),
+        StartReturned(route, keep=bool(discard), grace_s=move.product.stop_grace_s),
         _ask(
             "ready-returned",
             say("wait until {service} is ready on {source}", service=move.service, source=move.source),
@@ -195,27 +219,11 @@ def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlySte
     return ReadOnlyStep(key, words, question)
 
 
-def _kept_container(move: ServiceMove) -> tuple[ContainerFacts | None, Judgement]:
-    """Return the source's container when it is kept and stopped, else None and what is wrong with it."""
-    name, source = move.entry.container, move.source_facts()
-    kept = source.container(kept_name(name)) or source.container(name)
-    if kept is not None and not kept.running:
-        return kept, passed(say("{name} is kept and stopped on {source}", name=kept.name, source=move.source))
-    return None, failed(
-        say(
-            "{source}: {kept_name} is {state}. Expected: kept and stopped since the move",
-            source=move.source,
-            kept_name=kept_name(name),
-            state=kept.state if kept else say("not there"),
-        )
-    )
-
-
 def _confirm(move: ServiceMove, *, needs_space: bool) -> ReadOnlyStep:
     """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
 
     def ask() -> Judgement:
-        kept, problem = _kept_container(move)
+        kept, problem = find_kept(move, as_it_is=not needs_space)
         if kept is None:
             return problem
         name, source = move.entry.container, move.source_facts()
@@ -236,11 +244,12 @@ def _confirm(move: ServiceMove, *, needs_space: bool) -> ReadOnlyStep:
             return room
         return passed(
             say(
-                "{moved_name} is {state} on {target}, {kept_name} is kept and stopped on {source}; {text}",
+                "{moved_name} is {state} on {target}, {kept_name} is {kept_state} on {source}; {text}",
                 moved_name=moved.name,
                 state=moved.state,
                 target=move.target,
                 kept_name=kept.name,
+                kept_state=kept.state,
                 source=move.source,
                 text=room.text,
             )
@@ -262,14 +271,14 @@ def _confirm_kept(move: ServiceMove, reason: str) -> ReadOnlyStep:
     """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
 
     def ask() -> Judgement:
-        kept, problem = _kept_container(move)
+        kept, problem = find_kept(move, as_it_is=True)
         if kept is None:
             return problem
         return passed(
             say(
-                "{name} is kept and stopped on {source}; what was written on {target} since the move is lost with it "
-                "({reason})",
+                "{name} is {state} on {source}; what was written on {target} since the move is lost with it ({reason})",
                 name=kept.name,
+                state=kept.state,
                 source=move.source,
                 target=move.target,
                 reason=reason,
@@ -359,13 +368,14 @@ def _last_reading(move: ServiceMove, state: str, *, discard: str | bool | None) 
             tuple(lines),
         )
     if discard:
-        return unknown(
+        return passed(
             say(
-                "{target}: {service} is {state}, so what was written there can't be told. Start it, or look at its "
-                "files by hand",
+                "{target}: {service} is {state}, so what was written there since the cutover is not counted. All of it "
+                "{fate}",
                 target=move.target,
                 service=move.service,
                 state=state,
+                fate=_fate(move, discard=discard),
             )
         )
     return passed(

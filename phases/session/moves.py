@@ -24,7 +24,7 @@ from phases.assess.health import (
     judge_serves_again,
     judge_source_serves,
 )
-from phases.context.attempt import must_be_undone, read_past, read_return
+from phases.context.attempt import read_past, read_return
 from phases.context.frozen_plan import record_begun
 from phases.context.link_state import has_begun, past_of
 from phases.context.run_context import RunContext
@@ -36,7 +36,7 @@ from phases.repoint import recipe as repoint
 from phases.repoint.readonly_steps import works
 from phases.repoint.subject import pointing_of
 from phases.rollback import recipe as rollback
-from phases.rollback.recipe import FinishUndo, found_on_hosts, rollback_recipe
+from phases.rollback.recipe import FinishUndo, begun_commit, found_on_hosts, rollback_recipe
 
 START: Final = "start-target"
 """Once a move is committed, a target that went down (a power cut before it had its restart policy) is started again,
@@ -130,7 +130,7 @@ class Moves:
         context, service = self.context, move.service
         past = read_return(context.journal, service)
         found = self.found_committed(service)
-        if must_be_undone(past) and not found:
+        if past.settled is MoveState.IN_PROGRESS and not found:
             forward = self._forward(move)
             finish = FinishUndo(
                 move,
@@ -172,7 +172,7 @@ class Moves:
 
     def _look(self, move: ServiceMove) -> str:
         try:
-            return found_on_hosts(move)
+            return begun_commit(move) or found_on_hosts(move)
         except NotObservedError:
             self.context.forget_facts()
             raise
@@ -186,13 +186,8 @@ class Moves:
         """
         if service not in self.found:
             context, move = self.context, self.move_of(service)
-            past = read_return(context.journal, service)
-            begun = (
-                "its commit was begun and not undone"
-                if past.settled is MoveState.IN_PROGRESS and past.may_have_committed
-                else ""
-            )
-            self.found[service] = self.patience.repeat(partial(self._look, move)) if must_be_undone(past) else begun
+            is_open = read_return(context.journal, service).settled is MoveState.IN_PROGRESS
+            self.found[service] = self.patience.repeat(partial(self._look, move)) if is_open else ""
             if self.found[service] and self.apply:
                 context.run.record(RecordKind.FOUND_COMMITTED, service=service, body=recorded(self.found[service]))
                 context.run.record(RecordKind.MOVE_STATE, service=service, body={"state": MoveState.COMMITTED.value})

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.config.scope import Scope
+from engine.contracts.move_state import MoveState
 from engine.run.options import Options
 from engine.run.recorder import RunRecorder
 from engine.run.xdist_worker import WorkerRecorder
 from engine.signoff.waiver import Waivers
-from phases.context.attempt import must_be_undone, read_return
+from phases.context.attempt import read_return
 from phases.context.link_state import REPOINT_STEPS, links_of
 from phases.context.link_state import UNDO_STEP as UNDO_REFERENCES
 from phases.context.run_context import RunContext
@@ -85,7 +86,8 @@ class Session:
         return {UNDO_REFERENCES: "its references are rewritten, not put back"}
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
-        undone = must_be_undone(read_return(self.context.journal, service)) and not self.moves.found_committed(service)
+        state = read_return(self.context.journal, service).settled
+        undone = state is MoveState.IN_PROGRESS and not self.moves.found_committed(service)
         if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}

@@ -14,6 +14,7 @@ from engine.config.scope import PlannedMove, Scope
 from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
+from engine.watch.incidents import read_incidents
 from phases.context.attempt import read_past
 from phases.context.link_state import links_to_rewrite, owner_of, read_repointed, repoint_command
 from phases.context.run_context import where_now
@@ -61,6 +62,8 @@ class PlanStatus:
     runs: tuple[UnfinishedRun, ...]
     locks: tuple[str, ...]
     references: tuple[str, ...] = ()
+    incidents: tuple[str, ...] = ()
+    """The open ones, a sentence each."""
 
 
 def read_standing(journal: Journal, scope: Scope, now: datetime) -> PlanStatus:
@@ -69,7 +72,16 @@ def read_standing(journal: Journal, scope: Scope, now: datetime) -> PlanStatus:
     runs = _open_runs(journal, list(started.values()))
     working = any(run.apply for run in runs)
     moves = tuple(_move(journal, scope, move, started, now, working=working) for move in scope.moves)
-    return PlanStatus(moves, runs, tuple(_locks(journal, runs, moves, started)), tuple(_references(journal, scope)))
+    locks = tuple(_locks(journal, runs, moves, started))
+    return PlanStatus(moves, runs, locks, tuple(_references(journal, scope)), tuple(_incidents(journal, scope)))
+
+
+def _incidents(journal: Journal, scope: Scope) -> Iterator[str]:
+    """Yield each open incident, with the command that closes it."""
+    for one in read_incidents(journal):
+        if one.is_open:
+            closing = scope.command("incident", "close", one.id, "--text", "TEXT")
+            yield f"{one.id}, {one.severity}, {one.service}, since {one.at:%Y-%m-%d %H:%M} UTC: {one.text}; {closing}"
 
 
 def _references(journal: Journal, scope: Scope) -> Iterator[str]:

@@ -9,7 +9,6 @@ SOURCE_ID: Final = "a1b2c3d4e5f6" + "0" * 52
 TARGET_ID: Final = "f6e5d4c3b2a1" + "0" * 52
 
 
-
 def json_copy(value: Any) -> Any:
     """Return a value as it comes back from an engine's API: a copy without a part in common."""
     return json.loads(json.dumps(value))

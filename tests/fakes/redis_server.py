@@ -53,7 +53,7 @@ class FakeRedis:
                 f"db{number}:keys={len(keys)},expires=0,avg_ttl=0" for number, keys in self.databases.items()
             )
         aof = "1" if {**CONFIG, **self.config}["appendonly"] == "yes" else "0"
-        told = {
+        fields = {
             "loading": "0",
             "aof_enabled": aof,
             "rdb_last_bgsave_status": "ok",
@@ -61,7 +61,7 @@ class FakeRedis:
             "role": "master",
             **self.persistence,
         }
-        return "\r\n".join(f"{name}:{value}" for name, value in told.items())
+        return "\r\n".join(f"{name}:{value}" for name, value in fields.items())
 
     def answer(self, words: list[str], state: dict[str, int]) -> bytes:
         """Return the bytes that answer a command."""

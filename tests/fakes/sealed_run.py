@@ -58,7 +58,7 @@ class FakeSigner:
         self.person, self.fingerprint = person, fingerprint(person)
 
     def sign(self, path: Path, namespace: str) -> None:
-        """Write the signature beside the file."""
+        """Write the signature next to the file."""
         path.with_name(path.name + ".sig").write_bytes(sign(self.person, path.read_bytes(), namespace))
 
 

@@ -50,7 +50,7 @@ NETWORKS: Final = ("services/n8n/networks", ["apps"])
 
 HOOKS: Final = (
     "services/redis/hooks",
-    {"before_hold": {"argv": ["/bin/drain"], "undo_argv": ["/bin/fill"]}, "after_commit": {"argv": ["/bin/tell"]}},
+    {"before_hold": {"argv": ["/bin/drain"], "undo_argv": ["/bin/fill"]}, "after_commit": {"argv": ["/bin/notify"]}},
 )
 REWRITTEN: Final = (
     "links/0/rewrite",
@@ -213,7 +213,7 @@ class ModelledFleet(dict[str, ModelledHost]):
 
 
 class Model:
-    """redis on wf005, its dependants' relays, and what clients were told to be written."""
+    """redis on wf005, its dependants' relays, and the writes that clients saw acknowledged."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, run: Run, scope: Scope | None = None) -> None:
         """Start before the move, in the place of copies, relays and proofs."""
@@ -229,7 +229,7 @@ class Model:
         self.volumes: dict[tuple[str, str], dict[str, Any]] = {(SOURCE, DATA): {"labels": {}, "content": ["before"]}}
         self.fleet: Any = ModelledFleet(self)
         self.relays: dict[str, bool] = {}
-        self.told = ["before"]
+        self.acknowledged = ["before"]
         self.steps, self.last_step = 0, 0
         self.ends: set[str] = set()
         self.tunnel = False
@@ -261,8 +261,8 @@ class Model:
         ]
 
     def write(self) -> None:
-        """Let clients write where they get to now, and remember what they were told; nobody reaches a service that does
-        not run.
+        """Let clients write to the service that they reach now, and remember what was acknowledged; nobody reaches a
+        service that does not run.
         """
         led = any(running and f"{SOURCE}: " in text for text, running in self.relays.items())
         host = TARGET if led and self.runs(TARGET) else SOURCE
@@ -273,13 +273,13 @@ class Model:
 
     def write_on(self, host: str) -> None:
         """Write there."""
-        self.told.append(f"write {len(self.told)}")
-        self.content(host).append(self.told[-1])
+        self.acknowledged.append(f"write {len(self.acknowledged)}")
+        self.content(host).append(self.acknowledged[-1])
 
     def lost(self, *hosts: str) -> list[str]:
-        """Return what clients were told to be written and is in no volume of these hosts."""
+        """Return the acknowledged writes that no volume of these hosts holds."""
         held = {line for (host, _), volume in self.volumes.items() if host in hosts for line in volume["content"]}
-        return [line for line in self.told if line not in held]
+        return [line for line in self.acknowledged if line not in held]
 
     def policy(self, host: str) -> str:
         """Return the restart policy of the host's container."""

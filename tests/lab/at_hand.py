@@ -343,6 +343,6 @@ def row(ran: Ran, service: str, key: str) -> dict[str, Any]:
     return dict(found[0])
 
 
-def told(body: dict[str, Any]) -> str:
+def text_of(body: dict[str, Any]) -> str:
     """Return a row's text and details as one text."""
     return "\n".join([body["text"], *body.get("details", ())])

@@ -1,4 +1,4 @@
-"""Many hosts out of two containers: sshd with a canned `docker` beside it. ssh and our side are real, the engine is
+"""Many hosts out of two containers: sshd and a canned `docker`. ssh and our side are real, the engine is
 not.
 
 The hosts differ by name alone; one of them has a container of its own, which a test may pause: that host is dead then.

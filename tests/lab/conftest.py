@@ -84,7 +84,7 @@ def rehearsal_of_all(raised_lab: None) -> Iterator[Rehearsal]:
 
 @pytest.fixture(scope="session")
 def core_images() -> None:
-    """Have the images of the hosts and of the core services, for tests that need no host; a lab may run beside them."""
+    """Have the images of the hosts and of the core services, for tests that need no host; a lab may run meanwhile."""
     at_hand.core_images()
 
 

@@ -19,9 +19,9 @@ WRITE: Final = Run.record
 COUNTED: list[Record] = []
 
 
-def record_and_die(run: Run, kind: str, **told: Any) -> Record:
+def record_and_die(run: Run, kind: str, **fields: Any) -> Record:
     """Write the record as always; it is the last thing that this process does when it is the one."""
-    record = WRITE(run, kind, **told)
+    record = WRITE(run, kind, **fields)
     begun = kind == "intent" and record.key == STEP
     if begun or (COUNTED and (record.key == STEP or kind == "move_state")):
         COUNTED.append(record)

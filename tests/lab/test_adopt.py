@@ -63,15 +63,15 @@ def _begin_and_lose(tmp_path: Path, inventory: str) -> None:
         status = at_hand.run_command("status", "--lab", "--json")
         os.kill(run.pid, signal.SIGKILL)
     assert run.returncode == -signal.SIGKILL, said.read_text()[-3000:]
-    told = json.loads(status.output)  # while the other process was at work
-    assert [move["state"] for move in told["moves"] if move["service"] == "redis"] == ["in_progress"]
-    assert [(one["command"], one["apply"]) for one in told["runs"]] == [("migrate", True)]
+    shown = json.loads(status.output)  # while the other process was at work
+    assert [move["state"] for move in shown["moves"] if move["service"] == "redis"] == ["in_progress"]
+    assert [(one["command"], one["apply"]) for one in shown["runs"]] == [("migrate", True)]
     for file in (*JOURNAL.parent.glob("lab.sqlite*"), JOURNAL.parent / "lab.lock"):
         shutil.move(file, tmp_path / file.name)
 
 
 def test_a_lost_journal_is_adopted_and_the_move_finished(prepared_lab: None, tmp_path: Path) -> None:
-    """State is gone after kill -9; adopted from the hosts' logs, the move goes on where it stood and nothing is lost.
+    """State is gone after kill -9; adopted from the hosts' logs, the move resumes where it stood and nothing is lost.
 
     The operator's own commands around it were run, each on its host.
     """

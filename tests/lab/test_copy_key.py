@@ -25,7 +25,7 @@ from tests.lab.at_hand import ROOT, SOURCE
 
 TARGET: Final = "wf002"
 VOLUME: Final = "closed_data"
-BESIDE: Final = "/srv/closed-etc"
+CLOSED_ETC: Final = "/srv/closed-etc"
 LABEL: Final = "lab/closed/1"
 EVERY_KIND: Final = (
     "import os, socket; os.chdir('/data'); open('file', 'w').write('kept'); os.mkfifo('pipe'); os.mknod('device', "
@@ -52,8 +52,8 @@ def fleet() -> Iterator[Fleet]:
 def copying(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[CopyVolumes]:
     """Yield an open copy of a volume with entries of every kind; everything is removed afterwards."""
     identity = load_environment(ROOT / "environments" / "lab.yaml").hosts[TARGET]
-    at_hand.on_host(SOURCE, "sh", "-c", f"mkdir -p {BESIDE}; echo kept > {BESIDE}/one.conf")
-    at_hand.on_host(TARGET, "sh", "-c", f"mkdir -p {BESIDE}; echo theirs > {BESIDE}/other.conf")
+    at_hand.on_host(SOURCE, "sh", "-c", f"mkdir -p {CLOSED_ETC}; echo kept > {CLOSED_ETC}/one.conf")
+    at_hand.on_host(TARGET, "sh", "-c", f"mkdir -p {CLOSED_ETC}; echo theirs > {CLOSED_ETC}/other.conf")
     make = [
         "docker",
         "run",
@@ -71,7 +71,7 @@ def copying(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[CopyVolume
     route = Route(fleet, "closed", "closed", SOURCE, TARGET, LABEL)
     made = CopyVolumes(
         route,
-        (DataPlace("bind", f"{BESIDE}/one.conf"), DataPlace("volume", VOLUME)),
+        (DataPlace("bind", f"{CLOSED_ETC}/one.conf"), DataPlace("volume", VOLUME)),
         Peer(TARGET, identity.address, identity.ssh_host_key),
     )
     try:
@@ -80,9 +80,9 @@ def copying(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[CopyVolume
     finally:
         made.undo({})
         at_hand.on_host(SOURCE, "docker", "volume", "rm", VOLUME)
-        at_hand.on_host(SOURCE, "rm", "-rf", BESIDE)
-        assert at_hand.on_host(TARGET, "ls", "-A", BESIDE) == "other.conf\n"
-        at_hand.on_host(TARGET, "rm", "-rf", BESIDE)
+        at_hand.on_host(SOURCE, "rm", "-rf", CLOSED_ETC)
+        assert at_hand.on_host(TARGET, "ls", "-A", CLOSED_ETC) == "other.conf\n"
+        at_hand.on_host(TARGET, "rm", "-rf", CLOSED_ETC)
 
 
 def push(copying: CopyVolumes, to: str, *words: str) -> int:
@@ -132,8 +132,8 @@ def test_a_push_to_another_path_fails(copying: CopyVolumes, to: str) -> None:
 
     assert push(copying, to) != 0
 
-    assert at_hand.on_host(TARGET, "cat", f"{BESIDE}/other.conf") == "theirs\n"
-    look = f"ls -A {BESIDE} /usr/bin /tmp /etc /dev /dev/shm /data / 2>/dev/null | grep -xE 'evil|new.conf' || true"
+    assert at_hand.on_host(TARGET, "cat", f"{CLOSED_ETC}/other.conf") == "theirs\n"
+    look = f"ls -A {CLOSED_ETC} /usr/bin /tmp /etc /dev /dev/shm /data / 2>/dev/null | grep -xE 'evil|new.conf' || true"
     assert in_the_end(copying, "sh", "-c", look) == ""
     assert at_hand.on_host(TARGET, "sh", "-c", look) == ""
 
@@ -220,7 +220,7 @@ def test_entries_of_every_kind_travel_all_the_same(copying: CopyVolumes) -> None
     assert one_file.differences == drift.differences == ()
     assert one_file.compared == 1
     assert drift.compared >= 7
-    at_hand.on_host(TARGET, "sh", "-c", f"echo other > {BESIDE}/one.conf")
+    at_hand.on_host(TARGET, "sh", "-c", f"echo other > {CLOSED_ETC}/one.conf")
     assert copying.proving().compare()[0].count == 1
     copying.copying("repair").repair(0, [b"."])
     assert copying.proving().compare()[0].count == 0
@@ -228,7 +228,7 @@ def test_entries_of_every_kind_travel_all_the_same(copying: CopyVolumes) -> None
 
 
 def test_an_older_key_is_renewed_and_still_lets_only_the_copy_in(copying: CopyVolumes) -> None:
-    """A second start gives the key and the ends their whole life again; the copy goes on with the same key."""
+    """A second start gives the key and the ends their whole life again; the copy continues with the same key."""
     keys = at_hand.on_host(TARGET, "cat", "/root/.ssh/authorized_keys")
     at_hand.on_host(
         TARGET, "sh", "-c", 'sed -i \'s/expiry-time="[0-9]*"/expiry-time="20200101000000"/\' /root/.ssh/authorized_keys'

@@ -173,13 +173,13 @@ def test_a_flipped_bit_passes_restic_check_and_not_the_drill(prepared: at_hand.R
         ran = at_hand.run_phase(*PREPARE, SERVICE)
         preflight = at_hand.run_phase("preflight", "--service", SERVICE)
 
-    told = at_hand.row(ran, SERVICE, "restore-drilled")
+    result = at_hand.row(ran, SERVICE, "restore-drilled")
     assert at_hand.row(ran, SERVICE, "backup-taken")["verdict"] == "PASSED"
-    assert (ran.code, told["verdict"]) == (1, "FAILED"), ran.output[-3000:]
+    assert (ran.code, result["verdict"]) == (1, "FAILED"), ran.output[-3000:]
     assert [
         word
         for word in (CONFIGURATION, "can't be read", "ciphertext verification failed", ".damaged")
-        if word not in told["text"]
+        if word not in result["text"]
     ] == []
     refused = at_hand.row(preflight, SERVICE, "backup-present")
     assert (refused["verdict"], "the restore drill failed" in refused["text"]) == ("FAILED", True), refused["text"]

@@ -133,14 +133,14 @@ def test_networks_of_the_engine(fleet: Fleet) -> None:
         _clean()
 
 
-def _told(answer: CommandResult) -> tuple[int, bytes, str]:
+def _outcome(answer: CommandResult) -> tuple[int, bytes, str]:
     """Return the exit code, the output and how the error ends."""
     return answer.exit_code, answer.stdout, answer.error_text.rpartition(": ")[2].strip()
 
 
 def _asked_of_host(host: Any) -> list[Any]:
     def run(*argv: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
-        return _told(host.run(list(argv), stdin=stdin, timeout_s=20.0))
+        return _outcome(host.run(list(argv), stdin=stdin, timeout_s=20.0))
 
     said: list[Any] = [run("cat", FILE), run("ls", "-ln", FILE), run("rm", "-f", FILE)]
     said += [run("sh", "-c", 'umask 077; cat >"$1"', "sh", FILE, stdin=b"one\n\xff"), run("cat", FILE)]

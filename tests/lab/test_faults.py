@@ -1,4 +1,4 @@
-"""Real faults on real hosts: preflight says so in words, migrate refuses or undoes, and the application goes on."""
+"""Real faults on real hosts: preflight names them, migrate refuses or undoes, and the application keeps working."""
 
 # ruff: noqa: S608 (SQL is made of our own numbers)
 
@@ -93,11 +93,11 @@ def _settings(*hosts: str) -> dict[str, Any]:
 
 
 def _rows(ran: Ran, fault: Fault) -> list[str]:
-    """Return what the fault's rows told."""
+    """Return the texts of the results with the fault's verdict."""
     found = [
         record for record in at_hand.rows_of(ran) if record["key"] == fault.key and record["service"] == fault.service
     ]
-    return [at_hand.told(record["body"]) for record in found if record["body"]["verdict"] == fault.verdict]
+    return [at_hand.text_of(record["body"]) for record in found if record["body"]["verdict"] == fault.verdict]
 
 
 @pytest.mark.parametrize("name", ["docker-down", *_later("port-taken", "docker-stopped", "disk-full")])
@@ -109,12 +109,12 @@ def test_preflight_says_so_and_migrate_refuses(kept_prepared_lab: None, name: st
     before = at_hand.snapshot(*fault.seen)
     with _broken(name):
         preflight = at_hand.run_phase("preflight")
-        told = _rows(preflight, fault)
+        texts = _rows(preflight, fault)
         assert preflight.code == fault.code, preflight.output[-3000:]
         migrate = at_hand.run_phase("migrate", "--apply")
         after = at_hand.snapshot(*fault.seen)
-    assert len(told) == 1
-    assert all(word in told[0] for word in fault.words), told
+    assert len(texts) == 1
+    assert all(word in texts[0] for word in fault.words), texts
     assert migrate.code == 3, migrate.output[-3000:]
     assert "refused, nothing was done" in migrate.output
     assert migrate.folder is None
@@ -134,9 +134,9 @@ def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(kept_prepared_
         after = at_hand.snapshot(*fault.seen)
     assert (ran.code, migrate.code, migrate.folder) == (fault.code, 3, None), ran.output[-3000:]
     assert after == before
-    told = _rows(ran, fault)
-    assert len(told) == 1
-    assert all(word in told[0] for word in fault.words), told
+    texts = _rows(ran, fault)
+    assert len(texts) == 1
+    assert all(word in texts[0] for word in fault.words), texts
     bodies = [record["body"] for record in at_hand.rows_of(ran) if record["key"] not in at_hand.UNANSWERED]
     unknown = [body for body in bodies if body["verdict"] == "UNKNOWN"]
     assert all("wf001" in body["text"] for body in unknown)
@@ -174,7 +174,7 @@ def test_fault_after_a_good_preflight_is_undone(kept_prepared_lab: None, name: s
 
 
 @pytest.mark.parametrize("phase", [("preflight",), ("migrate", "--apply")], ids=" ".join)
-def test_five_mistakes_are_told_at_once(kept_prepared_lab: None, tmp_path: Path, phase: tuple[str, ...]) -> None:
+def test_five_mistakes_are_reported_at_once(kept_prepared_lab: None, tmp_path: Path, phase: tuple[str, ...]) -> None:
     """An inventory with five different mistakes: all five with their paths, exit 4, no evidence, nothing changed."""
     text = (ROOT / "inventory.yaml").read_text(encoding="utf-8")
     for right, wrong, _ in MISTAKES:
@@ -186,7 +186,7 @@ def test_five_mistakes_are_told_at_once(kept_prepared_lab: None, tmp_path: Path,
     ran = at_hand.run_phase(*phase, "--inventory", str(file))
     assert ran.code == 4, ran.output[-3000:]
     assert "5 problems" in ran.output
-    assert not [told for _, _, told in MISTAKES if told not in ran.output], ran.output
+    assert not [message for _, _, message in MISTAKES if message not in ran.output], ran.output
     assert ran.folder is None
     assert at_hand.snapshot() == before
 
@@ -211,7 +211,7 @@ def test_lab_heal_undoes_everything(raised_lab: None) -> None:
 
 @pytest.mark.full
 def test_docker_that_stops_after_a_good_preflight(kept_prepared_lab: None) -> None:
-    """The engine freezes after preflight: the move ends by itself within its deadlines, and the application goes on."""
+    """The engine freezes after preflight: the move ends within its deadlines, and the application keeps working."""
     at_hand.preflight_and_approve("--service", "postgres")
     with _broken("docker-stopped"):
         ran = at_hand.run_phase("migrate", "--service", "postgres", "--apply", timeout_s=600.0)

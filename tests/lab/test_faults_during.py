@@ -1,5 +1,5 @@
-"""A fault in the middle of a move: undone with the source proven, or told with the commands left; never on both sides
-or on neither unannounced.
+"""A fault in the middle of a move: it is undone with the source verified, or the report gives the commands that are
+left; the service never runs on both sides, nor on neither without a report.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _ends_well(name: str, key: str) -> None:
     assert undone or left, ending.output[-4000:]
     assert killing.both_sides(SERVICE) != (True, True)
     if AFTER_COMMIT in ending.output:
-        _goes_on_after_commit(ending)
+        _check_after_commit(ending)
     elif not undone:
         assert ending.code == (2 if HALF_WAY in ending.output else 5), (
             "what is left to a person has an exit status of its own"
@@ -115,9 +115,9 @@ def _ends_well(name: str, key: str) -> None:
         at_hand.prepared_lab()  # what was rolled back is moved again only when a person says so
 
 
-def _goes_on_after_commit(ending: Ending) -> None:
-    """Assert that a move which a fault stopped after its commit serves on its target, ends by the command that was
-    told, and can go back.
+def _check_after_commit(ending: Ending) -> None:
+    """Assert that a move which a fault stopped after its commit serves on its target, ends with the command that the
+    output gave, and can be rolled back.
     """
     assert killing.both_sides(SERVICE) == (False, True)
     assert f"Retry: nox -s migrate -- --service {SERVICE} --apply" in ending.output

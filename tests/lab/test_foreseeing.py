@@ -87,13 +87,13 @@ def test_dockers_own_path_is_tried_by_prepare(port: int) -> None:
     rule = f"DOCKER-USER -p tcp -m conntrack --ctorigdstport {port} --ctdir ORIGINAL -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         ran = at_hand.run_phase("prepare", "--apply")
-    told = [
+    results = [
         record["body"]
         for record in at_hand.rows_of(ran)
         if record["key"] == "network-tested" and record["body"]["host"] == TARGET
     ]
-    assert [body["verdict"] for body in told] == ["FAILED"]
-    assert "DOCKER-USER" in told[0]["text"]
+    assert [body["verdict"] for body in results] == ["FAILED"]
+    assert "DOCKER-USER" in results[0]["text"]
     assert at_hand.run_phase("prepare", "--apply").code == 0
 
 

@@ -24,7 +24,7 @@ PLAN: Final = ROOT / "migration_plan.json"
 
 
 def _written_on_hosts() -> dict[str, str]:
-    """Return what a run leaves on the hosts beside containers: audit logs and locks."""
+    """Return what a run leaves on the hosts except containers: audit logs and locks."""
     look = "ls -AR /var/lib/longshore; sha256sum /var/lib/longshore/audit.jsonl"
     return {host: at_hand.on_host(host, "sh", "-c", f"{look} 2>&1 || true") for host in HOSTS}
 
@@ -58,7 +58,7 @@ def _migrate(*flags: str) -> Ran:
 
 
 def _signed_by_somebody_else(folder: Path) -> None:
-    """Put a good signature by a key that nobody listed beside the business approval."""
+    """Put a good signature by a key that nobody listed next to the business approval."""
     text = next(APPROVALS.glob("business-*.txt"))
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "eve")],

@@ -80,7 +80,7 @@ def place(server: Server) -> JournalLocation:
 
 @pytest.mark.parametrize("back_end", ["postgresql", "sqlite"])
 def test_a_writer_killed_in_the_middle_leaves_a_whole_chain(server: Server, tmp_path: Path, back_end: str) -> None:
-    """Kill -9 while it writes, six times: every record that is there is whole, and the next run goes on at once."""
+    """Kill -9 while it writes, six times: every record that is there is whole, and the next run continues at once."""
     url = server.url if back_end == "postgresql" else f"sqlite:///{tmp_path}/lab.sqlite"
     reader = Journal.open(place_of("lab", Secret(url)), redactor=Redactor())
     for delay_s in (0.0, 0.02, 0.05, 0.11, 0.17, 0.31):
@@ -120,14 +120,14 @@ def test_a_server_that_is_not_there_is_one_message(place: JournalLocation) -> No
 
     with pytest.raises(
         UnreachableError, match=r"postgresql://postgres@127.0.0.1:9/state .*the journal's server"
-    ) as told:
+    ) as error:
         Journal.open(gone, redactor=Redactor())
 
-    assert "Jour-nal" not in str(told.value)
+    assert "Jour-nal" not in str(error.value)
 
 
 def test_a_server_that_answers_from_a_moved_host_is_refused(server: Server, place: JournalLocation) -> None:
-    """Whatever name led there, a forward too: the server itself tells its address."""
+    """Whatever name led there, a forward too: the server itself gives its address."""
     seen = server.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}").strip()
     scope = build_scope(make_inventory(), make_plan(), make_environment(("hosts/wf005/address", seen)))
 
@@ -163,13 +163,13 @@ def test_a_phase_writes_there_and_status_reads_it(
     before = at_hand.JOURNAL.stat().st_mtime_ns if at_hand.JOURNAL.exists() else None
 
     ran = at_hand.run_phase("preflight", "--service", "redis")
-    told = at_hand.run_command("status", "--lab")
+    status = at_hand.run_command("status", "--lab")
     from_flag = at_hand.run_command("status", "--lab", "--state", server.url)
 
     assert at_hand.rows_of(ran)
-    assert told.code == from_flag.code == 0, told.output + from_flag.output
+    assert status.code == from_flag.code == 0, status.output + from_flag.output
     assert ran.folder is not None
     written = b"".join(file.read_bytes() for file in ran.folder.rglob("*") if file.is_file()).decode()
-    for text in (ran.output, told.output, from_flag.output, written):
+    for text in (ran.output, status.output, from_flag.output, written):
         assert "Jour-nal" not in text
     assert (at_hand.JOURNAL.stat().st_mtime_ns if at_hand.JOURNAL.exists() else None) == before

@@ -1,6 +1,6 @@
 """Killed at each record of the actions that move a service, then resumed or rolled back while an engine sleeps.
 
-A client writes numbers through the service's name and port all the time and tells which were acknowledged: none may be
+A client writes numbers through the service's name and port all the time and prints which were acknowledged: none may be
 lost, and the service never runs on both sides.
 """
 
@@ -82,7 +82,7 @@ def _cases() -> Iterator[Case]:
     """Yield a kill at each record of each step, with either engine asleep afterwards.
 
     A move that was killed in its commit is resumed once and rolled back once. One rollback is killed in each of its
-    steps: it can only go on. What a resumed move leaves is what the next case takes back.
+    steps: it can only be resumed. What a resumed move leaves is what the next case takes back.
     """
     for number in range(len(RECORDS["commit"])):
         one, other = (SOURCE, TARGET) if number % 2 else (TARGET, SOURCE)
@@ -102,7 +102,7 @@ CASES: Final = list(_cases())
 
 
 class Side:
-    """When the service's own container ran on one host, as its engine tells of starts and ends."""
+    """When the service's own container ran on one host, by the start and end events of its engine."""
 
     def __init__(self, host: str, folder: Path, *, runs: bool) -> None:
         """Listen from now on."""
@@ -120,8 +120,8 @@ class Side:
             "'{{json .}}'",
         ]
         ssh = ["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", host, " ".join(words)]
-        with self.file.open("wb") as told:
-            self.listener = subprocess.Popen(ssh, stdout=told, stderr=subprocess.DEVNULL)
+        with self.file.open("wb") as output:
+            self.listener = subprocess.Popen(ssh, stdout=output, stderr=subprocess.DEVNULL)
 
     def end(self) -> None:
         """Listen no longer; it must have listened until now."""
@@ -139,10 +139,10 @@ class Side:
         ]
 
 
-def _is_service(told: dict[str, str]) -> bool:
+def _is_service(attributes: dict[str, str]) -> bool:
     own = {SERVICE, f"{SERVICE}-moved"}
-    return told.get("longshore.role") != "forwarder" and (
-        told["name"] in own or told["name"].startswith(f"{SERVICE}-longshore")
+    return attributes.get("longshore.role") != "forwarder" and (
+        attributes["name"] in own or attributes["name"].startswith(f"{SERVICE}-longshore")
     )
 
 
@@ -232,9 +232,9 @@ def _kill(kill: Kill, argv: tuple[str, ...], asleep: str | None) -> None:
     last = at_hand.last_seq()
     ended = _run((kill.step, str(kill.number), *argv), asleep, KILLED)
     assert ended.code == -signal.SIGKILL, f"{kill}: ended by itself with {ended.code}: {ended.output[-4000:]}"
-    told = [seen for seen in killing.records_after(last) if seen.service == SERVICE]
-    began = next(position for position, seen in enumerate(told) if (seen.kind, seen.key) == ("intent", kill.step))
-    written = tuple(seen.kind for seen in told[began:] if seen.key == kill.step or seen.kind == "move_state")
+    records = [seen for seen in killing.records_after(last) if seen.service == SERVICE]
+    began = next(position for position, seen in enumerate(records) if (seen.kind, seen.key) == ("intent", kill.step))
+    written = tuple(seen.kind for seen in records[began:] if seen.key == kill.step or seen.kind == "move_state")
     assert written == RECORDS[kill.step][: kill.number + 1]
 
 

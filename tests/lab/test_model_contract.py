@@ -42,7 +42,7 @@ SAYS: Final = (
     "already in use", "no such container", "no such volume", "volume is in use", "port is already allocated",
     "active endpoints", "network", "does not run", "is not running", "container is running", "no such object",
 )  # fmt: skip
-"""What the engine's refusals are told apart by; the first that fits counts."""
+"""What distinguishes the engine's refusals; the first that fits counts."""
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("raised_lab")]
 
@@ -284,7 +284,7 @@ def ask_keys(side: Side) -> None:
 
 
 def ask_copies(side: Side) -> None:
-    """Copy a volume beside itself, over what differs and what is only there, and compare; then from nowhere."""
+    """Copy a volume into its safety copy, over what differs and what is only there, and compare; then from nowhere."""
     ask, route, place = side.ask, side.route(), DataPlace("volume", DATA)
     aside = aside_of(place, LABEL)
 

@@ -1,5 +1,5 @@
 """Copies between real hosts under trouble: cut connections, a disk that fills up, a killed run's leftovers, writers
-that go on.
+that keep writing.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def limited(copying: CopyVolumes, mb_s: float) -> CopyVolumes:
 
 @contextmanager
 def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Do something beside the copy until it ends."""
+    """Do something while the copy runs, until it ends."""
     over = threading.Event()
     thread = threading.Thread(target=work, args=(over,))
     thread.start()
@@ -221,7 +221,7 @@ WRITER_NAME: Final = "longshore-writer"
 @pytest.mark.full
 @pytest.mark.parametrize("strategy", ["precopy", "stop_copy", "replicate"])
 def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path) -> None:
-    """A writer with numbers, 200 a second into each store, goes on through the whole move of both."""
+    """A writer with numbers, 200 a second into each store, keeps writing through the whole move of both."""
     at_hand.prepared_lab()
     plan = tmp_path / "migration_plan.json"
     text = (ROOT / "migration_plan.json").read_text(encoding="utf-8")
@@ -245,12 +245,12 @@ def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path)
     )
     time.sleep(3)
     at_hand.on_host(SOURCE, "docker", "stop", WRITER_NAME)
-    told = at_hand.on_host(SOURCE, "docker", "logs", WRITER_NAME).splitlines()
+    lines = at_hand.on_host(SOURCE, "docker", "logs", WRITER_NAME).splitlines()
     assert ran.code == 0, ran.output[-4000:]
     if strategy == "replicate":
         assert "replicate was not possible" not in ran.output
     for store, host in (("postgres", "wf002"), ("redis", "wf001")):
-        acknowledged = {int(number) for name, number in (line.split() for line in told) if name == store}
+        acknowledged = {int(number) for name, number in (line.split() for line in lines) if name == store}
         there = _numbers(store, host)
         assert len(acknowledged) > 1000
         assert not sorted(acknowledged - set(there))[:5], (

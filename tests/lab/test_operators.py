@@ -105,12 +105,12 @@ def test_second_is_refused_third_takes_over_first_changes_nothing(approved: dict
         assert third.returncode == 0, third.stdout[-4000:] + third.stderr[-2000:]
         before = at_hand.snapshot()
         os.kill(first.pid, signal.SIGCONT)
-        told = first.communicate(timeout=WAIT_S)[0]
+        output = first.communicate(timeout=WAIT_S)[0]
     finally:
         if first.poll() is None:
             first.kill()
     assert first.returncode != 0
-    assert "the lock of this run is gone" in told, told[-3000:]
+    assert "the lock of this run is gone" in output, output[-3000:]
     assert at_hand.snapshot() == before
     assert killing.both_sides("redis") == (False, True)
     assert killing.lost_writes(approved) == []
@@ -118,8 +118,8 @@ def test_second_is_refused_third_takes_over_first_changes_nothing(approved: dict
 
 
 def test_ctrl_c_in_a_copy_undoes_the_move(approved: dict[str, Any]) -> None:
-    """Ctrl-C in the terminal reaches nox and all below it: the move is undone to its end, the service serves, evidence
-    and commands are told.
+    """Ctrl-C in the terminal reaches nox and all below it: the move is undone to its end, the service serves, and the
+    output names the evidence and the commands.
     """
     last = at_hand.last_seq()
     words = [sys.executable, "-m", "nox", "-s", "migrate", "--", *FLAGS]
@@ -134,14 +134,14 @@ def test_ctrl_c_in_a_copy_undoes_the_move(approved: dict[str, Any]) -> None:
     )
     _wait_for_record(child, "intent", "copy-volumes", last)
     os.killpg(child.pid, signal.SIGINT)
-    told = child.communicate(timeout=WAIT_S)[0]
+    output = child.communicate(timeout=WAIT_S)[0]
     assert child.returncode != 0
     assert killing.both_sides("redis") == (True, False)
     assert [seen.body["state"] for seen in killing.records_after(last) if seen.kind == "move_state"] == [
         "in_progress",
         "undone",
     ]
-    assert "evidence: " in told, told[-3000:]
-    assert "nox -s migrate -- " in told
+    assert "evidence: " in output, output[-3000:]
+    assert "nox -s migrate -- " in output
     assert killing.lost_writes(approved) == []
     assert killing.leftovers() == []

@@ -160,7 +160,7 @@ def test_preflight_refuses_and_says_the_way_out(night: Night) -> None:
 
 
 def test_the_remap_plan_is_minimal(night: Night) -> None:
-    """One remap for each conflict, none besides; written into the plan as just that."""
+    """One remap for each conflict and no other; the plan holds exactly those."""
     assert len(night.before["remaps"]) == 3
     moves = {
         move["service"]: move.get("ports", {}) for move in json.loads(night.plan.read_text(encoding="utf-8"))["moves"]
@@ -189,9 +189,7 @@ def test_the_service_is_published_under_the_new_port(night: Night, service: str)
 
 
 def test_every_listed_consumer_works(night: Night) -> None:
-    """The application that is linked goes on writing; each setting's old words still answer, and its new
-    words do too.
-    """
+    """The linked application keeps writing; the old words of each setting still answer, and its new words do too."""
     consumers = night.before["consumers"]
 
     assert {one["role"] for one in consumers} == {"link", "setting"}

@@ -1,4 +1,4 @@
-"""Prepare under load and killed at any moment: it goes on each time, and what other people have on the hosts stays."""
+"""Prepare under load and killed at any moment: it resumes each time, and what other people have on the hosts stays."""
 
 from __future__ import annotations
 
@@ -110,10 +110,10 @@ def test_prepare_passes_each_time_under_load(with_admins: list[str]) -> None:
     assert_nothing_left(with_admins)
 
 
-def test_a_killed_prepare_goes_on(with_admins: list[str]) -> None:
+def test_a_killed_prepare_resumes(with_admins: list[str]) -> None:
     """Killed once in each tenth of its time, it passes again: nothing of the dead run stands in its way."""
     chance = random.Random(2026)
-    length_s = prepare("the run that tells how long one takes")
+    length_s = prepare("the run that shows how long one takes")
     for number in range(TIMES):
         part = (number + chance.random()) / TIMES
         while not killed_after(part * length_s):

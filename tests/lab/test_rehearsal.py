@@ -91,13 +91,13 @@ def test_source_is_kept_and_cannot_start(rehearsal: Rehearsal, service: str, tar
 
 
 def test_application_works_through_the_forwarders(rehearsal: Rehearsal) -> None:
-    """The application that was not moved goes on writing to both stores under their old names."""
+    """The application that was not moved keeps writing to both stores under their old names."""
     at_hand.assert_data_flows()
     assert at_hand.inspect(SOURCE, "orders")["Id"] == rehearsal.before_dry_run[SOURCE]["containers"]["orders"]["Id"]
 
 
 def test_no_acknowledged_write_to_postgres_is_lost(rehearsal: Rehearsal) -> None:
-    """Every number that the application was told is stored, from before the move until after it, is on the new host."""
+    """The new host holds every number whose write was acknowledged, from before the move until after it."""
     first, last = rehearsal.orders_before["postgres_acked"], rehearsal.orders_after["postgres_acked"]
     assert last > first, "no write was acknowledged after the move"
     found = at_hand.query(
@@ -231,10 +231,10 @@ def test_no_secret_is_written_anywhere(rehearsal: Rehearsal) -> None:
     }
     texts |= {str(file): file.read_bytes() for file in REPORTS.rglob("*") if file.is_file()}
     texts |= {str(file): file.read_bytes() for file in JOURNAL.parent.glob("lab.sqlite*")}
-    told = [
+    leaks = [
         f"{where} holds {name}" for where, text in texts.items() for name, secret in secrets.items() if secret in text
     ]
-    assert not told
+    assert not leaks
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -128,7 +128,7 @@ def far_port(host: str) -> int:
 
 
 def sniff(frames: list[bytes], ending: threading.Event) -> None:
-    """Keep every frame of this machine, those between the lab's hosts too, until told to end."""
+    """Keep every frame of this machine, those between the lab's hosts too, until it is stopped."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(FRAMES)) as heard:
         heard.settimeout(0.2)
         while not ending.is_set():

@@ -1,4 +1,4 @@
-"""Dependants use the new addresses themselves: killed in between and gone on with, without the relay, and put back
+"""Dependants use the new addresses themselves: killed in between and resumed, without the relay, and put back
 exactly.
 """
 
@@ -50,7 +50,7 @@ def environment(raw: dict[str, Any]) -> dict[str, str]:
     return dict(item.split("=", 1) for item in raw["Config"]["Env"])
 
 
-def test_killed_in_between_it_goes_on_and_the_relay_is_not_needed(moved: dict[str, Any]) -> None:
+def test_killed_in_between_it_resumes_and_the_relay_is_not_needed(moved: dict[str, Any]) -> None:
     """The application is made anew with the new address, nothing acknowledged is lost, and it works with every relay of
     postgres stopped.
     """
@@ -141,7 +141,7 @@ def test_a_pattern_that_fits_twice_changes_nothing(moved: dict[str, Any]) -> Non
     at_hand.on_host(MONITOR, "sh", "-c", f"cp -p {CONFIG} /root/kept; echo '# targets: [\"orders:8080\"]' >> {CONFIG}")
     try:
         ran = at_hand.run_command("repoint", "prometheus", "--lab", "--apply")
-        assert "fits 2 times. Expected: exactly once" in at_hand.told(
+        assert "fits 2 times. Expected: exactly once" in at_hand.text_of(
             at_hand.row(ran, "prometheus", "confirm-references")
         )
         assert ran.code == 1, ran.output[-2000:]

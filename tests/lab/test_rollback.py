@@ -26,9 +26,9 @@ def test_dry_run_says_what_was_written_and_changes_nothing(moved: None) -> None:
     before = at_hand.snapshot(*HOSTS)
     ran = at_hand.run_phase("rollback", "--service", "postgres")
     assert ran.code == 0, ran.output[-3000:]
-    told = at_hand.told(at_hand.row(ran, "postgres", "target-writes"))
-    assert "is brought back to wf005" in told
-    assert "public.events" in told
+    text = at_hand.text_of(at_hand.row(ran, "postgres", "target-writes"))
+    assert "is brought back to wf005" in text
+    assert "public.events" in text
     assert at_hand.snapshot(*HOSTS) == before
 
 
@@ -60,7 +60,7 @@ def test_writes_can_be_left_behind(moved: None) -> None:
         "rollback", "redis", "--lab", "--discard-target-writes", "what was written may go", "--apply", timeout_s=600.0
     )
     assert ran.code == 0, ran.output[-4000:]
-    assert "NOT brought back: it stays on wf001" in at_hand.told(at_hand.row(ran, "redis", "target-writes"))
+    assert "NOT brought back: it stays on wf001" in at_hand.text_of(at_hand.row(ran, "redis", "target-writes"))
     assert killing.both_sides("redis") == (True, False)
     assert at_hand.redis_cli(SOURCE, "EXISTS", "written:since") == "0"
     assert "redis-longshore-discarded-1" in at_hand.containers(TARGETS["redis"])

@@ -37,13 +37,13 @@ def _damaged(make: Callable[[], Any], repair: Callable[[], Any]) -> Iterator[Non
 
 
 def _found(ran: Ran, service: str, key: str) -> str:
-    """Return what the failed step told; asserts that it alone failed and that the command said so too."""
+    """Return the failed step's text; assert that it alone failed and that the command said so too."""
     assert ran.code == 1, ran.output[-3000:]
     failed = {record["key"] for record in at_hand.rows_of(ran) if record["body"]["verdict"] == "FAILED"}
     assert failed == {key}
     body = at_hand.row(ran, service, key)
     assert body["text"][:60] in ran.output
-    return at_hand.told(body)
+    return at_hand.text_of(body)
 
 
 def _sealed(name: str) -> str:
@@ -67,9 +67,9 @@ def test_changed_row_is_found(rehearsal: Rehearsal) -> None:
     change = f"UPDATE customers SET name = 'Somebody else' WHERE id = {ROW}"
     repair = f"UPDATE customers SET name = 'Customer {ROW}' WHERE id = {ROW}"
     with _damaged(lambda: at_hand.query(host, change), lambda: at_hand.query(host, repair)):
-        told = _found(_validate("postgres"), "postgres", "fingerprint-holds")
-    assert "shop: table public.customers: content differs (20,000 things)" in told
-    assert told.splitlines()[0].count("table ") == 1
+        text = _found(_validate("postgres"), "postgres", "fingerprint-holds")
+    assert "shop: table public.customers: content differs (20,000 things)" in text
+    assert text.splitlines()[0].count("table ") == 1
 
 
 @pytest.mark.full
@@ -81,8 +81,8 @@ def test_missing_row_is_found(rehearsal: Rehearsal) -> None:
     with _damaged(
         lambda: at_hand.query(host, f"DELETE FROM order_lines WHERE id = {ROW}"), lambda: at_hand.query(host, repair)
     ):
-        told = _found(_validate("postgres"), "postgres", "fingerprint-holds")
-    assert "shop: table public.order_lines: 220,000 → 219,999" in told
+        text = _found(_validate("postgres"), "postgres", "fingerprint-holds")
+    assert "shop: table public.order_lines: 220,000 → 219,999" in text
 
 
 @pytest.mark.full
@@ -91,19 +91,19 @@ def test_dropped_large_object_is_found(rehearsal: Rehearsal) -> None:
     host, oid = TARGETS["postgres"], 50_000 + SCAN
     repair = f"SELECT lo_from_bytea({oid}, decode(repeat(md5('scan{SCAN}'), {8000 * SCAN}), 'hex'))"
     with _damaged(lambda: at_hand.query(host, f"SELECT lo_unlink({oid})"), lambda: at_hand.query(host, repair)):
-        told = _found(_validate("postgres"), "postgres", "fingerprint-holds")
-    assert "shop: large objects: 8 → 7" in told
+        text = _found(_validate("postgres"), "postgres", "fingerprint-holds")
+    assert "shop: large objects: 8 → 7" in text
 
 
 def test_changed_password_of_a_role_is_found(rehearsal: Rehearsal) -> None:
-    """A role whose password is another one now is found; neither password nor its digest is told."""
+    """A role with a changed password is found; neither the password nor its digest is shown."""
     host = TARGETS["postgres"]
     verifier = at_hand.query(host, "SELECT rolpassword FROM pg_authid WHERE rolname = 'reporting'")
     change, repair = "ALTER ROLE reporting PASSWORD 'made-up-tonight'", f"ALTER ROLE reporting PASSWORD '{verifier}'"
     with _damaged(lambda: at_hand.query(host, change), lambda: at_hand.query(host, repair)):
         ran = _validate("postgres")
-    told = _found(ran, "postgres", "fingerprint-holds")
-    assert "cluster: roles, memberships and passwords" in told
+    text = _found(ran, "postgres", "fingerprint-holds")
+    assert "cluster: roles, memberships and passwords" in text
     assert "made-up-tonight" not in ran.output
     assert "SCRAM-SHA-256" not in ran.output
 
@@ -114,9 +114,9 @@ def test_deleted_key_is_found(rehearsal: Rehearsal) -> None:
     value = at_hand.redis_cli(host, "GET", KEY)
     assert value
     with _damaged(lambda: at_hand.redis_cli(host, "DEL", KEY), lambda: at_hand.redis_cli(host, "SET", KEY, value)):
-        told = _found(_validate("redis"), "redis", "fingerprint-holds")
-    assert f"db 0: keys: missing {_sealed(KEY)}" in told
-    assert KEY not in told
+        text = _found(_validate("redis"), "redis", "fingerprint-holds")
+    assert f"db 0: keys: missing {_sealed(KEY)}" in text
+    assert KEY not in text
 
 
 @pytest.mark.full
@@ -124,8 +124,8 @@ def test_changed_key_is_found(rehearsal: Rehearsal) -> None:
     """A key that has another value is found and named, in another database than the first."""
     host, change = TARGETS["redis"], ("-n", "3", "SET", "flag:5")
     with _damaged(lambda: at_hand.redis_cli(host, *change, "off"), lambda: at_hand.redis_cli(host, *change, "on")):
-        told = _found(_validate("redis"), "redis", "fingerprint-holds")
-    assert f"db 3: keys: changed {_sealed('flag:5')}" in told
+        text = _found(_validate("redis"), "redis", "fingerprint-holds")
+    assert f"db 3: keys: changed {_sealed('flag:5')}" in text
 
 
 def test_flipped_byte_in_a_block_is_found(rehearsal: Rehearsal) -> None:
@@ -145,12 +145,12 @@ def test_flipped_byte_in_a_block_is_found(rehearsal: Rehearsal) -> None:
     with _damaged(lambda: write(byte ^ 0x10), lambda: write(byte)):
         ran = _validate("prometheus")
     assert ran.code == 1, ran.output[-3000:]
-    told = at_hand.told(at_hand.row(ran, "prometheus", "fingerprint-holds"))
-    assert f"block {block}: changed {rest}" in told
+    text = at_hand.text_of(at_hand.row(ran, "prometheus", "fingerprint-holds"))
+    assert f"block {block}: changed {rest}" in text
 
 
 def test_started_source_is_found(rehearsal: Rehearsal) -> None:
-    """The old container, started again by hand beside the new one, is found: two writers lose data."""
+    """The old container, started again by hand while the new one runs, is found: two writers lose data."""
     relay = _relay_of("prometheus")
 
     def start() -> None:
@@ -162,9 +162,9 @@ def test_started_source_is_found(rehearsal: Rehearsal) -> None:
         at_hand.on_host(SOURCE, "docker", "start", relay)
 
     with _damaged(start, stop):
-        told = _found(_validate("prometheus"), "prometheus", "source-stays-stopped")
-    assert "prometheus-moved is running" in told
-    assert "docker stop" not in told
+        text = _found(_validate("prometheus"), "prometheus", "source-stays-stopped")
+    assert "prometheus-moved is running" in text
+    assert "docker stop" not in text
 
 
 def test_source_cannot_be_started_while_its_relay_stands(rehearsal: Rehearsal) -> None:

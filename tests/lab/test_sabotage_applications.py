@@ -290,9 +290,9 @@ def test_lost_panel_is_named(grafana: Subject) -> None:
 def test_data_source_on_the_old_address_is_named(grafana: Subject) -> None:
     """A data source whose address nobody serves any more is named, with the address."""
     move = "UPDATE data_source SET url = 'http://127.0.0.1:9' WHERE uid = 'prometheus'"
-    told = _broken(grafana, lambda: _in_sqlite(grafana, "/var/lib/grafana", "grafana.db", move))
+    text = _broken(grafana, lambda: _in_sqlite(grafana, "/var/lib/grafana", "grafana.db", move))
 
-    assert "data source Prometheus (http://127.0.0.1:9): health 400" in told
+    assert "data source Prometheus (http://127.0.0.1:9): health 400" in text
 
 
 def test_card_that_left_its_dashboard_is_named(metabase: Subject, postgres: Subject) -> None:
@@ -307,11 +307,11 @@ def test_card_that_left_its_dashboard_is_named(metabase: Subject, postgres: Subj
 
 def test_database_that_refuses_metabase_is_named(metabase: Subject, postgres: Subject) -> None:
     """A question whose database no longer lets Metabase in is named, with the reason."""
-    told = _broken(metabase, lambda: _sql(postgres, "postgres", "ALTER ROLE reporting PASSWORD 'another'"))
+    text = _broken(metabase, lambda: _sql(postgres, "postgres", "ALTER ROLE reporting PASSWORD 'another'"))
     _sql(postgres, "postgres", f"ALTER ROLE reporting PASSWORD '{PASSWORD}'")
 
-    assert "of database Shop: failed: " in told
-    assert "password authentication failed" in told
+    assert "of database Shop: failed: " in text
+    assert "password authentication failed" in text
 
 
 def test_changed_session_is_named(waha: Subject) -> None:
@@ -343,14 +343,14 @@ def test_deleted_workflow_is_named(n8n: Subject) -> None:
     headers = {"X-N8N-API-KEY": n8n.secrets["api_key"]}
     found = requests.get(f"{_url(n8n)}/api/v1/workflows", headers=headers, timeout=10).json()["data"]
     gone = next(item for item in found if item["name"] == "Order step 4")
-    told = _lost(
+    text = _lost(
         n8n,
         lambda: requests.delete(
             f"{_url(n8n)}/api/v1/workflows/{gone['id']}", headers=headers, timeout=10
         ).raise_for_status(),
     )
 
-    assert f"workflows: missing Order step 4 ({gone['id']})" in told
+    assert f"workflows: missing Order step 4 ({gone['id']})" in text
 
 
 def test_credential_of_another_key_is_named(n8n: Subject, postgres: Subject) -> None:
@@ -360,9 +360,9 @@ def test_credential_of_another_key_is_named(n8n: Subject, postgres: Subject) -> 
         openssl enc -aes-256-cbc -md md5 -salt -pass pass:another-key -base64 -A 2>/dev/null"""
     ).strip()
     damage = f"UPDATE credentials_entity SET data = '{other}' WHERE name = 'Shop database'"
-    told = _broken(n8n, lambda: _sql(postgres, "n8n", damage))
+    text = _broken(n8n, lambda: _sql(postgres, "n8n", damage))
 
-    assert f"POST /webhook/{PROBE_PATH}: 500" in told
+    assert f"POST /webhook/{PROBE_PATH}: 500" in text
     with pytest.raises(AssertionError, match="can't be decrypted"):
         n8n.product.fingerprint(n8n.at(), None)
 
@@ -386,7 +386,7 @@ def test_disabled_client_is_named(keycloak: Subject) -> None:
         client = api.get(f"/admin/realms/{REALM}/clients", clientId=CLIENT)[0]
         api.ask("PUT", f"/admin/realms/{REALM}/clients/{client['id']}", json={**client, "enabled": False})
 
-    told = _broken(keycloak, disable)
+    text = _broken(keycloak, disable)
 
-    assert f"client {CLIENT} of realm {REALM}: 401" in told
-    assert "invalid_client" in told
+    assert f"client {CLIENT} of realm {REALM}: 401" in text
+    assert "invalid_client" in text

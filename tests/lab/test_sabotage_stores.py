@@ -95,7 +95,7 @@ def test_lost_message_is_named(rabbitmq: Subject) -> None:
 
 
 def test_removed_right_is_named(rabbitmq: Subject) -> None:
-    """A user whose right is gone is found by name; no password and no hash of it is told."""
+    """A user whose right is gone is found by name; no password and no hash of it is shown."""
     right = "/api/permissions/%2F/reader"
     ask_management(rabbitmq.at(), "PUT", "/api/users/reader", {"password": "other-made-up", "tags": ""})
     ask_management(rabbitmq.at(), "PUT", right, {"configure": "", "write": "", "read": ".*"})
@@ -141,7 +141,7 @@ def test_wrong_cookie_is_found(rabbitmq: Subject) -> None:
 
 
 def test_wrong_password_is_found(rabbitmq: Subject) -> None:
-    """A user who is not let in is a finding, not a lack of an answer; the password is not told."""
+    """A user who is not let in is a finding, not a lack of an answer; the password is not shown."""
     rabbitmq.secrets = {"password": "another-made-up"}
     with pytest.raises(AssertionError, match="login refused for user operator") as refused:
         _smoke(rabbitmq)
@@ -399,10 +399,10 @@ def test_terminated_workflow_is_named(temporal_server: Subject) -> None:
     """A workflow that somebody terminated, and one that was deleted, are named; the eight others are not."""
     before = _prints(temporal_server)
     asyncio.run(_end_two(temporal_server))
-    told = "\n".join(_compared(temporal_server, before).details)
-    assert "default: open workflows: missing letter-4 " in told
-    assert "changed letter-3 " in told
-    assert told.count("letter-") == told.count("letter-3 ") + told.count("letter-4 ")
+    details = "\n".join(_compared(temporal_server, before).details)
+    assert "default: open workflows: missing letter-4 " in details
+    assert "changed letter-3 " in details
+    assert details.count("letter-") == details.count("letter-3 ") + details.count("letter-4 ")
 
 
 async def _end_two(subject: Subject) -> None:

@@ -30,7 +30,7 @@ SHORTEST: Final = 12
 """So many characters of base64 in a row are a secret, whatever stood before it."""
 
 ELSEWHERE: Final = ("reporting", "backup", f"{PREFIX}role")
-"""Secrets that no container holds: only the form in which they are told can give them away."""
+"""Secrets that no container holds: only the form in which they are printed can give them away."""
 
 pytestmark = pytest.mark.lab
 
@@ -144,9 +144,7 @@ def test_no_secret_is_left_by_a_rehearsal(rehearsal: Rehearsal, secrets: dict[st
 
 
 def test_no_secret_of_a_log_or_an_error_is_left(rehearsal: Rehearsal, secrets: dict[str, str]) -> None:
-    """A service that logs its secrets beside trouble is found by validate; the line is told without them, on screen and
-    on record.
-    """
+    """Validate finds a service that logs its secrets with an error; screen and record show the line without them."""
     theirs = {name: secret for name, secret in secrets.items() if not name.startswith(ELSEWHERE)}
     said = " ".join(
         [
@@ -164,9 +162,9 @@ def test_no_secret_of_a_log_or_an_error_is_left(rehearsal: Rehearsal, secrets: d
     ran = at_hand.run_phase("validate", "--service", "postgres")
 
     assert ran.code == 1, ran.output[-3000:]
-    told = at_hand.told(at_hand.row(ran, "postgres", "logs-clean"))
-    assert "PANIC: " in told
-    assert "***" in told
+    text = at_hand.text_of(at_hand.row(ran, "postgres", "logs-clean"))
+    assert "PANIC: " in text
+    assert "***" in text
     assert not found_in(secrets, texts_of(ran))
 
 

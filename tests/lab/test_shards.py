@@ -161,24 +161,24 @@ def test_a_shard_that_is_killed_and_run_again(server: Server, canned: Canned) ->
     ended = [_end(process) for process in others]
 
     assert [code for code, _ in ended] == [0, 0], ended
-    code, told = _report(canned, server.url, "night")
-    assert code == 2, told
-    assert f"UNKNOWN: shard {hit}/{SHARDS} never ended" in told
-    assert f"{SHARDS - 1} of {SHARDS} shards ended" in told
+    code, report = _report(canned, server.url, "night")
+    assert code == 2, report
+    assert f"UNKNOWN: shard {hit}/{SHARDS} never ended" in report
+    assert f"{SHARDS - 1} of {SHARDS} shards ended" in report
     records = journal.records(run_id=run_id)
     assert joined_of(records).missing == (hit,)
     assert chain_problems(records) == []
 
     code, output = _end(_start(canned, server.url, *flags[hit - 1]))
     assert code == 0, output
-    code, told = _report(canned, server.url, "night")
-    assert code == 0, told
-    assert f"{SHARDS} of {SHARDS} shards ended; exit status 0 (OK)" in told
+    code, report = _report(canned, server.url, "night")
+    assert code == 0, report
+    assert f"{SHARDS} of {SHARDS} shards ended; exit status 0 (OK)" in report
     records = journal.records(run_id=run_id)
     assert chain_problems(records) == []
     page = next(canned.folder.glob(f"reports/{ENVIRONMENT}/*-{run_id[:8]}/report.html")).read_text(encoding="utf-8")
     assert all(f"{number}/{SHARDS}" in page for number in range(1, SHARDS + 1))
-    assert PASSWORD not in page + output + told
+    assert PASSWORD not in page + output + report
 
     code, output = _end(_start(canned, server.url))
     assert code == 0, output
@@ -206,7 +206,7 @@ def test_workers_of_one_machine_find_what_one_process_finds(server: Server, cann
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (("--shard", "0/8", "--run-name", "x"), "--shard 0/8: is no shard"),
         (("--shard", "9/8", "--run-name", "x"), "--shard 9/8: is no shard"),
@@ -214,7 +214,7 @@ def test_workers_of_one_machine_find_what_one_process_finds(server: Server, cann
         (("--shard", "1/2", "--run-name", "taken"), "is another one"),
     ],
 )
-def test_a_wrong_shard_is_one_message(server: Server, canned: Canned, flags: tuple[str, ...], told: str) -> None:
+def test_a_wrong_shard_is_one_message(server: Server, canned: Canned, flags: tuple[str, ...], message: str) -> None:
     """Exit status 4, nothing recorded."""
     journal = Journal.open(place_of(ENVIRONMENT, Secret(server.url)), redactor=Redactor())
     with suppress(ChainConflictError):
@@ -227,7 +227,7 @@ def test_a_wrong_shard_is_one_message(server: Server, canned: Canned, flags: tup
     code, output = _end(_start(canned, server.url, *flags))
 
     assert code == 4, output
-    assert told in output
+    assert message in output
     assert "Traceback" not in output
     assert len(journal.records()) == before
 

@@ -148,7 +148,7 @@ def test_outage_is_recorded(rehearsal_of_all: Rehearsal, service: str, target: s
     assert outages[0]["error_bar_s"] > 0
 
 
-def test_n8n_that_moved_first_goes_on_without_more_than_the_outages(rehearsal_of_all: Rehearsal) -> None:
+def test_n8n_that_moved_first_keeps_working_without_more_than_the_outages(rehearsal_of_all: Rehearsal) -> None:
     """A client asks n8n ten times a second, under its old address, whether it works with its database: n8n moves, then
     postgres behind it.
 
@@ -177,7 +177,7 @@ def _outages(rehearsal: Rehearsal) -> list[dict[str, Any]]:
 
 
 def test_applications_work_through_the_forwarders(rehearsal_of_all: Rehearsal) -> None:
-    """Both applications that were not moved go on under the old names."""
+    """Both applications that were not moved keep working under the old names."""
     at_hand.assert_data_flows()
     at_hand.wait_for("parcels /health ok", at_hand.parcels_work)
 
@@ -226,7 +226,9 @@ def test_lost_message_is_found(rehearsal_of_all: Rehearsal) -> None:
     finally:
         _put_letter(letter)
     assert ran.code == 1, ran.output[-3000:]
-    assert "queue shop letters: messages: 250 → 249" in at_hand.told(at_hand.row(ran, "rabbitmq", "fingerprint-holds"))
+    assert "queue shop letters: messages: 250 → 249" in at_hand.text_of(
+        at_hand.row(ran, "rabbitmq", "fingerprint-holds")
+    )
 
 
 def _management(method: str, path: str, content: dict[str, Any]) -> Any:

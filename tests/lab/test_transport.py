@@ -41,7 +41,7 @@ def _ssh_config(environment: Environment) -> Path:
     return Path(environment.ssh_config)
 
 
-def test_a_deadline_is_kept_while_the_far_end_goes_on(environment: Environment) -> None:
+def test_a_deadline_is_kept_while_the_far_end_keeps_running(environment: Environment) -> None:
     """A command past its deadline is left at once, although the connection still holds its pipes."""
     with open_hosts(["wf005"], environment, _ssh_config(environment)) as fleet:
         host = fleet["wf005"]

@@ -239,7 +239,7 @@ def test_the_fastest_hash_is_there_and_computes_what_it_should(toolbox: None) ->
     prints.
     """
     make = "mkdir -p /sums; printf abc > /sums/a; head -c 1048577 /dev/zero > /sums/b; : > /sums/c; "
-    told = subprocess.run(
+    output = subprocess.run(
         [
             "docker",
             "exec",
@@ -252,8 +252,8 @@ def test_the_fastest_hash_is_there_and_computes_what_it_should(toolbox: None) ->
         text=True,
         check=True,
     ).stdout
-    assert "xxh3_128=" in told
-    assert re.findall(r"xxh3_128:(\w+)", told) == [
+    assert "xxh3_128=" in output
+    assert re.findall(r"xxh3_128:(\w+)", output) == [
         "06b05ab6733a618578af5f94892f3950", "2efe05ef2a9effe8328774f648f97d4c", "99aa06d3014798d86001c324468d497f",
     ]  # fmt: skip
 

@@ -23,12 +23,12 @@ def printed(
     """Return each page's size and its words with their places."""
     pdf = tmp_path / "report.pdf"
     opens(failed_page, scheme="dark").page.pdf(path=str(pdf), prefer_css_page_size=True, print_background=True)
-    told = subprocess.run(
+    output = subprocess.run(
         ["pdftotext", "-bbox", str(pdf), "-"], check=True, capture_output=True, text=True, timeout=60
     ).stdout
     return [
         ((float(width), float(height)), [(*map(float, place), word) for *place, word in WORD.findall(text)])  # type: ignore[misc]
-        for width, height, text in PAGE.findall(told)
+        for width, height, text in PAGE.findall(output)
     ]
 
 

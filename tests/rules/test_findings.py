@@ -118,14 +118,14 @@ def test_the_rule_finds_words_without_a_template() -> None:
     """As an argument, in a condition, in a variable, in what a finding holds, in an error."""
     source = """
 def judge(x):
-    told = "some words" if x else f"no {x}"
-    told += "; and more"
+    detail = "some words" if x else f"no {x}"
+    detail += "; and more"
     seen = [f"{one} is wrong" for one in x]
     if x:
         return failed(f"{x} is wrong", ("more words",))
-    if told:
+    if detail:
         raise RefusedError("nothing to do")
-    return passed(say("{x}: {told}, {seen}", x=x or "nobody", told=told, seen=joined(", ", seen)))
+    return passed(say("{x}: {detail}, {seen}", x=x or "nobody", detail=detail, seen=joined(", ", seen)))
 """
     assert sorted(text for _, text in findings_of(source)) == sorted(
         ["some words", "no ", "; and more", " is wrong", " is wrong", "more words", "nothing to do", "nobody"]

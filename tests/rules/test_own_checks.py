@@ -160,7 +160,7 @@ def test_name(host, service):
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         ("pass", "UNKNOWN this check asked no host anything, so it measured nothing"),
         ("raise KeyError('x')", "UNKNOWN the check itself failed (KeyError): 'x'"),
@@ -172,12 +172,12 @@ def test_name(host, service):
         ),
     ],
 )
-def test_every_end_has_its_verdict(pytester: pytest.Pytester, body: str, told: str) -> None:
+def test_every_end_has_its_verdict(pytester: pytest.Pytester, body: str, expected: str) -> None:
     """A check that measured nothing, broke or was skipped has not passed, and it is not called a fault of the host."""
     result = _run(pytester, f'import pytest\ndef test_one(host):\n    """It holds."""\n    {body}\n', hosts=("old",))
 
-    assert told in _rows(result)[0]
-    assert result.ret == (1 if told.startswith("FAILED") else 2)
+    assert expected in _rows(result)[0]
+    assert result.ret == (1 if expected.startswith("FAILED") else 2)
 
 
 def test_parameters_of_a_check_belong_to_its_key(pytester: pytest.Pytester) -> None:
@@ -198,7 +198,7 @@ def test_file(host, path):
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ("def test_one(hots):\n    '''It holds.'''\n", "*test_one: no fixture hots. Expected: host, service, judge*"),
         ("def test_one(host):\n    pass\n", "*test_one: no docstring. Expected: one*"),
@@ -213,11 +213,13 @@ def test_file(host, path):
         ),
     ],
 )
-def test_what_is_no_check_is_refused_before_any_host_is_asked(pytester: pytest.Pytester, body: str, told: str) -> None:
+def test_what_is_no_check_is_refused_before_any_host_is_asked(
+    pytester: pytest.Pytester, body: str, message: str
+) -> None:
     """With one message and exit status 4."""
     result = _run(pytester, body)
 
-    result.stderr.fnmatch_lines([told, "See docs/own-checks.md"])
+    result.stderr.fnmatch_lines([message, "See docs/own-checks.md"])
     assert result.ret == 4
     assert "ASKED" not in result.stdout.str()
 

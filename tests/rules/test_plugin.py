@@ -285,13 +285,13 @@ def test_a_waiver_that_matches_no_step_is_refused_before(pytester: pytest.Pytest
 
 
 def test_a_step_that_waits_for_a_person_is_waiting(pytester: pytest.Pytester) -> None:
-    """Neither failed nor unknown, but the run is not complete; beside something that failed, it has failed."""
-    waits = _step("preflight", "read_only", "told", 'judge(Judgement(Verdict.PENDING, "nobody said so"))')
+    """Neither failed nor unknown, but the run is not complete; if something else failed, it has failed."""
+    waits = _step("preflight", "read_only", "notice", 'judge(Judgement(Verdict.PENDING, "nobody said so"))')
     fails = _step("preflight", "read_only", "both", 'judge(Judgement(Verdict.PENDING, "nobody said so"), failed("no"))')
     head = "from engine.verdict import Judgement, Verdict\n"
 
     result = _run(pytester, head + waits)
-    result.stdout.fnmatch_lines(["*ROW all told PENDING nobody said so*", "*CLOSED 2*"])
+    result.stdout.fnmatch_lines(["*ROW all notice PENDING nobody said so*", "*CLOSED 2*"])
     assert result.ret == 2
 
     result = _run(pytester, head + fails)
@@ -471,8 +471,8 @@ def full(pytestconfig):
 
 
 def test_a_journal_that_takes_no_row_is_reported_as_what_it_is(pytester: pytest.Pytester) -> None:
-    """The row is shown, the rest goes on, and the run is not whole: its status is 2, never pytest's 3, which says that
-    nothing was done.
+    """The result is shown, the rest continues, and the run is not whole: its status is 2, never pytest's 3, which says
+    that nothing was done.
     """
     error = 'JournalError("state/lab.sqlite: record 7 (step) cannot be written: database or disk is full")'
     steps = _step("migrate", "changes_state", "stop-source", 'judge(passed("stopped"))')
@@ -489,8 +489,8 @@ def test_a_journal_that_takes_no_row_is_reported_as_what_it_is(pytester: pytest.
 
 
 def test_a_tool_that_breaks_needs_a_person(pytester: pytest.Pytester) -> None:
-    """A defect in a hook ends with status 5 and tells where each move stands: pytest's own status for it says "refused"
-    here.
+    """A defect in a hook ends with status 5 and reports where each move stands: pytest's own status for it means
+    "refused" here.
     """
     steps = _step("migrate", "changes_state", "stop-source", 'judge(passed("stopped"))')
 
@@ -500,8 +500,8 @@ def test_a_tool_that_breaks_needs_a_person(pytester: pytest.Pytester) -> None:
     assert result.ret == 5
 
 
-def test_an_end_that_cannot_be_written_still_tells_where_moves_stand(pytester: pytest.Pytester) -> None:
-    """The last record is refused too: the text says why, each move is told, and the status is that of the rows."""
+def test_an_end_that_cannot_be_written_still_reports_where_moves_stand(pytester: pytest.Pytester) -> None:
+    """The last record is refused too: the text says why and names each move; the results decide the status."""
     error = """
 import pytest
 from engine.errors import JournalError

@@ -29,9 +29,9 @@ def _docstrings(tree: ast.AST) -> set[int]:
 
 def _words(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield every name and text that code is made of, with its line."""
-    told = _docstrings(tree)
+    docstrings = _docstrings(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.lineno, node.value
         elif isinstance(node, ast.Name):
             yield node.lineno, node.id
@@ -54,7 +54,7 @@ def _found(file: Path) -> list[str]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_room_above_the_products_names_one(room: str) -> None:
-    """Comments and docstrings may: they tell facts and examples. A new product needs no edit here."""
+    """Comments and docstrings may: they give facts and examples. A new product needs no edit here."""
     assert [line for file in sorted((ROOT / room).rglob("*.py")) for line in _found(file)] == []
 
 

@@ -13,7 +13,7 @@ import time
 from functools import partial
 
 from tests.simulation.befall import ONLY
-from tests.simulation.play import Played, play_seed, shorten, simulation, told
+from tests.simulation.play import Played, play_seed, report, shorten, simulation
 from tests.simulation.putbacks import PUT_BACKS, put_back
 
 CHUNK = 25
@@ -40,7 +40,7 @@ def _show(seed: int, number: int | None, only: str) -> Played:
 
 
 def main(argv: list[str]) -> int:
-    """Play and tell; return 1 when an invariant was broken."""
+    """Play and print the story; return 1 when an invariant was broken."""
     parser = argparse.ArgumentParser(prog="nox -s simulate --", description=__doc__)
     parser.add_argument("--seeds", type=int, default=500, help="how many stories")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     if given.seed is not None:
         played = _show(given.seed, given.put_back, given.only)
-        print(told(played))
+        print(report(played))
         return int(bool(played.violations))
     started, last = time.monotonic(), given.first + given.seeds
     chunks = [range(first, min(first + CHUNK, last)) for first in range(given.first, last, CHUNK)]
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     used = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     for seed, texts in sorted(wrong)[:SHOWN]:
         print(
-            f"seed {seed}: {texts[0]}" if "traceback" in texts[0] else told(_show(seed, given.put_back, given.only)),
+            f"seed {seed}: {texts[0]}" if "traceback" in texts[0] else report(_show(seed, given.put_back, given.only)),
             end="\n\n",
         )
     rest = ", ".join(str(seed) for seed, _ in sorted(wrong)[SHOWN : SHOWN + 100])

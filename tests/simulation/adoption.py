@@ -18,7 +18,7 @@ from tests.simulation.run import Outcome, Stage, _load_scope, open_sim_journal, 
 
 
 def adopt_journal(stage: Stage) -> None:
-    """Begin anew on another machine, once all hosts answer; what the hosts tell must be in the journal then."""
+    """Begin anew on another machine, once all hosts answer; what the hosts report must be in the journal then."""
     stage.world.mend_all()
     stage.journal_lost, stage.adopted = False, True
     stage.journal = open_sim_journal()
@@ -35,7 +35,7 @@ def adopt_journal(stage: Stage) -> None:
         process.alive = False
         stage.processes.pop()
     for line in said.getvalue().splitlines():
-        stage.story.tell(f"  adopt: {line[:200]}")
+        stage.story.add(f"  adopt: {line[:200]}")
 
 
 def preflight_again(stage: Stage, outcome: Outcome) -> None:
@@ -45,11 +45,11 @@ def preflight_again(stage: Stage, outcome: Outcome) -> None:
 
 
 def _adopt(stage: Stage) -> None:
-    stage.story.tell("the journal is lost: nox -s adopt -- --from-hosts --lab")
+    stage.story.add("the journal is lost: nox -s adopt -- --from-hosts --lab")
     try:
         commands.adopt.main(["--from-hosts", "--lab"])
     except InputError as nothing:
-        stage.story.tell(f"  adopt: {nothing}")
+        stage.story.add(f"  adopt: {nothing}")
         return
     if commands.adopt.main(["--compare", "--lab"]) is not ExitCode.OK:
         stage.world.violate("the journal that was rebuilt is not what the hosts keep")

@@ -193,7 +193,7 @@ NEEDS_NO_RUN: Final = frozenset({"person starts", "person stops", "reboot", "eng
 
 
 def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence[str] = (), only: str = "") -> Draw:
-    """Return the story of a seed; `points` tells how many calls each step of an undisturbed run makes, by scenario."""
+    """Return the story of a seed; `points` says how many calls each step of an undisturbed run makes, by scenario."""
     chance = random.Random(seed)
     scenario = draw_scenario(chance, only)
     runs = points[key_of(scenario)]
@@ -289,7 +289,7 @@ def _known_bad(chance: random.Random, phase: Points) -> list[Event]:
 
 
 def _in_an_undo(chance: random.Random, run: int) -> list[Event]:
-    """Return what befalls an undo: no undisturbed run tells how many calls its steps make."""
+    """Return what befalls an undo: no undisturbed run shows how many calls its steps make."""
     kind = chance.choices(list(IN_AN_UNDO), list(IN_AN_UNDO.values()))[0]
     place = Place(run, f"store undo {chance.choice(UNDONE)}", chance.randint(1, 15), after=chance.random() < 0.5)
     return [_event(chance, kind, place)]

@@ -69,9 +69,7 @@ def check_said(stage: Stage, outcome: Outcome) -> None:
 
 
 def check_kept(stage: Stage) -> None:
-    """Check that a source that is kept still has what it held, itself or set aside beside it, while its
-    target serves.
-    """
+    """Check that a kept source still has what it held, in place or in its safety copy, while its target serves."""
     for service, content in stage.kept.items():
         state = MoveState(stage.journal.move_state(service))
         if state not in {MoveState.DONE, MoveState.COMMITTED, MoveState.NEEDS_OPERATOR}:
@@ -293,8 +291,10 @@ def check_left(stage: Stage) -> None:
     for text in keys_left(world):
         world.violate(f"a key is left: {text}")
     for machine in world.machines.values():
-        told = any(f"{machine.name}: did not answer, so its lock is still there" in text for text in stage.beside_book)
-        if machine.lock is not None and not told and not machine.gone:
+        reported = any(
+            f"{machine.name}: did not answer, so its lock is still there" in text for text in stage.outside_book
+        )
+        if machine.lock is not None and not reported and not machine.gone:
             world.violate(f"a lock is left on {machine.name}")
 
 

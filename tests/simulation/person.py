@@ -18,7 +18,7 @@ BY_HAND: Final = re.compile(r"ssh (\w+) docker (stop|start|update --restart \S+|
 
 
 def commands_in(text: str) -> list[Command]:
-    """Return the commands that a text tells to give, in their order."""
+    """Return the commands that a text asks for, in their order."""
     return [read_command(found[1], (found[2] or "").rstrip(". )")) for found in NOX.finditer(text)]
 
 
@@ -68,9 +68,12 @@ def read_command(phase: str, words: str) -> Command:
     )
 
 
-def next_command(outcome: Outcome) -> Command:
-    """Return what the output of a run that did not reach its end tells to do next; the same again when it
+def next_command(outcome: Outcome, *, seen_before: bool = False) -> Command:
+    """Return the next command by the output of a run that did not reach its end; the same command again when the run
     was killed.
+
+    The last line says "fix the problems above, then run". Who sees the same problem a second time does what the failed
+    step itself says.
     """
     plain = replace(outcome.command, again=outcome.command.again, break_lock=None)
     if outcome.killed:
@@ -85,12 +88,12 @@ def next_command(outcome: Outcome) -> Command:
         return plain
     wrong = [row for row in outcome.rows if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}]
     if outcome.exit is ExitCode.NEEDS_OPERATOR:
-        told = [command for row in wrong for command in commands_in(row.judgement.text)]
-        if told:
-            return with_service(told[-1], outcome)
-    found = commands_in(outcome.said[-1] if outcome.said else "") or [
-        command for row in wrong for command in commands_in(row.judgement.text)
-    ]
+        commands = [command for row in wrong for command in commands_in(row.judgement.text)]
+        if commands:
+            return with_service(commands[-1], outcome)
+    at_the_end = commands_in(outcome.said[-1] if outcome.said else "")
+    of_steps = [command for row in wrong for command in commands_in(row.judgement.text)]
+    found = of_steps or at_the_end if seen_before and outcome.exit is ExitCode.FAILED else at_the_end or of_steps
     return with_service(found[-1], outcome) if found else plain
 
 
@@ -108,7 +111,7 @@ def with_target_lost(command: Command, outcome: Outcome) -> Command:
 
 
 def with_service(command: Command, outcome: Outcome) -> Command:
-    """Return a command for the services of the run that told it, where it names none."""
+    """Return a command for the services of the run that printed it, where it names none."""
     return command if command.services else replace(command, services=outcome.command.services)
 
 
@@ -122,9 +125,12 @@ def by_hand(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
                 yield found[1], found[2], found[3].strip()
 
 
-def repair(world: World, service: str, policy: str) -> bool:
+def repair(world: World, service: str, policy: str, target: str) -> bool:
     """Bring a service back to where it was before its move, by hand; return whether that can be done without losing a
     write.
+
+    Temporary keys are left to longshore where its next attempt comes by: on the source, and on its `target`. They are
+    removed by hand elsewhere.
     """
     home, mine = world.machines["a"], {"store": STORE_IMAGE, "app": APP_IMAGE}[service]
     here = next((one for one in home.services() if one.image == mine), None)
@@ -157,7 +163,9 @@ def repair(world: World, service: str, policy: str) -> bool:
             for name, one in machine.volumes.items()
             if (machine is home and name == f"{service}_data") or not name.startswith(f"{service}_data")
         }
-        machine.keys = [line for line in machine.keys if f"longshore:lab/{service}/" not in line]
+        if machine.name in {home.name, target}:
+            continue
+        machine.keys = [line for line in machine.keys if " longshore:" not in line or f":lab/{service}/" not in line]
         machine.run_files = {path: key for path, key in machine.run_files.items() if f"lab-{service}-" not in path}
     here.name, here.host_config["RestartPolicy"] = service, {"Name": policy, "MaximumRetryCount": 0}
     return not world.start(home, here)

@@ -16,6 +16,7 @@ from tests.simulation import judge, person
 from tests.simulation.adoption import adopt_journal, preflight_again
 from tests.simulation.befall import Draw, Points, draw, draw_scenario, happen, key_of
 from tests.simulation.clock import PLAYING, replaced
+from tests.simulation.releasing import release_locks_of_the_dead
 from tests.simulation.run import STAGES, Outcome, Stage, borders, open_sim_journal, run_phase, see_sources
 from tests.simulation.scenario import Command, Scenario, build_world
 from tests.simulation.shell import run_inside
@@ -33,7 +34,7 @@ class Played:
     seed: int
     draw: Draw
     violations: list[str]
-    told: list[str]
+    lines: list[str]
     points: list[Points]
     runs: int
     fired: int
@@ -64,7 +65,7 @@ def play(drawn: Draw, seed: int = 0, *, keep: bool = False, real_journal: bool =
     STAGES.append(stage)
     try:
         world.advance(3.0)
-        story.tell(drawn.scenario.text())
+        story.add(drawn.scenario.text())
         see_sources(stage)
         outcome = _goals(stage)
         world.mend_all()
@@ -74,7 +75,7 @@ def play(drawn: Draw, seed: int = 0, *, keep: bool = False, real_journal: bool =
     points: list[Points] = [{} for _ in range(stage.runs)]
     for (run, step), count in story.counts.items():
         points[run - 1][step] = count
-    return Played(seed, drawn, list(world.violations), story.told, points, stage.runs, story.fired)
+    return Played(seed, drawn, list(world.violations), story.lines, points, stage.runs, story.fired)
 
 
 def _goals(stage: Stage) -> Outcome:
@@ -87,7 +88,7 @@ def _goals(stage: Stage) -> Outcome:
             goals = [goal for goal in goals if goal.services != outcome.command.services]
         if not goals or outcome.exit is not ExitCode.OK:
             break
-    for command in stage.abandoned:  # somebody has to go on with what a second operator's killed run had begun
+    for command in stage.abandoned:  # somebody has to resume what a second operator's killed run had begun
         unfinished = stage.journal.move_state(command.services[0]) in {
             "in_progress",
             "committed",
@@ -99,6 +100,8 @@ def _goals(stage: Stage) -> Outcome:
     for service in ("app", "store"):
         if stage.is_moved(service) and stage.is_target_lost(service) and not judge.is_at_source(stage, service):
             outcome, _ = _reach(stage, Command("rollback", (service,), target_lost=person.LOST))
+    if outcome.exit is ExitCode.OK:
+        release_locks_of_the_dead(stage)
     return outcome
 
 
@@ -117,8 +120,8 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
         preflight_again(stage, outcome)
         if outcome.exit is ExitCode.OK and command.phase in {"migrate", "rollback"}:
             return outcome, turned or command.phase != goal.phase
-        decided = stage.story.decision(stage.runs)
-        stage.world.advance(20.0 if outcome.text() != before else 120.0)  # who sees the same again waits longer
+        decided, seen_before = stage.story.decision(stage.runs), outcome.text() == before
+        stage.world.advance(120.0 if seen_before else 20.0)  # who sees the same again waits longer
         before = outcome.text()
         if outcome.exit is ExitCode.NEEDS_OPERATOR:
             asked += 1
@@ -127,23 +130,23 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
             stage.world.mend_all()
             for host, what, name in person.by_hand(outcome):
                 stage.started_by_hand = stage.started_by_hand or what == "start"
-                stage.story.tell(
+                stage.story.add(
                     f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}"
                 )
         if decided == "again":
             if outcome.exit is not ExitCode.NEEDS_OPERATOR or not person.repair(
-                stage.world, goal.services[0], stage.scenario.policy
+                stage.world, goal.services[0], stage.scenario.policy, stage.target_of(goal.services[0])
             ):
                 command = person.next_command(outcome)
             else:
-                stage.story.tell(
+                stage.story.add(
                     f"  by hand: {goal.services[0]} runs on a again as it did, what the move left elsewhere is removed"
                 )
                 command = Command("migrate", goal.services, again=goal.services)
         elif decided:
             command, turned = Command(decided, goal.services), True
         else:
-            command = person.next_command(outcome)
+            command = person.next_command(outcome, seen_before=seen_before)
         if stage.is_target_lost(goal.services[0]):
             command, turned = person.with_target_lost(command, outcome), True
         if outcome.exit is ExitCode.REFUSED and command == outcome.command:
@@ -191,14 +194,14 @@ def kind_of(violation: str) -> str:
     return violation.partition(":")[0]
 
 
-def told(played: Played) -> str:
+def report(played: Played) -> str:
     """Return a story and what is wrong with it, for people."""
     lines = [
         f"seed {played.seed}: {len(played.violations)} invariants broken",
         *(f"  {text}" for text in played.violations),
         "story:",
     ]
-    return "\n".join([*lines, *(f"  {line}" for line in _folded(played.told))])
+    return "\n".join([*lines, *(f"  {line}" for line in _folded(played.lines))])
 
 
 def _folded(lines: list[str]) -> Iterator[str]:
@@ -211,4 +214,4 @@ def _folded(lines: list[str]) -> Iterator[str]:
         before.append(plain)
 
 
-__all__ = ["Played", "Scenario", "play", "play_seed", "shorten", "simulation", "told"]
+__all__ = ["Played", "Scenario", "play", "play_seed", "report", "shorten", "simulation"]

@@ -36,7 +36,7 @@ from engine.polling import Polling
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import AttemptState
-from engine.verdict import passed
+from engine.verdict import failed, passed
 from tests.simulation import engine_api
 from tests.simulation.clock import ROOMS
 from tests.simulation.shell import SimHost
@@ -90,7 +90,15 @@ def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
             with docker_api(self.route.fleet, self.route.source, "rename") as api:
                 api.rename(str(inspect["Id"]), kept_name(self.route.container))
 
+    def find_stopped(move: Any, *, as_it_is: bool) -> Any:
+        name, source = move.entry.container, move.source_facts()
+        kept = source.container(kept_name(name)) or source.container(name)
+        if kept is None or kept.running:
+            return None, failed(f"{name} is not kept and stopped")
+        return kept, passed("")
+
     patch.setattr(StartReturned, "undo", undo)
+    patch.setattr("phases.rollback.recipe.find_kept", find_stopped)  # the later defence: it looks before it stops
     patch.setattr("actions.rollback.stop_moved.see_source_down", lambda _route: None)
     for file in ("stop_moved", "copy_back", "start_returned", "clean_target"):
         patch.setattr(
@@ -152,13 +160,13 @@ def _policy_only_in_the_outcome(patch: pytest.MonkeyPatch) -> None:
         self._notes[action.key] = dict(self._notes.get(action.key, {}))
         return passed("observed")
 
-    def do_and_tell(self: DisableRestart, note: Any) -> None:
+    def do_and_note(self: DisableRestart, note: Any) -> None:
         do(self, note)
-        note["told"] = True
+        note["noted"] = True
 
     patch.setattr(RunningMove, "_observe", observe_nothing)
-    patch.setattr(DisableRestart, "do", do_and_tell)
-    patch.setattr(DisableRestart, "undo", lambda self, note: undo(self, note) if note.get("told") else None)
+    patch.setattr(DisableRestart, "do", do_and_note)
+    patch.setattr(DisableRestart, "undo", lambda self, note: undo(self, note) if note.get("noted") else None)
     patch.setattr("actions.container.source.start_again", _start_again_as_it_is)
 
 
@@ -195,7 +203,7 @@ def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
 PUT_BACKS: Final = {
     1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(460, 461)),
     2: PutBack(
-        "an undo renames a source that runs, and starts the target beside it",
+        "an undo renames a source that runs, and starts the target too",
         _running_source_is_renamed,
         range(683, 684),
     ),

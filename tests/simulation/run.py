@@ -79,7 +79,7 @@ class Stage:
     started_by_hand: bool = False
     journal_lost: bool = False
     adopted: bool = False
-    beside_book: list[str] = field(default_factory=list)
+    outside_book: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)  # services whose target's writes a flag admitted to leave there
     abandoned: list[Command] = field(default_factory=list)
     carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -100,10 +100,12 @@ class Stage:
 
     def is_target_lost(self, service: str) -> bool:
         """Return whether a service's target never comes back."""
-        move = next(
-            one for one in scope_of(self.scenario, (), self.plans.replanned).plan.moves if one.service == service
-        )
-        return self.world.machines[move.target].gone
+        return self.world.machines[self.target_of(service)].gone
+
+    def target_of(self, service: str) -> str:
+        """Return where a service goes by the plan in the files."""
+        moves = scope_of(self.scenario, (), self.plans.replanned).plan.moves
+        return next(one.target for one in moves if one.service == service)
 
     @property
     def process(self) -> Process:
@@ -317,7 +319,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     rows: list[StepResult] = []
     before_it = now.journal._end()
     now.given_up.update(command.services if command.discard else ())
-    now.story.tell(f"run {now.runs} on machine {machine}: {command.text()}")
+    now.story.add(f"run {now.runs} on machine {machine}: {command.text()}")
     try:
         code = _run(now, process, command, rows)
     except Killed:
@@ -329,7 +331,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     wrote_nothing = now.journal._end() == before_it
     lock_lost = any("the lock of this run is gone" in row.judgement.text for row in rows)
     outcome = Outcome(command, code, process.said, rows, lock_lost or not process.journal_takes or wrote_nothing)
-    now.story.tell(f"  run {process.run} ended: {outcome.text()}")
+    now.story.add(f"  run {process.run} ended: {outcome.text()}")
     return outcome
 
 
@@ -520,13 +522,13 @@ class NoConsole:
     is_terminal = False
 
     def print(self, text: Any = "", *_: Any, **__: Any) -> None:
-        """Keep what is said beside the book."""
+        """Keep what is printed outside the book."""
         stage().process.must_live()
-        stage().beside_book.append(str(text))
+        stage().outside_book.append(str(text))
 
 
 @contextmanager
-def _nobody_told(*_: Any, **__: Any) -> Iterator[None]:
+def _no_notification(*_: Any, **__: Any) -> Iterator[None]:
     yield
 
 
@@ -559,7 +561,7 @@ def borders() -> Iterator[None]:
     patch.setattr(phases.context.run_context, "keep_names", lambda *_: None)
     patch.setattr(session, "open_console", NoConsole)
     patch.setattr(session, "Progress", QuietProgress)
-    patch.setattr(session, "notify", _nobody_told)
+    patch.setattr(session, "notify", _no_notification)
     patch.setattr(session, "_record_files", lambda *_: None)
     patch.setattr(session, "RunRecorder", SimBook)
     patch.setattr(session, "console_redactor", PlainRedactor)

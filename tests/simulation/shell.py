@@ -95,7 +95,7 @@ class SimHost:
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
         """Run a command of ours on the modelled host."""
-        code, out, error = self.process.call(self.name, told(argv), lambda: self._do(list(argv), stdin))
+        code, out, error = self.process.call(self.name, brief(argv), lambda: self._do(list(argv), stdin))
         return CommandResult(tuple(argv), code, out.encode(), error.encode(), 0.1)
 
     @contextmanager
@@ -105,7 +105,7 @@ class SimHost:
         yield io.BufferedReader(io.BytesIO(result.stdout))  # type: ignore[arg-type]
         if result.exit_code:
             raise NotObservedError(
-                f"{self.name}: {told(argv)} ended with {result.exit_code}: {result.error_text[-200:]}. Expected: 0"
+                f"{self.name}: {brief(argv)} ended with {result.exit_code}: {result.error_text[-200:]}. Expected: 0"
             )
 
     def forward(self, port: int, address: str = "127.0.0.1") -> Endpoint:
@@ -472,7 +472,7 @@ class SimHost:
         if argv[3:4] == ["keys"]:
             return self._make_relay_keys(words)
         if script == getattr(safety_copy, "AND_FLUSH", None):
-            answer = self._copy_beside(container, ["rsync", *argv[5:]])
+            answer = self._copy_within_host(container, ["rsync", *argv[5:]])
             if not answer[0]:
                 self._sync(container.volume_at(argv[4]))
             return answer
@@ -483,7 +483,7 @@ class SimHost:
         if "manifest" in script:
             return self._manifest(container, script)
         if argv[0] == "rsync":
-            return self._copy_beside(container, argv)
+            return self._copy_within_host(container, argv)
         if script == survey.USED:
             return 0, "".join(f"{self._used(container, word)} 1\n" for word in words), ""
         if script == survey.FREE:
@@ -586,7 +586,7 @@ class SimHost:
             return "root@target: Permission denied (publickey)."
         return "" if self.world.engine_up(target.name) else "Cannot connect to the Docker daemon"
 
-    def _copy_beside(self, container: Container, argv: list[str]) -> Said:
+    def _copy_within_host(self, container: Container, argv: list[str]) -> Said:
         source, into = self._volume(container, argv[-2]), self._volume(container, argv[-1])
         if source is None or into is None:
             return 23, "", "rsync: link_stat failed: No such file or directory (2)"
@@ -598,7 +598,7 @@ class SimHost:
         for file, content in list(source.files.items()):
             before = into.files.get(file) or File()
             into.files[file] = File(set(content.records), content.mtime, before.disk(), self.world.now)
-            self.process.between(f"{self.name}: rsync beside, after {file}")
+            self.process.between(f"{self.name}: rsync within the host, after {file}")
             if not container.running:
                 return 20, "", "rsync error: received SIGINT, SIGTERM, or SIGHUP"
         for file in [one for one in into.files if one not in source.files]:
@@ -606,7 +606,7 @@ class SimHost:
         return 0, totals(source, 1000), ""
 
 
-def told(argv: list[str]) -> str:
+def brief(argv: list[str]) -> str:
     """Return a command in a few words."""
     if argv[:2] == ["sh", "-c"]:
         words = [word for word in argv[3:] if len(word) < 60]
@@ -693,7 +693,7 @@ def run_inside(api: Any, host: str, container: str, command: Any) -> CommandResu
     try:
         code, out, error = api.process.call(
             host,
-            f"exec in {container}: {told(list(command.argv))}",
+            f"exec in {container}: {brief(list(command.argv))}",
             lambda: here.inside(container, list(command.argv)),
             needs=lambda: api.world.engine_up(host),
         )

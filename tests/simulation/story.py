@@ -70,10 +70,10 @@ class Story:
 
     events: tuple[Event, ...]
     happens: Callable[[Event, Process, str], None] = lambda _event, _process, _what: None
-    told: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     counts: dict[tuple[int, str], int] = field(default_factory=dict)
     fired: int = 0
-    keep: bool = False  # whether every call is told
+    keep: bool = False  # whether the story lists every call
     _by_place: dict[tuple[int, str, int, bool], list[Event]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class Story:
         self.counts[key] = self.counts.get(key, 0) + 1
         place = Place(process.run, process.step, self.counts[key])
         if self.keep:
-            self.told.append(f"{process.name} {place.run} {place.step} {place.call}: {what}")
+            self.lines.append(f"{process.name} {place.run} {place.step} {place.call}: {what}")
         self.let_happen(place, process, what)
         return place
 
@@ -100,16 +100,16 @@ class Story:
         """Let the events before, or after, a call happen."""
         for event in self._by_place.get((place.run, place.step, place.call, after), ()):
             self.fired += 1
-            self.tell(f"{event.text()} ({what})")
+            self.add(f"{event.text()} ({what})")
             self.happens(event, process, what)
 
     def decision(self, run: int) -> str:
         """Return what the operator decides after a run, "" for what the output says."""
         return next((event.say for event in self.events if event.kind == "decide" and event.place.run == run), "")
 
-    def tell(self, line: str) -> None:
+    def add(self, line: str) -> None:
         """Add a line to the story."""
-        self.told.append(line)
+        self.lines.append(line)
 
 
 def shortened(events: tuple[Event, ...], still_wrong: Callable[[tuple[Event, ...]], bool]) -> tuple[Event, ...]:

@@ -80,9 +80,13 @@ def _english() -> dict[str, str]:
     pieces = {}
     for text in catalogue.texts_for_people():
         for english in (text,) if isinstance(text, str) else text:
-            told = PORTUGUESE.catalogue.gettext(english)
+            translated = PORTUGUESE.catalogue.gettext(english)
             for literal, *_ in Formatter().parse(english):
-                pieces |= {found: english for found in WORDS.findall(literal) if found not in told or told == english}
+                pieces |= {
+                    found: english
+                    for found in WORDS.findall(literal)
+                    if found not in translated or translated == english
+                }
     return pieces
 
 

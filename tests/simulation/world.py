@@ -217,7 +217,7 @@ class Container:
         return None
 
     def inspect(self) -> dict[str, Any]:
-        """Return what `docker inspect` tells."""
+        """Return what `docker inspect` prints."""
         networks = {
             name: {**one, "IPAddress": one["IPAddress"] if self.running else "", "DNSNames": [self.name]}
             for name, one in self.networks.items()
@@ -569,7 +569,7 @@ class World:
             and self.calls - other.by_hand_at > NOT_SEEN_CALLS
         ]
         if others and not self.by_hand:
-            self.violate(f"two writers: {container.name} on {machine.name} started beside {', '.join(others)}")
+            self.violate(f"two writers: {container.name} on {machine.name} started next to {', '.join(others)}")
         if container.image in self.acts:
             record = (f"act-{container.image[-4:]}", len(self.acted) + 1)
             if self.store(machine, container, record):
@@ -630,7 +630,7 @@ class World:
         return found
 
     def acknowledged(self, service: str | None = None) -> set[Record]:
-        """Return every record that a client was told is kept."""
+        """Return every record whose write a client saw acknowledged."""
         mine = {
             (client.name, number)
             for client in self.clients

@@ -86,12 +86,12 @@ RETIRED: Final = (
 
 def tracked(*patterns: str) -> list[Path]:
     """Return the files of the repository that match, apart from this one."""
-    told = subprocess.run(
+    listed = subprocess.run(
         ["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     return [
         file
-        for name in told.split("\0")
+        for name in listed.split("\0")
         if name and (file := ROOT / name) != Path(__file__).resolve() and file.is_file()
     ]
 
@@ -116,7 +116,7 @@ def test_no_retired_sentence_comes_back(local_program: None) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_fits_beside_another(page: Path) -> None:
+def test_two_pages_fit_side_by_side(page: Path) -> None:
     """No line is wider than 120 columns, tables and code included."""
     lines = page.read_text(encoding="utf-8").splitlines()
 

@@ -1,4 +1,4 @@
-"""Re-pointing that is killed at each change, undone or gone on with from an empty note: the hosts alone tell what is
+"""Re-pointing that is killed at each change, then undone or resumed from an empty note: the hosts alone show what is
 left to do.
 """
 
@@ -149,16 +149,16 @@ def test_an_undo_of_a_killed_repointing_ends_as_it_was(monkeypatch: pytest.Monke
         begun = KEPT in way.fleet["wf005"].files
         MEDDLING[meddling](way)
         _undo(way)
-        told = f"{meddling}, killed before change {dies_at}: {way.engine.calls}"
-        assert way.relays == {RELAY}, told
-        assert not way.recorded, told
-        assert KEPT not in way.fleet["wf005"].files, told
-        assert way.says("postgres") or (meddling == "all stopped by hand" and not begun), told
+        case = f"{meddling}, killed before change {dies_at}: {way.engine.calls}"
+        assert way.relays == {RELAY}, case
+        assert not way.recorded, case
+        assert KEPT not in way.fleet["wf005"].files, case
+        assert way.says("postgres") or (meddling == "all stopped by hand" and not begun), case
 
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
-def test_a_killed_repointing_that_goes_on_comes_to_its_end(monkeypatch: pytest.MonkeyPatch, meddling: str) -> None:
-    """The hosts tell how far it came: the new address, no relay, and the journal knows."""
+def test_a_killed_repointing_that_is_resumed_comes_to_its_end(monkeypatch: pytest.MonkeyPatch, meddling: str) -> None:
+    """The hosts show how far it came: the new address, no relay, and the journal knows."""
     for dies_at in _deaths(monkeypatch):
         way = Way(monkeypatch)
         way.begin(dies_at)

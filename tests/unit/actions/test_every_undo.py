@@ -134,7 +134,7 @@ def _undo(begun: list[Action]) -> str:
 
 
 def _resume(recipe_: list[Action], begun: int) -> tuple[str, list[Action]]:
-    """Go on as the saga does, with empty notes; return why it stopped and what was begun by then."""
+    """Resume as the saga does, with empty notes; return why it stopped and what was begun by then."""
     for position, action in enumerate(recipe_):
         try:
             if position < begun and action.verify({}).passed:
@@ -211,8 +211,8 @@ def _begun_on_record(model: Model, recipe_: list[Action], position: int, steps: 
     return notes
 
 
-def _go_on(recipe_: list[Action], begun: int, notes: Notes, model: Model) -> tuple[str, list[Action]]:
-    """Go on as the saga does, with the notes on record; return why it stopped and what was begun by then."""
+def _resume_with_notes(recipe_: list[Action], begun: int, notes: Notes, model: Model) -> tuple[str, list[Action]]:
+    """Resume as the saga does, with the notes on record; return why it stopped and what was begun by then."""
     for position, action in enumerate(recipe_):
         note = notes.setdefault(action.key, {})
         try:
@@ -242,9 +242,9 @@ def _backward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[M
     return make
 
 
-def _check_kept(model: Model, told: str) -> None:
-    """Nothing that clients were told to be written is lost, whatever was done by whom."""
-    assert not model.lost(SOURCE, TARGET), f"{told}: lost {model.lost(SOURCE, TARGET)}; {model.volumes}"
+def _check_kept(model: Model, case: str) -> None:
+    """No acknowledged write is lost, whatever was done by whom."""
+    assert not model.lost(SOURCE, TARGET), f"{case}: lost {model.lost(SOURCE, TARGET)}; {model.volumes}"
 
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
@@ -259,23 +259,23 @@ def test_the_undo_of_a_killed_move_loses_nothing(monkeypatch: pytest.MonkeyPatch
         both = model.runs(SOURCE) and model.runs(TARGET)
         MEDDLING[meddling](model)
         both = both or (model.runs(SOURCE) and model.runs(TARGET))
-        told = f"{meddling}, killed in {moving[position].key} after {steps} changes"
+        case = f"{meddling}, killed in {moving[position].key} after {steps} changes"
         stopped = _undo(moving[: position + 1])
-        told += f": {stopped or 'undone'}"
-        _check_kept(model, told)
-        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        case += f": {stopped or 'undone'}"
+        _check_kept(model, case)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{case}: two writers"
         if not stopped:
-            assert model.runs(SOURCE), told
-            assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
-            assert (model.policy(SOURCE), model.engines[TARGET].containers) == (POLICY, []), told
+            assert model.runs(SOURCE), case
+            assert not model.lost(SOURCE), f"{case}: {model.lost(SOURCE)}"
+            assert (model.policy(SOURCE), model.engines[TARGET].containers) == (POLICY, []), case
         if meddling == "nobody" and moving[position].key not in {"start-target", "commit", "rename-source"}:
-            assert not stopped, told
+            assert not stopped, case
 
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
-def test_a_killed_move_that_goes_on_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str) -> None:
-    """Going on ends with the target serving all that was written; or it stops, and the undo after that is as right as
-    any.
+def test_a_killed_move_that_is_resumed_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str) -> None:
+    """The resumed move ends with the target serving all that was written; or it stops, and the undo after that is as
+    right as any.
     """
     make = _forward(monkeypatch, run)
     for position, steps in _states(make):
@@ -284,18 +284,18 @@ def test_a_killed_move_that_goes_on_loses_nothing(monkeypatch: pytest.MonkeyPatc
         both = model.runs(SOURCE) and model.runs(TARGET)
         MEDDLING[meddling](model)
         both = both or (model.runs(SOURCE) and model.runs(TARGET))
-        told = f"{meddling}, killed in {moving[position].key} after {steps} changes"
+        case = f"{meddling}, killed in {moving[position].key} after {steps} changes"
         stopped, begun = _resume(moving, position + 1)
-        told += f": {stopped or 'moved'}"
-        _check_kept(model, told)
-        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        case += f": {stopped or 'moved'}"
+        _check_kept(model, case)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{case}: two writers"
         if stopped:
-            told += f"; {_undo(begun)}"
-            _check_kept(model, told)
+            case += f"; {_undo(begun)}"
+            _check_kept(model, case)
         elif not stopped:
-            assert model.runs(TARGET), told
-            assert not model.lost(TARGET), f"{told}: {model.lost(TARGET)}"
-            assert model.policy(TARGET) == POLICY, told
+            assert model.runs(TARGET), case
+            assert not model.lost(TARGET), f"{case}: {model.lost(TARGET)}"
+            assert model.policy(TARGET) == POLICY, case
 
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
@@ -308,21 +308,21 @@ def test_the_undo_of_a_killed_rollback_loses_nothing(monkeypatch: pytest.MonkeyP
         both = model.runs(SOURCE) and model.runs(TARGET)
         MEDDLING[meddling](model)
         both = both or (model.runs(SOURCE) and model.runs(TARGET))
-        told = f"{meddling}, killed in {returning[position].key} after {steps} changes"
+        case = f"{meddling}, killed in {returning[position].key} after {steps} changes"
         proven = proof_path("redis") in model.fleet[SOURCE].files
         aside = list(model.volumes.get((SOURCE, "redis_data-longshore-aside-1"), {}).get("content", ()))
         stopped = "" if returning[position].key == "clean-target" else _undo(returning[: position + 1])
-        told += f": {stopped or 'undone'}"
-        _check_kept(model, told)
-        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        case += f": {stopped or 'undone'}"
+        _check_kept(model, case)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{case}: two writers"
         if proven:
-            assert model.content(SOURCE, "redis_data-longshore-aside-1") == aside, told
+            assert model.content(SOURCE, "redis_data-longshore-aside-1") == aside, case
         if not stopped and returning[position].key != "clean-target":
-            assert model.runs(TARGET), told
-            assert not model.lost(TARGET), f"{told}: {model.lost(TARGET)}"
-            assert model.policy(TARGET) == POLICY, told
+            assert model.runs(TARGET), case
+            assert not model.lost(TARGET), f"{case}: {model.lost(TARGET)}"
+            assert model.policy(TARGET) == POLICY, case
         if meddling == "nobody" and returning[position].key != "start-returned":
-            assert not stopped, told
+            assert not stopped, case
 
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
@@ -335,15 +335,15 @@ def test_a_killed_rollback_that_goes_on_loses_nothing(monkeypatch: pytest.Monkey
         both = model.runs(SOURCE) and model.runs(TARGET)
         MEDDLING[meddling](model)
         both = both or (model.runs(SOURCE) and model.runs(TARGET))
-        told = f"{meddling}, killed in {returning[position].key} after {steps} changes"
+        case = f"{meddling}, killed in {returning[position].key} after {steps} changes"
         stopped, _ = _resume(returning, position + 1)
-        told += f": {stopped or 'returned'}"
-        _check_kept(model, told)
-        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        case += f": {stopped or 'returned'}"
+        _check_kept(model, case)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{case}: two writers"
         if not stopped:
-            assert model.runs(SOURCE), told
-            assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
-            assert model.policy(SOURCE) == POLICY, told
+            assert model.runs(SOURCE), case
+            assert not model.lost(SOURCE), f"{case}: {model.lost(SOURCE)}"
+            assert model.policy(SOURCE) == POLICY, case
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "replicate"])
@@ -361,28 +361,28 @@ def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(
         both = model.runs(SOURCE) and model.runs(TARGET)
         MEDDLING[meddling](model)
         both = both or (model.runs(SOURCE) and model.runs(TARGET))
-        told = f"{meddling}, killed in {moving[position].key} after {steps} changes"
+        case = f"{meddling}, killed in {moving[position].key} after {steps} changes"
         stopped = _undo(moving[: position + 1])
-        told += f": {stopped or 'undone'}"
-        _check_kept(model, told)
-        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        case += f": {stopped or 'undone'}"
+        _check_kept(model, case)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{case}: two writers"
         if not stopped:
-            assert model.runs(SOURCE), told
-            assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
-            assert (model.policy(SOURCE), model.engines[TARGET].containers, model.ends) == (POLICY, [], set()), told
-            assert (TARGET, DATA) not in model.volumes, told
+            assert model.runs(SOURCE), case
+            assert not model.lost(SOURCE), f"{case}: {model.lost(SOURCE)}"
+            assert (model.policy(SOURCE), model.engines[TARGET].containers, model.ends) == (POLICY, [], set()), case
+            assert (TARGET, DATA) not in model.volumes, case
         if meddling == "nobody" and moving[position].key not in {
             "start-target",
             "commit",
             "remove-copy-helpers",
             "rename-source",
         }:
-            assert not stopped, told
+            assert not stopped, case
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "replicate"])
 @pytest.mark.parametrize("meddling", list(MEDDLING))
-def test_a_killed_copy_while_it_runs_that_goes_on_loses_nothing(
+def test_a_killed_copy_while_it_runs_that_is_resumed_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str
 ) -> None:
     """What was killed has an empty note, what came to its end has its own: the target serves all that was written; or
@@ -395,20 +395,20 @@ def test_a_killed_copy_while_it_runs_that_goes_on_loses_nothing(
         both = model.runs(SOURCE) and model.runs(TARGET)
         MEDDLING[meddling](model)
         both = both or (model.runs(SOURCE) and model.runs(TARGET))
-        told = f"{meddling}, killed in {moving[position].key} after {steps} changes"
-        stopped, begun = _go_on(moving, position + 1, notes, model)
+        case = f"{meddling}, killed in {moving[position].key} after {steps} changes"
+        stopped, begun = _resume_with_notes(moving, position + 1, notes, model)
         moved += not stopped
-        told += f": {stopped or 'moved'}"
-        _check_kept(model, told)
-        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        case += f": {stopped or 'moved'}"
+        _check_kept(model, case)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{case}: two writers"
         if stopped:
-            told += f"; {_undo(begun)}"
-            _check_kept(model, told)
+            case += f"; {_undo(begun)}"
+            _check_kept(model, case)
         else:
-            assert model.runs(TARGET), told
-            assert not model.lost(TARGET), f"{told}: {model.lost(TARGET)}"
-            assert (model.policy(TARGET), model.ends, len(model.engines[TARGET].containers)) == (POLICY, set(), 1), told
-    assert moved or "silent" in meddling or "by hand" in meddling, "it never went on to its end"
+            assert model.runs(TARGET), case
+            assert not model.lost(TARGET), f"{case}: {model.lost(TARGET)}"
+            assert (model.policy(TARGET), model.ends, len(model.engines[TARGET].containers)) == (POLICY, set(), 1), case
+    assert moved or "silent" in meddling or "by hand" in meddling, "no resumed copy came to its end"
 
 
 def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:
@@ -456,7 +456,7 @@ NOTHING_TO_UNDO: Final = {
     "VerifyVolumes": "it compares; what it copies once more is undone with the copy",
     "ProveReplica": "it compares",
     "MeasureOutage": "a measurement stays",
-    "UndoReferences": "going on with an undo is never taken back",
+    "UndoReferences": "a resumed undo is never taken back",
     "CleanTarget": "the rollback is committed by then",
     "CleanSource": "the rollback is committed by then",
 }

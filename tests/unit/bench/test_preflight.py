@@ -34,9 +34,7 @@ def test_connections_and_commands_are_counted_apart() -> None:
 
 
 def test_both_sides_judge_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What holds by the facts is asked of testinfra with the value that the facts told; one that differs stops the
-    bench.
-    """
+    """Testinfra is asked for each value that the facts hold; one that differs stops the bench."""
     facts = make_host(
         containers=(make_container(),), listening=(make_socket(22), make_socket(80, address="192.0.2.1")), around=AROUND
     )

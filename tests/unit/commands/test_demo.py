@@ -10,7 +10,7 @@ from commands import demo
 
 
 @pytest.mark.parametrize(
-    ("argv", "images", "choice", "told"),
+    ("argv", "images", "choice", "expected"),
     [
         ([], 0, "all", "all thirteen services"),
         ([], 1, "core", "not all images can be had here: rehearsing three services only"),
@@ -23,7 +23,7 @@ def test_the_demo_takes_what_can_be_had(  # noqa: PLR0917 a case and its tools
     argv: list[str],
     images: int,
     choice: str,
-    told: str,
+    expected: str,
 ) -> None:
     """All without a word; the core when an image can neither be pulled nor built, or when it is asked for."""
     asked: list[list[str]] = []
@@ -36,4 +36,4 @@ def test_the_demo_takes_what_can_be_had(  # noqa: PLR0917 a case and its tools
     assert demo.main([*argv, "--lang", "pt-BR"]) == 0
     assert asked[-1] == ["reset", "--services", choice]
     assert phases[-1] == ["validate", "--lab", "--lang", "pt-BR"]
-    assert told in " ".join(capsys.readouterr().out.split())
+    assert expected in " ".join(capsys.readouterr().out.split())

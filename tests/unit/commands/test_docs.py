@@ -1,4 +1,4 @@
-"""What the operator's pages tell people to type exists: commands, flags, exit statuses, files; in both
+"""What the operator's pages ask people to type exists: commands, flags, exit statuses, files; in both
 languages alike.
 """
 
@@ -27,7 +27,22 @@ DOCS: Final = Path(__file__).parents[3] / "docs"
 PAGES: Final = (DOCS / "operate.md", DOCS / "operar.pt-BR.md", DOCS / "nightly.md", DOCS / "fleets.md")
 FLEET: Final = DOCS / "fleets" / "gitlab.yml"
 TYPED: Final = re.compile(r"(?:nox -s|python -m commands) ([a-z_]+)(?: --)?((?: [^`#\n|]*)?)")
-OWN_FLAGS: Final = {"--as", "--role", "--token", "--watch", "--compare", "--from-hosts"}
+OWN_FLAGS: Final = {
+    "--as",
+    "--role",
+    "--token",
+    "--watch",
+    "--compare",
+    "--from-hosts",
+    "--severity",
+    "--rate",
+    "--seconds",
+    "--i-mean-it",
+    "--text",
+    "--ticket",
+    "--from",
+    "--at",
+}
 """Flags of single commands."""
 
 LINK: Final = re.compile(r"\]\(([^)#:]+)\)")
@@ -52,14 +67,14 @@ def test_every_command_and_flag_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.name)
-def test_every_exit_status_is_told(page: Path) -> None:
+def test_every_exit_status_is_described(page: Path) -> None:
     """With its number and its word, as the last line printed has them."""
     rows = re.findall(r"^\| (\d) \| ([A-Z_]+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert rows == [(str(code.value), code.name) for code in ExitCode]
 
 
-def test_both_languages_tell_the_same_commands() -> None:
+def test_both_languages_give_the_same_commands() -> None:
     """Apart from the language itself."""
     english, portuguese = (
         {
@@ -92,8 +107,8 @@ def test_the_units_are_what_systemd_takes(tmp_path: Path, local_program: None) -
             text = unit.read_text(encoding="utf-8").replace("/opt/longshore/.venv/bin/python", sys.executable)
             (tmp_path / unit.name).write_text(text, encoding="utf-8")
         argv = ["systemd-analyze", "verify", *(str(tmp_path / unit.name) for unit in UNITS)]
-        told = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
-        assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+        ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("file", CI, ids=lambda file: file.name)

@@ -13,7 +13,7 @@ from engine.verdict import ExitCode
 
 
 @pytest.mark.parametrize(("broke", "status"), [(True, ExitCode.NEEDS_OPERATOR), (False, ExitCode.REFUSED)])
-def test_a_tool_that_broke_is_never_told_as_refused(
+def test_a_tool_that_broke_is_never_reported_as_refused(
     monkeypatch: pytest.MonkeyPatch, broke: bool, status: ExitCode
 ) -> None:
     """Whenever pytest says INTERNAL_ERROR, also before the first step, a person must look; a gate's own 3 stays."""
@@ -29,7 +29,7 @@ def test_a_tool_that_broke_is_never_told_as_refused(
 
 
 @pytest.mark.parametrize(("ended", "status"), [(0, ExitCode.INCOMPLETE), (5, ExitCode.NEEDS_OPERATOR)])
-def test_what_fails_after_the_steps_is_never_told_as_refused(
+def test_what_fails_after_the_steps_is_never_reported_as_refused(
     monkeypatch: pytest.MonkeyPatch, ended: int, status: ExitCode
 ) -> None:
     """A lock that is gone when the run is closed: something was done, and the status of the steps stays."""

@@ -1,4 +1,4 @@
-"""Status tells where every move stands from the journal alone: state, attempt, since when, last step, by whom, what
+"""Status shows where every move stands from the journal alone: state, attempt, since when, last step, by whom, what
 next.
 """
 
@@ -171,7 +171,7 @@ def test_a_run_without_an_end_is_at_work_or_killed(nights: Nights) -> None:
     )
 
 
-def test_a_lock_that_was_taken_over_is_told(nights: Nights) -> None:
+def test_a_lock_that_was_taken_over_is_shown(nights: Nights) -> None:
     """From whom and why."""
     nights.start().record(
         "lock_broken", body={"host": "wf005", "held_by": 'ana@desk, "migrate"', "reason": "laptop lost"}
@@ -192,27 +192,27 @@ def test_people_get_a_table_and_commands(
     nights.state(run, "done")
     run.record("outage", service="redis", body={"seconds": 4.24})
 
-    told = shown(capsys)
+    output = shown(capsys)
 
-    assert "environment production; window: Saturday 2026-12-05 22:00" in told
-    row = next(line for line in told.splitlines() if "wf005 → wf001" in line)
+    assert "environment production; window: Saturday 2026-12-05 22:00" in output
+    row = next(line for line in output.splitlines() if "wf005 → wf001" in line)
     for word in ("redis", "done", "2026-12-05 22:00:00", "ana@desk", "4.2 s"):
         assert word in row
-    assert "migrate by ana@desk, unfinished; last record" in told
-    assert "next for n8n: nox -s preflight" in told
+    assert "migrate by ana@desk, unfinished; last record" in output
+    assert "next for n8n: nox -s preflight" in output
 
 
 def test_programs_get_json(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
     """The same facts under names that stay."""
     nights.state(nights.start(), "in_progress")
 
-    told: dict[str, Any] = json.loads(shown(capsys, "--json"))
+    document: dict[str, Any] = json.loads(shown(capsys, "--json"))
 
-    assert (told["environment"], told["journal"]) == ("production", "state/production.sqlite")
+    assert (document["environment"], document["journal"]) == ("production", "state/production.sqlite")
     assert {"service", "source", "target", "state", "attempt", "since", "last_step", "by", "outage_s", "next"} <= set(
-        told["moves"][1]
+        document["moves"][1]
     )
-    assert told["runs"][0]["operator"] == "ana@desk"
+    assert document["runs"][0]["operator"] == "ana@desk"
 
 
 def test_before_the_first_run_nothing_is_created(
@@ -237,15 +237,15 @@ def test_a_link_across_hosts_says_whether_a_relay_keeps_it(nights: Nights, capsy
     run = nights.start()
     nights.state(run, "done")
     run.finish({}, ExitCode.OK)
-    told = "reference: n8n to redis (wf005 to wf001): "
-    assert f"{told}through a relay named redis:6379; the inventory does not say how to re-point it" in shown(capsys)
+    prefix = "reference: n8n to redis (wf005 to wf001): "
+    assert f"{prefix}through a relay named redis:6379; the inventory does not say how to re-point it" in shown(capsys)
 
     rewrite = ("links/0/rewrite", [{"kind": "environment", "variable": "REDIS_HOST", "value": "{host}"}])
     nights.scope = build_scope(make_inventory(rewrite), make_plan(("approvals", [])), make_environment())
     command = "nox -s repoint -- redis --environment production --apply"
-    assert f"{told}through a relay named redis:6379; to remove it: {command}" in shown(capsys)
+    assert f"{prefix}through a relay named redis:6379; to remove it: {command}" in shown(capsys)
 
     run.record("repointed", service="redis", body={"link": ["n8n", "redis", "redis", 6379], "repointed": True})
-    assert f"{told}re-pointed, no relay of the name redis is needed for it" in shown(capsys)
+    assert f"{prefix}re-pointed, no relay of the name redis is needed for it" in shown(capsys)
     (line,) = json.loads(shown(capsys, "--json"))["references"]
     assert line == "n8n to redis (wf005 to wf001): re-pointed, no relay of the name redis is needed for it"

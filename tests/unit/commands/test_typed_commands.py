@@ -1,4 +1,4 @@
-"""Every command that a message or a page tells people to type is taken by the real parser of that command, with its
+"""The real parser of a command accepts every call of it that a message or a page asks people to type, with its
 environment.
 
 Messages of the code are read as syntax: a string that holds `nox -s …` is typed as it stands, with the values that are
@@ -122,7 +122,7 @@ def _words(text: str) -> list[str]:
     text = re.split(r"…|\. [A-Z]|\.$|: | and | && |\)| \(| >", text)[0].strip().rstrip(".:")
     try:
         words = shlex.split(text)
-    except ValueError:  # a quoted value that goes on in the next line
+    except ValueError:  # a quoted value that continues in the next line
         words = shlex.split(text[: text.rindex(' "')].rpartition(" --")[0])
     return [NUMBERS.get(word, word) for word in words if word not in PROSE]
 

@@ -49,10 +49,10 @@ def test_the_event_is_the_window() -> None:
 
 def test_it_says_what_moves_and_who_approved() -> None:
     """Whoever opens the event need not ask."""
-    told = str(event_of(scope_of())["description"])
+    description = str(event_of(scope_of())["description"])
 
-    assert "1. n8n: wf005 to wf002, critical\n2. redis: wf005 to wf001, auxiliary" in told
-    assert "Approved by tess@example.org (technical, 2026-12-01 09:30 UTC by the signer's clock)" in told
+    assert "1. n8n: wf005 to wf002, critical\n2. redis: wf005 to wf001, auxiliary" in description
+    assert "Approved by tess@example.org (technical, 2026-12-01 09:30 UTC by the signer's clock)" in description
 
 
 def test_a_later_file_replaces_the_event() -> None:
@@ -104,7 +104,7 @@ def test_the_window_in_words(hours: float, words: str) -> None:
 
 
 def test_a_zone_that_is_none_is_wrong_input() -> None:
-    """Told before a calendar shows another hour."""
+    """The error comes before a calendar shows another hour."""
     with pytest.raises(
         InputError,
         match=r"window/time_zone: America/Sao_Paolo is no time zone. Expected: a name such as America/Sao_Paulo",
@@ -115,7 +115,7 @@ def test_a_zone_that_is_none_is_wrong_input() -> None:
 def test_the_command_writes_and_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Beside the reports, or where it is told to; nothing else appears."""
+    """Next to the reports, or where the option says; nothing else appears."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "load_scope", lambda _options: scope_of())
 

@@ -1,4 +1,4 @@
-"""Cancelled work ends where it waits, hears so once, and what is shielded goes on."""
+"""Cancelled work ends where it waits, hears so once, and what is shielded keeps running."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_it_is_heard_once() -> None:
     assert ended == []
 
 
-def test_what_is_shielded_goes_on() -> None:
+def test_what_is_shielded_keeps_running() -> None:
     """An undo that was under way, or a record that is written, ends; what comes after it hears of the cancellation."""
     cancellation = Cancellation()
     cancellation.cancel()

@@ -137,7 +137,7 @@ def test_a_text_is_read_line_by_line() -> None:
 
 def test_a_template_without_words_needs_no_translation() -> None:
     """It only puts values in a row."""
-    assert [has_words(text) for text in ("{text}{told}", "{a}: {b}", "{value:.1f} %", "{size:.1f} GB", "at {a}")] == [
+    assert [has_words(text) for text in ("{text}{detail}", "{a}: {b}", "{value:.1f} %", "{size:.1f} GB", "at {a}")] == [
         False, False, False, True, True,
     ]  # fmt: skip
 
@@ -170,7 +170,7 @@ def test_a_number_that_json_does_not_carry_leaves_the_text_alone() -> None:
     assert recorded(say("{share:.1f} %", share=float("inf"))) == {"text": "inf %"}
 
 
-def test_a_record_whose_template_gives_another_text_is_told_and_not_shown(language: Language) -> None:
+def test_a_record_whose_template_gives_another_text_is_reported_and_not_shown(language: Language) -> None:
     """Whoever writes another sentence into fields of a record does not get it onto the page."""
     body = {"text": "no container redis", "template": "no container {name}", "fields": {"name": "caddy"}}
     nested: Any = "x"
@@ -209,9 +209,9 @@ def test_fields_lose_the_secrets_that_the_text_loses() -> None:
     assert lines_of(clean)[0].fields == {"what": "***"}  # type: ignore[attr-defined]
     assert list(misfits(clean)) == []
     assert redactor.removed == 2
-    told = redactor.text(say("login with {what} failed", what="Tr0ub4dor-and-3"))
-    assert isinstance(told, Finding)
-    assert told.fields == {"what": "***"}
+    redacted = redactor.text(say("login with {what} failed", what="Tr0ub4dor-and-3"))
+    assert isinstance(redacted, Finding)
+    assert redacted.fields == {"what": "***"}
 
     whole = redactor.value(exact(row_of(say("password={value} was refused", value="hunter2-hunter2")).body()))
     assert "hunter2" not in json.dumps(whole)

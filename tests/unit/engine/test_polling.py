@@ -1,4 +1,4 @@
-"""Waiting for an answer: until it is good, never past its deadline, with the last answer told."""
+"""Waiting for an answer: until it is good, never past its deadline, with the last answer in the text."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_sleeps_grow_up_to_a_second(clock: Clock) -> None:
         (unknown("refused", ("line",), keys=3), Verdict.UNKNOWN),
     ],
 )
-def test_the_deadline_tells_the_last_answer(clock: Clock, last: Judgement, verdict: Verdict) -> None:
+def test_the_deadline_shows_the_last_answer(clock: Clock, last: Judgement, verdict: Verdict) -> None:
     """How long, how often, what was seen last; not seen stays UNKNOWN; details and figures stay."""
     judged = wait_until_passed(answers(clock, last), 10)
 
@@ -112,11 +112,11 @@ def test_an_error_that_is_not_an_answer_is_not_repeated(clock: Clock) -> None:
 
 def test_it_says_what_it_waits_for_and_for_how_long_at_most() -> None:
     """Before the first question: whoever watches the run sees why it stands still."""
-    told: list[tuple[str, float]] = []
-    polling = Polling("redis on wf001", 30.0, tell=lambda what, seconds: told.append((what, seconds)))
+    waits: list[tuple[str, float]] = []
+    polling = Polling("redis on wf001", 30.0, tell=lambda what, seconds: waits.append((what, seconds)))
 
     def question() -> Judgement:
-        assert told == [("redis on wf001", 30.0)]
+        assert waits == [("redis on wf001", 30.0)]
         return passed("ready")
 
     assert polling.judge(question).passed

@@ -90,7 +90,7 @@ def _raise(lab: FakeLab) -> list[str]:
 
 
 def test_a_second_up_changes_nothing(fake: FakeLab) -> None:
-    """The first copies the kept disks and starts the sessions; the second only looks; both tell of the same lab."""
+    """The first copies the kept disks and starts the sessions; the second only looks; both describe the same lab."""
     assert _raise(fake) == ["restore", "services answer", "sessions"]
     raised_at = fake.known["raised_at"]
     assert _raise(fake) == ["services answer"]
@@ -159,7 +159,7 @@ def test_the_other_folder_is_read_from_the_hosts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         ([], "required: command"),
         (["upp"], "'upp'"),
@@ -169,23 +169,23 @@ def test_the_other_folder_is_read_from_the_hosts() -> None:
         (["heal", "disk-full"], "disk-full"),
     ],
 )
-def test_wrong_words_are_one_message(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
+def test_wrong_words_are_one_message(capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:
     """Words that the lab does not know end with 4 and one line that has all that it knows; no engine is asked."""
     assert lab_main.main(words) == 4
-    told_now = capsys.readouterr().err
-    assert told_now.startswith("lab: ")
-    assert told_now.count("\n") == 1
-    assert told in told_now
+    output = capsys.readouterr().err
+    assert output.startswith("lab: ")
+    assert output.count("\n") == 1
+    assert expected in output
     assert (
         "up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status | break "
         "FAULT | heal"
-    ) in told_now
-    assert "docker-stopped" in told_now
+    ) in output
+    assert "docker-stopped" in output
 
 
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "expected"),
     [
         (LabError("wf001: no"), 1, "lab: wf001: no\n"),
         (APIError("conflict", explanation="in use"), 1, "refused"),
@@ -193,7 +193,7 @@ def test_wrong_words_are_one_message(capsys: pytest.CaptureFixture[str], words: 
     ],
 )
 def test_what_goes_wrong_is_one_message(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, told: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, expected: str
 ) -> None:
     """A refusal, an engine that fails and an interrupted run end with a message each, never with a traceback."""
 
@@ -204,7 +204,7 @@ def test_what_goes_wrong_is_one_message(
     monkeypatch.setattr(lab_main, "alone", nullcontext)
     monkeypatch.setattr(lab_main.services, "wait_for_services", refuse)
     assert lab_main.main(["up"]) == code
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["break", "disk-full"], ["heal"]])

@@ -16,7 +16,7 @@ def _refuse(_client: Any) -> None:
     raise LabError("wf002: no")
 
 
-def test_healing_goes_on_after_a_fault_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_healing_continues_after_a_fault_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fault is tried, a stopped host first; the message names the one that stayed and the way out."""
     healed: list[str] = []
     known = {

@@ -124,7 +124,7 @@ def test_every_service_of_the_lab_has_its_image_on_the_source() -> None:
 
 
 def test_a_core_lab_asks_for_no_image_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What every change is tested with is built of six images, whatever the lab could hold beside them."""
+    """What every change is tested with is built of six images, whatever else the lab could hold."""
     built: list[str] = []
     monkeypatch.setattr(images, "Registry", lambda _client, _say: SimpleNamespace(pull=lambda _reference, _name: False))
     monkeypatch.setattr(images, "_ensure_base", lambda *_: None)
@@ -144,8 +144,8 @@ def test_a_core_lab_asks_for_no_image_of_the_others(monkeypatch: pytest.MonkeyPa
     assert set(built) == set(images.FOLDERS)
 
 
-def test_a_refused_removal_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """An image that something uses stays, the others go, and the reason is told."""
+def test_a_refused_removal_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """An image that something uses stays, the others go, and the text gives the reason."""
     monkeypatch.setattr(images, "CACHE", tmp_path)
 
     class Busy(FakeEngine):
@@ -160,21 +160,21 @@ def test_a_refused_removal_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: An
 
 
 def test_a_registry_that_is_silent_is_asked_once() -> None:
-    """After one refusal nothing is asked again in this run, and the reason is told once."""
+    """After one refusal nothing is asked again in this run, and the reason is given once."""
     asked: list[str] = []
-    told: list[str] = []
+    messages: list[str] = []
 
     def ask(reference: str) -> str:
         asked.append(reference)
         raise LabError("no such host")
 
-    silent = Registry(FakeEngine(), told.append, ask)
+    silent = Registry(FakeEngine(), messages.append, ask)
     assert [silent.pull(name, local_name(name)) for name in ("postgres:17", "redis:8", "debian:trixie-slim")] == [
         False
     ] * 3
     assert asked == ["postgres:17"]
-    assert len(told) == 1
-    assert "no such host" in told[0]
+    assert len(messages) == 1
+    assert "no such host" in messages[0]
 
 
 def test_pulling_moves_no_tag_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:

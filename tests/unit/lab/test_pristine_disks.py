@@ -27,7 +27,7 @@ class FakeVolume:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Return what the engine tells."""
+        """Return what the engine lists."""
         return {"Labels": self.labels, "CreatedAt": self.created_at}
 
     def remove(self, force: bool = False) -> None:
@@ -36,7 +36,7 @@ class FakeVolume:
 
 
 class FakeEngine:
-    """An engine that holds volumes, no container, and images whose ID tells their name and age."""
+    """An engine that holds volumes, no container, and images whose ID gives their name and age."""
 
     def __init__(self, age: str = "") -> None:
         self.kept: list[FakeVolume] = []

@@ -84,7 +84,7 @@ def test_the_shown_fingerprint_names_a_lost_push(product: Any, monkeypatch: pyte
 
 
 def test_one_folder_and_two_files_are_all(product: Any, tmp_path: Path) -> None:
-    """The page's lines fit this migration's inventory and plan, whose every problem is told when they are read; and
+    """The page's lines fit this migration's inventory and plan, whose every problem is reported when they are read; and
     discover knows its image.
     """
     shown = YAML(typ="safe").load(_block("yaml"))

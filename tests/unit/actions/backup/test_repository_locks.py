@@ -72,7 +72,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> OpenRepository:
 
 
 def test_only_the_lock_of_our_own_dead_backup_is_removed(opened: OpenRepository) -> None:
-    """Its container is gone; a backup of ours beside it, and another program, keep theirs."""
+    """Its container is gone; another backup of ours, and another program, keep their locks."""
     others = remove_dead_locks(opened, "backup-taken")
     assert opened.route.fleet["wf002"].removed == [f"/var/backups/longshore/locks/{DEAD}"]  # type: ignore[attr-defined]
     assert [lock.id for lock in others] == [OTHER]
@@ -88,7 +88,7 @@ def test_another_lock_is_named_with_host_process_age_and_command(opened: OpenRep
 
 
 def test_damaged_is_said_only_when_restic_said_so() -> None:
-    """A lock or a lost connection tells nothing about the repository."""
+    """A lock or a lost connection says nothing about the repository."""
 
     def ended(code: int, said: str) -> CommandResult:
         return CommandResult(("restic",), code, b"", said.encode(), 0.1)
@@ -115,7 +115,7 @@ def test_who_writes_can_only_add(opened: OpenRepository) -> None:
     assert opened.route.fleet["wf002"].removed == [f"/var/backups/longshore/snapshots/{DEAD}"]  # type: ignore[attr-defined]
 
 
-def test_a_lock_that_is_none_can_not_be_told() -> None:
+def test_what_is_no_lock_is_not_described() -> None:
     """Nothing is removed on its word."""
     assert parse_lock(DEAD, '{"time": "2026-11-30T05:14:56.676804615Z", "hostname": "x", "pid": 1}').since.hour == 5
     with pytest.raises(NotObservedError):

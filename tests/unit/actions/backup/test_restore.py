@@ -145,7 +145,7 @@ def test_a_dump_of_a_renamed_superuser_is_restored_by_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "reason"),
     [
         ({"Privileged": True}, "is privileged"),
         ({"CapAdd": ["SYS_ADMIN"]}, "adds capability SYS_ADMIN"),
@@ -156,11 +156,11 @@ def test_a_dump_of_a_renamed_superuser_is_restored_by_it() -> None:
         ({"MaskedPaths": []}, "all of /proc"),
     ],
 )
-def test_what_could_change_its_host_is_not_started_as_a_copy(asked: dict[str, Any], told: str) -> None:
+def test_what_could_change_its_host_is_not_started_as_a_copy(asked: dict[str, Any], reason: str) -> None:
     """The copy is made on the target before anybody approved what the source asks for."""
     inspect = inspected()
     inspect["HostConfig"] |= asked
-    assert told in reaches_out(inspect)
+    assert reason in reaches_out(inspect)
 
 
 @pytest.mark.parametrize("source", ["/", "/run", "/var/run/", "/var/run/docker.sock"])

@@ -280,7 +280,7 @@ def test_what_a_crash_left_goes_before_anything_is_made() -> None:
     assert first == ["docker ps --all", "docker volume ls", "docker volume rm"]
 
 
-def test_a_copy_that_was_left_is_told() -> None:
+def test_a_copy_that_was_left_is_reported() -> None:
     """The step fails while anything of it is still on the target."""
     action, _ = make_drill({"ps --format": (0, "longshore-drill-lab-redis-1\n", "")})
 

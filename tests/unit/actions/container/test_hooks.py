@@ -20,7 +20,7 @@ from tests.fakes.project_files import INVENTORY
 
 
 class Host:
-    """A host that answers as told, and remembers what was run."""
+    """A host with given answers that remembers what was run."""
 
     def __init__(self, exit_code: int = 0, out: bytes = b"") -> None:
         """Answer with this."""

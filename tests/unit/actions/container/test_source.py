@@ -100,14 +100,14 @@ def test_stop_uses_the_products_grace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "killed", "told"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")]
+    ("code", "killed", "expected"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")]
 )
-def test_killed_process_is_not_a_clean_stop(code: int, killed: bool, told: str) -> None:
+def test_killed_process_is_not_a_clean_stop(code: int, killed: bool, expected: str) -> None:
     """Files of a killed database are not copied, even when 137 is listed as clean."""
     route, _ = make_route(Engine(stopped(inspected(), code, killed=killed)), Engine())
     answer = StopSource(route, grace_s=10, clean_exit_codes={0, 137}).verify({"was_running": True})
     assert answer.verdict is Verdict.FAILED
-    assert told in answer.text
+    assert expected in answer.text
 
 
 def test_stop_that_was_interrupted_is_still_judged() -> None:
@@ -132,7 +132,7 @@ def test_source_starts_again_when_the_target_is_absent_or_stopped() -> None:
         assert source.calls == ["start"]
 
 
-def test_source_is_never_started_beside_a_target_that_runs_or_is_not_seen() -> None:
+def test_source_is_never_started_while_the_target_runs_or_is_not_seen() -> None:
     """Two writers lose data: a person looks first, and no advice stops a side that may serve."""
     running = Engine({**recreated(), "State": {"Status": "running", "Running": True}})
     silent = Engine()
@@ -143,10 +143,10 @@ def test_source_is_never_started_beside_a_target_that_runs_or_is_not_seen() -> N
         with pytest.raises(
             ManualInterventionError,
             match=r"stop neither before that is known: .*nox -s rollback -- redis --lab --apply",
-        ) as told:
+        ) as error:
             StopSource(route, grace_s=10).undo({"was_running": True})
         assert source.calls == []
-        assert "docker stop" not in str(told.value)
+        assert "docker stop" not in str(error.value)
 
 
 def test_container_that_did_not_run_is_not_started_by_undo() -> None:

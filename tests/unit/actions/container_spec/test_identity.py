@@ -59,7 +59,7 @@ def test_any_other_machine_is_refused(environment: str, machine_id: str, lab: bo
 
 
 def test_the_marker_is_judged_before_the_name() -> None:
-    """A real host under --lab is told as that, whatever was pinned: the graver mistake is named first."""
+    """A real host under --lab is reported as that, whatever was pinned: the graver mistake is named first."""
     refusal = refusal_of(named("lab"), "wf001", "f" * 32, lab=False)
 
     assert "has no /etc/longshore-lab" in str(refusal)

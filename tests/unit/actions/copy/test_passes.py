@@ -1,4 +1,4 @@
-"""A copy whose connection breaks goes on, and for how long: patiently while the service runs, briefly while it is
+"""A copy continues after its connection breaks, and for how long: patiently while the service runs, briefly while it is
 stopped.
 """
 
@@ -106,11 +106,11 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     used: list[bool] = []
     run = PassRunner._run
 
-    def told(self: PassRunner, position: int, progress: Progress, **flags: Any) -> RsyncResult:
+    def noting_run(self: PassRunner, position: int, progress: Progress, **flags: Any) -> RsyncResult:
         used.append(flags["in_place"])
         return run(self, position, progress, **flags)
 
-    monkeypatch.setattr(PassRunner, "_run", told)
+    monkeypatch.setattr(PassRunner, "_run", noting_run)
     return used
 
 
@@ -136,7 +136,7 @@ def test_files_with_further_names_are_not_written_in_their_place(
 def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    """What a cut pass left has names that nobody looked at; a repair writes beside whatever is there."""
+    """What a cut pass left has names that nobody looked at; a repair writes new files next to whatever is there."""
     one = _copying(monkeypatch, clock, [(CUT, 1), (DONE, 1), (DONE, 1)], 1.0)
     one.ends.linked[0] = False
 
@@ -152,7 +152,7 @@ def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(
     assert used == [True, False, False]
 
 
-def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(
+def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_continues(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """Somebody else took over while this run was cut off or asleep: its copy writes nothing more, whatever was left of
@@ -170,7 +170,7 @@ def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(
     assert len(used) == 1
 
 
-def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(
+def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_continue(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """No answer is no leave: it asks again for a minute, then ends; after an answer in time it continues."""
@@ -190,7 +190,7 @@ def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(
 
 
 def test_a_single_file_is_always_written_in_its_place(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    """The target's end has that file alone, so nothing can be put beside it and renamed; a repair sends it whole."""
+    """The target's end has that file alone, so nothing can be put next to it and renamed; a repair sends it whole."""
     one = _copying(monkeypatch, clock, [(DONE, 1), (DONE, 1)], 1.0)
     one.ends.linked[0] = True
     monkeypatch.setattr(one.ends, "is_file", lambda _position: True)

@@ -1,4 +1,4 @@
-"""What rsync is told and what its answers mean; when another pass is worth its time."""
+"""What rsync is asked for and what its answers mean; when another pass is worth its time."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_other_trouble_is_trouble_always(complaints: str, code: int) -> None:
     assert parse_rsync(said(complaints, code)).trouble(live=False)
 
 
-def test_a_full_disk_is_told_apart() -> None:
+def test_a_full_disk_has_its_own_error() -> None:
     """It is answered with how much is missing, not by trying again."""
     assert parse_rsync(said(FULL, 11)).no_space
     assert not parse_rsync(said(NOT_ALLOWED, 23)).no_space
@@ -155,7 +155,7 @@ def test_the_last_pass_is_predicted_from_those_before(passes: list[float], predi
     assert predict_last_s(passes) == predicted
 
 
-def test_passes_go_on_until_the_rest_fits_or_shrinks_no_more() -> None:
+def test_passes_continue_until_the_rest_fits_or_shrinks_no_more() -> None:
     """One that is not known, then one too long, then one that fits; or one that is as long as the one before."""
     assert not why_no_more([60.0], 5.0)
     assert not why_no_more([60.0, 6.0], 5.0)
@@ -172,7 +172,7 @@ def test_compressing_is_worth_it_on_a_slow_link_only() -> None:
     assert not worth_compressing(link_mb_s=10, ratio=1.0, compress_mb_s=300)
 
 
-def test_missing_room_is_told_with_numbers() -> None:
+def test_missing_room_is_reported_with_numbers() -> None:
     """How much is needed, how much there is, how much is missing: bytes, or inodes."""
     assert not TargetSpace("the file system of volume v", 100, 100, 5, None).missing()
     assert TargetSpace("the file system of volume v", 3 << 20, 1 << 20, 5, None).missing() == (
@@ -207,12 +207,12 @@ def test_small_files_are_sent_whole_over_a_fast_link(
     assert PathProbe(mb_s, compress, "").sends_whole(largest) is whole
 
 
-def test_progress_tells_rate_and_time_left() -> None:
+def test_progress_shows_rate_and_time_left() -> None:
     """Over all places together."""
-    told: list[str] = []
-    progress = Progress(100_000_000, told.append)
+    shown: list[str] = []
+    progress = Progress(100_000_000, shown.append)
     progress.started -= 10
     progress.seen(0, 30_000_000, 1)
     progress.seen(1, 20_000_000, 1)
 
-    assert told[-1] == "50 of 100 MB, 5 MB/s, 10 s left"
+    assert shown[-1] == "50 of 100 MB, 5 MB/s, 10 s left"

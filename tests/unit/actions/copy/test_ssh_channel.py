@@ -348,7 +348,7 @@ def test_both_ends_are_closed_containers() -> None:
 
 
 def test_of_a_single_file_the_target_gives_that_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its directory may be /etc: a key that can write beside the file could write what the whole host reads."""
+    """Its directory may be /etc: a key that can write next to the file could write what the whole host reads."""
     kinds = {"/etc/redis.conf": PathFacts("/etc/redis.conf", "file", occupied=True, marker="")}
     monkeypatch.setattr(CopyEndpoints, "kinds", kinds)
     source, target = FakeHost("wf005"), FakeHost("wf001")

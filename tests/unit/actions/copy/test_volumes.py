@@ -394,7 +394,7 @@ def test_what_can_not_replicate_is_copied_and_says_why(reason: str, fails: bool)
 
 
 def test_what_can_replicate_is_not_copied() -> None:
-    """Only the places beside its data are."""
+    """Only the places apart from its data are copied."""
     others, instead = carrying(), carrying()
     note: Note = {}
     start = StartReplica(replica_of(""), others, instead)

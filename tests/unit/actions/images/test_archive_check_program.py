@@ -53,7 +53,7 @@ def packed(*members: tuple[str, bytes]) -> io.BytesIO:
 
 
 def passed_on(archive: io.BytesIO, expected: str = f"sha256:{ID}") -> tuple[list[str], str]:
-    """Return the names of what goes on to the engine, and why the rest was refused."""
+    """Return the names of what is passed to the engine, and why the rest was refused."""
     sink, why = io.BytesIO(), ""
     try:
         let_through(expected, archive, sink)

@@ -32,10 +32,10 @@ def _saved(names: dict[str, str]) -> bytes:
 
 def _through(saved: bytes, *without: str) -> tuple[dict[str, str], dict[str, int]]:
     out = io.BytesIO()
-    told = copy_without([f"sha256:{_digest(text)}" for text in without], io.BytesIO(saved), out)
+    counts = copy_without([f"sha256:{_digest(text)}" for text in without], io.BytesIO(saved), out)
     with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as archive:
         left = {member.name: content.read().decode() for member in archive if (content := archive.extractfile(member))}
-    return left, told
+    return left, counts
 
 
 NEW = {**{f"blobs/sha256/{_digest(text)}": text for text in (BASE, LIBRARY, APPLICATION)}, "manifest.json": "[]"}
@@ -45,19 +45,19 @@ OLD = {"1/layer.tar": BASE, "2/layer.tar": LIBRARY, "3/layer.tar": APPLICATION, 
 @pytest.mark.parametrize("saved", [NEW, OLD], ids=["engines since 25", "engines before"])
 def test_what_is_there_is_left_out(saved: dict[str, str]) -> None:
     """The base and the library are not sent; everything else is, unchanged."""
-    left, told = _through(_saved(saved), BASE, LIBRARY)
+    left, counts = _through(_saved(saved), BASE, LIBRARY)
 
     assert left == {name: text for name, text in saved.items() if text not in (BASE, LIBRARY)}
-    assert told == {"left_out": len(BASE) + len(LIBRARY), "sent": len(APPLICATION) + len("[]")}
+    assert counts == {"left_out": len(BASE) + len(LIBRARY), "sent": len(APPLICATION) + len("[]")}
 
 
 @pytest.mark.parametrize("saved", [NEW, OLD], ids=["engines since 25", "engines before"])
 def test_without_anything_there_all_is_sent(saved: dict[str, str]) -> None:
     """Nothing is lost on the way."""
-    left, told = _through(_saved(saved))
+    left, counts = _through(_saved(saved))
 
     assert left == saved
-    assert told["left_out"] == 0
+    assert counts["left_out"] == 0
 
 
 def test_an_image_that_is_cut_off_is_an_error() -> None:

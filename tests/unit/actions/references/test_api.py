@@ -25,7 +25,7 @@ OLD, NEW = "http://prometheus:9090", "http://192.0.2.11:9090"
 
 
 class Grafana:
-    """Its data sources, as the API tells and takes them."""
+    """Its data sources, as the API gives and takes them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Start with one."""
@@ -157,7 +157,7 @@ def test_an_edit_at_the_same_time_is_not_lost(grafana: Grafana, monkeypatch: pyt
     assert grafana.source["url"] == OLD
 
 
-def test_a_product_that_does_not_tell_how_is_refused() -> None:
+def test_a_product_that_does_not_say_how_is_refused() -> None:
     """Before any host is asked."""
     scope = scope_of(("links/0/rewrite", [{"kind": "api", "object": "x", "value": "{host}"}]))
 

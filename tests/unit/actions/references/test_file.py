@@ -132,7 +132,7 @@ def test_twice_is_as_once() -> None:
 
 
 @pytest.mark.parametrize("where", ["write", "reload"])
-def test_what_was_cut_off_goes_on(where: str) -> None:
+def test_what_was_cut_off_resumes(where: str) -> None:
     """Half a file, or one that nobody read again, is not taken for done."""
     disk = Disk(**{PATH: OLD})
     one = reference(disk)

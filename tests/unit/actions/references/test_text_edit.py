@@ -1,4 +1,4 @@
-"""One reference in a text is replaced exactly, put back exactly, and nothing else of the file is touched or told."""
+"""One reference in a text is replaced exactly, put back exactly, and nothing else of the file is touched or shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATTERN = r'targets: \["(orders:8080)"\]'
 NEW = "192.0.2.5:8080"
 
 
-def test_one_fit_is_replaced_and_told_with_its_line() -> None:
+def test_one_fit_is_replaced_and_reported_with_its_line() -> None:
     """Only what the pattern fits is in the difference: no other line of the file."""
     replaced = replace_group(TARGETS, PATTERN, NEW)
 
@@ -129,7 +129,7 @@ VARIABLE: dict[str, Any] = {"kind": "environment", "value": "{host}", "variable"
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "expected"),
     [
         ({**FILE, "pattern": "x"}, "r/pattern: has 0 groups; expected one"),
         ({**FILE, "pattern": "(x)(y)"}, "r/pattern: has 2 groups; expected one"),
@@ -146,11 +146,11 @@ VARIABLE: dict[str, Any] = {"kind": "environment", "value": "{host}", "variable"
         ({**VARIABLE, "value": "postgres"}, "neither {host} nor {port} in it"),
     ],
 )
-def test_what_is_wrong_with_an_entry_is_said_with_its_place(entry: dict[str, Any], told: str) -> None:
+def test_what_is_wrong_with_an_entry_is_said_with_its_place(entry: dict[str, Any], expected: str) -> None:
     """Before any host is asked."""
     problems = list(rewrite_problems("r", Rewrite.model_validate(entry)))
 
-    assert any(told in problem for problem in problems), problems
+    assert any(expected in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("entry", [FILE, VARIABLE, {**FILE, "on": "host", "reload": None}])

@@ -198,7 +198,7 @@ def test_wherever_it_is_cut_off_it_ends_as_it_should(fleet: Fleet, dies_at: int,
 
 
 @pytest.mark.parametrize("dies_at", range(7))
-def test_an_undo_that_is_cut_off_goes_on(fleet: Fleet, dies_at: int) -> None:
+def test_an_undo_that_is_cut_off_resumes(fleet: Fleet, dies_at: int) -> None:
     """The same at every call of the way back."""
     one = reference(fleet)
     one.write()
@@ -243,15 +243,15 @@ def test_two_services_references_do_not_undo_each_other(fleet: Fleet) -> None:
     assert "CACHE_HOST=192.0.2.3" not in fleet.engine.inspect_container("redis")["Config"]["Env"]
 
 
-def test_a_secret_in_an_old_value_is_known_before_it_is_told(fleet: Fleet) -> None:
+def test_a_secret_in_an_old_value_is_known_before_it_is_shown(fleet: Fleet) -> None:
     """The redactor gets it first."""
     fleet.engine.containers["redis"]["Config"]["Env"].append("DB_URL=postgres://u:hunter22@postgres/db")
-    told: dict[str, str] = {}
-    one = VariableReference(reference(fleet).route, {"DB_URL": "postgres://192.0.2.2/db"}, KEPT, secret=told.update)
+    secrets: dict[str, str] = {}
+    one = VariableReference(reference(fleet).route, {"DB_URL": "postgres://192.0.2.2/db"}, KEPT, secret=secrets.update)
 
     one.foresee()
 
-    assert told == {"DB_URL": "postgres://u:hunter22@postgres/db"}
+    assert secrets == {"DB_URL": "postgres://u:hunter22@postgres/db"}
 
 
 @pytest.mark.parametrize(("field", "value"), [("Links", ["/db:/redis/db"]), ("AutoRemove", True)])

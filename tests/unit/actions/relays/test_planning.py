@@ -84,7 +84,7 @@ def where(**moved: str) -> dict[str, str]:
     return {"orders": "wf005", "postgres": "wf005", "redis": "wf005", **moved}
 
 
-def made(host: str, network: str, alias: str, number: int, to: str, publish: str = "") -> Relay:  # noqa: PLR0917 as a relay is told
+def made(host: str, network: str, alias: str, number: int, to: str, publish: str = "") -> Relay:  # noqa: PLR0917 as a relay is written
     """Return the relay that is wanted there to a provider on `to`, whose port is kept for it whatever else
     is wanted.
     """
@@ -112,8 +112,8 @@ def test_moved_dependant_reaches_the_provider_that_stayed() -> None:
     }
 
 
-def test_provider_arriving_beside_its_dependant_needs_no_relay_for_the_name() -> None:
-    """Redis on wf001 beside orders: only the published port of wf005 is left to keep (no relay beside the real one)."""
+def test_provider_arriving_on_its_dependants_host_needs_no_relay_for_the_name() -> None:
+    """Redis and orders on wf001: only the published port of wf005 is left to keep (no relay where the real one is)."""
     found = wanted_forwarders(scope(), where(orders="wf001", redis="wf001"))
     assert not [relay for relay in found if relay.host == "wf001" and relay.alias == "redis"]
     assert [relay.publish for relay in found if relay.alias == "redis"] == ["0.0.0.0:6379"]
@@ -134,7 +134,7 @@ def test_relays_point_at_the_provider_never_at_a_relay() -> None:
 
 
 def test_a_provider_that_publishes_nothing_is_reached_on_its_own_network() -> None:
-    """The far end stands beside its container: no port of the service's own container is opened, to nobody else."""
+    """The far end runs on its container's host: no port of the service's own container is opened, to nobody else."""
     plan = plan_forwarders(scope(postgres=service("postgres")), where(postgres="wf002"))
     (relay,) = plan.forwarders
     assert not plan.problems
@@ -157,7 +157,7 @@ def test_a_provider_without_a_network_of_names_is_reached_at_its_published_port(
 
 
 def test_what_loopback_publishes_is_kept_on_loopback_and_udp_is_a_problem() -> None:
-    """Who used the port on the old host goes on, and nobody else can; UDP can't be relayed."""
+    """Who used the port on the old host still can, and nobody else; UDP can't be relayed."""
     local = plan_forwarders(scope(redis=service("redis", port(6379, address="127.0.0.1"))), where(redis="wf001"))
     udp = plan_forwarders(scope(redis=service("redis", port(6379), port(443, protocol="udp"))), where(redis="wf001"))
     assert [relay.publish for relay in local.forwarders] == ["127.0.0.1:6379"]
@@ -198,7 +198,7 @@ def test_a_port_published_as_another_one_is_kept_as_that() -> None:
 
 
 def test_a_planned_remap_changes_no_relay() -> None:
-    """Clients of the old host go on as before: what the target publishes does not matter to a relay."""
+    """Clients of the old host connect as before: what the target publishes does not matter to a relay."""
     remapped = scope({"5432/tcp": 15432})
     assert wanted_forwarders(remapped, where(postgres="wf002")) == wanted_forwarders(scope(), where(postgres="wf002"))
 
@@ -287,7 +287,7 @@ def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
     assert choose_probe_target(aimed, "prometheus", where(prometheus="wf005")) is None
 
 
-def test_a_port_that_needs_no_relay_is_no_problem_and_is_told() -> None:
+def test_a_port_that_needs_no_relay_is_no_problem_and_is_reported() -> None:
     """UDP can't be relayed; where the inventory says why its clients do without, preflight passes and shows it."""
     ports = (port(443), port(443, protocol="udp", no_relay_because="HTTP/3: browsers fall back to TCP"))
     refused = judge_links_relayable(scope(redis=service("redis", port(6379), port(443, protocol="udp"))), "redis", {})

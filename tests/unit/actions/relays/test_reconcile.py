@@ -177,7 +177,7 @@ def test_the_far_end_listens_on_the_private_address_for_its_peer_alone_and_asks_
 
 
 def test_the_near_end_is_labelled_small_and_restarts() -> None:
-    """Its label tells what it is for, so that another destination makes another relay."""
+    """Its label says what it is for, so that another destination makes another relay."""
     relay = replace(PLAIN, publish="0.0.0.0:5432")
     argv = end_argv("lab", relay, NEAR, None)
     assert relay_name(relay) == "longshore-forward-shop-postgres-5432"
@@ -216,7 +216,7 @@ def test_an_answer_that_comes_long_after_the_request_ended_is_not_cut() -> None:
         assert socat_words(OLD, end)[:2] == ["-t", "300"]
 
 
-def test_the_names_that_a_service_needs_are_relayed_beside_those_of_others(fleet: Any) -> None:
+def test_the_names_that_a_service_needs_are_relayed_along_with_those_of_others(fleet: Any) -> None:
     """Do adds them on both hosts; undo takes them away and leaves the others."""
     route: Any = type(
         "R",

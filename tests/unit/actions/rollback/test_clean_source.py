@@ -53,7 +53,7 @@ def cleaning(fleet: Any) -> CleanSource:
 
 
 def test_helpers_and_private_keys_go_and_the_lost_host_is_not_asked() -> None:
-    """The ends of the copy would run for hours with the data mounted, beside the key that opened the lost host."""
+    """The ends of the copy would run for hours with the data mounted, and so would the lost host's key."""
     fleet = Fleet()
     cleaning(fleet).do({})
     asked = [" ".join(argv) for argv, _ in fleet["wf005"].asked]

@@ -41,7 +41,7 @@ def preflight(drill: Drill | None) -> Judgement:
 
 
 def test_preflight_passes_with_a_drill_of_the_very_snapshots() -> None:
-    """Its row tells when it was restored, where, and what was compared."""
+    """Its result says when it was restored, where, and what was compared."""
     assert preflight(GOOD).passed
     assert "restored on wf001 in 12 s, redis: all equal; 3 parts (50 things) compared" in preflight(GOOD).text
 

@@ -85,7 +85,7 @@ def test_a_gap_is_neither_work_nor_time_that_was_looked_at() -> None:
 
 @pytest.mark.parametrize("disks", [(None, None), ({"sda": use(None)}, {"sda": use(None)}), ({"sda": use(1.0)},), ()])
 def test_what_nobody_measured_is_not_known(disks: tuple[Disks, ...]) -> None:
-    """Samples of a time before disks were looked at, counters that are not told, a single sample, none."""
+    """Samples from before disks were looked at, counters that are missing, a single sample, none."""
     assert of_host(*disks).busy_percent is None
     assert not of_host(*disks).is_enough(0)
 
@@ -116,7 +116,7 @@ def test_bytes_of_a_disk_that_moved_none_are_its_whole_time() -> None:
 
 
 def test_enough_samples_of_disks_are_their_own() -> None:
-    """A fortnight of samples that told nothing of disks, and an hour that did, are an hour."""
+    """A fortnight of samples without disks, and an hour with them, are an hour."""
     rows = [sample(60 * hour, None) for hour in range(100)] + [
         sample(6000 + 5 * turn, {"sda": use(turn)}) for turn in range(13)
     ]
@@ -137,13 +137,13 @@ def test_version_1_of_control_groups_is_read() -> None:
     assert parse_blocks(rows, {"8:0": "sda"}) == {ID: {"sda": use(None, 10, 20)}}
 
 
-def test_a_container_that_moved_nothing_is_told_and_one_without_a_file_is_not() -> None:
+def test_a_container_that_moved_nothing_is_listed_and_one_without_a_file_is_not() -> None:
     """With systemd's name of the group."""
     assert parse_blocks(f"system.slice/docker-{ID}.scope/io.stat:\n", {}) == {ID: {}}
     assert parse_blocks("", {}) == {}
 
 
 @pytest.mark.parametrize("row", ["8 0 sda 1 2", "8 0 sda a 0 0 0 0 0 0 0 0 0 0", "8 0 sdb 1 0 0 0 0 0 0 0 0 0 0", ""])
-def test_a_row_that_does_not_tell_is_no_disk(row: str) -> None:
+def test_a_line_without_counters_is_no_disk(row: str) -> None:
     """Cut off, garbled, or of another disk."""
     assert parse_disks(row, ["sda"]) == (None, {})

@@ -112,7 +112,7 @@ def test_of_two_exporters_the_higher_answer_counts() -> None:
     assert [one.memory_bytes for one in samples_of(twice, HOSTS)] == [7]
 
 
-def test_the_query_to_look_at_is_that_which_tells_least() -> None:
+def test_the_query_to_look_at_is_that_which_answers_least() -> None:
     """Nothing of processors, while memory is there."""
     subject = ("wf005", "redis")
 

@@ -47,7 +47,7 @@ def test_a_target_at_78_percent_of_its_memory_fails_for_what_comes() -> None:
     assert answer.details == ("now: 6,390 MiB", "redis: 512 MiB")
 
 
-def test_the_head_room_is_told() -> None:
+def test_the_head_room_is_reported() -> None:
     """Who plans the next move wants to know."""
     answer = judge_memory_after(target(Load(4 * GIB, 0.1), redis=Load(GIB, 0.1)), 80)
 
@@ -139,7 +139,7 @@ def test_this_moments_need_is_read_from_the_facts() -> None:
     )
 
 
-def test_samples_are_kept_beside_the_journal(tmp_path: Path) -> None:
+def test_samples_are_kept_next_to_the_journal(tmp_path: Path) -> None:
     """They come back as they were; old ones are forgotten; the journal's records are none the wiser."""
     journal = Journal.open(tmp_path / "lab.sqlite", redactor=Redactor())
     written = (
@@ -156,8 +156,8 @@ def test_samples_are_kept_beside_the_journal(tmp_path: Path) -> None:
     assert journal.records() == []
 
 
-def test_samples_that_tell_nothing_of_disks_stay(tmp_path: Path) -> None:
-    """Where disks were not read, what else a sample told counts, also once the journal is opened again."""
+def test_samples_that_hold_nothing_of_disks_stay(tmp_path: Path) -> None:
+    """Where disks were not read, the rest of the sample counts, also once the journal is opened again."""
     file = tmp_path / "lab.sqlite"
     journal = Journal.open(file, redactor=Redactor())
     write_samples(journal, [sample(0, 1, 0.5)])

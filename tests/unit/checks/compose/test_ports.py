@@ -40,11 +40,11 @@ def in_brackets(address: str, *, always: bool) -> str:
 @settings(deadline=None, max_examples=40)
 @given(spans(), PROTOCOLS, some.booleans(), some.booleans())
 def test_container_alone_is_published_on_any_free_port(
-    container: tuple[int, int], protocol: str, loud: bool, told: bool
+    container: tuple[int, int], protocol: str, loud: bool, with_protocol: bool
 ) -> None:
     """`CONTAINER[/PROTOCOL]`: one any-port publication for each port of the span; tcp where nothing is said."""
-    suffix = f"/{protocol.upper() if loud else protocol}" if told else ""
-    expected = [("", "", port, protocol if told else "tcp") for port in range(container[0], container[1] + 1)]
+    suffix = f"/{protocol.upper() if loud else protocol}" if with_protocol else ""
+    expected = [("", "", port, protocol if with_protocol else "tcp") for port in range(container[0], container[1] + 1)]
 
     assert list(parse_short(written(container) + suffix).single()) == expected
 

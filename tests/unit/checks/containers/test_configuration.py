@@ -69,13 +69,13 @@ def test_each_part_of_the_configuration_changes_the_digest(change: tuple[str, An
     ],
 )
 def test_what_is_no_configuration_does_not(change: tuple[str, Any]) -> None:
-    """Its state, addresses that the engine gives, the restart policy that a move sets itself, fields that another API
-    version tells.
+    """Its state, addresses that the engine gives, the restart policy that a move sets itself, fields of another API
+    version.
     """
     assert digest(change) == digest()
 
 
-def test_privileges_are_told_in_words() -> None:
+def test_privileges_are_named_in_words() -> None:
     """An approver reads what the container may do on its host, by what was asked and by what the engine mounted."""
     hostile = spoiled(
         inspected(),

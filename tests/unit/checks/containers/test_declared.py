@@ -1,4 +1,4 @@
-"""The inventory tells the truth about a container, or every difference is told."""
+"""The inventory describes a container as it is, or every difference is reported."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_true_entry_passes_with_the_number_of_facts() -> None:
         ({}, {"raw": {"HostConfig": {"Tmpfs": {"/scratch": "size=64m"}}}}, "mounts: tmpfs → /scratch is not declared"),
     ],
 )
-def test_each_difference_is_told(entry: dict[str, Any], container: dict[str, Any], line: str) -> None:
+def test_each_difference_is_reported(entry: dict[str, Any], container: dict[str, Any], line: str) -> None:
     """A volume that nobody declared would stay behind: it fails before the night."""
     judged = judge_container_as_declared(declared(**entry), make_container(**container))
 
@@ -67,7 +67,7 @@ def test_each_difference_is_told(entry: dict[str, Any], container: dict[str, Any
     assert f"1 differences to inventory.yaml: {line}. Expected" in judged.text
 
 
-def test_all_differences_are_told_at_once() -> None:
+def test_all_differences_are_reported_at_once() -> None:
     """A person corrects the file once."""
     judged = judge_container_as_declared(declared(image="redis:7", ports=[], networks=[]), make_container())
 
@@ -84,7 +84,7 @@ def test_every_address_is_one_whatever_docker_calls_it(address: str) -> None:
 
 
 def test_a_declared_address_and_tmpfs_are_compared() -> None:
-    """A port for this machine only, and a tmpfs, as Docker tells them."""
+    """A port for this machine only, and a tmpfs, as Docker lists them."""
     entry = declared(
         ports=[{"host": 6379, "container": 6379, "address": "127.0.0.1"}],
         mounts=[*ENTRY["mounts"], {"kind": "tmpfs", "path": "/scratch", "rule": "drop"}],

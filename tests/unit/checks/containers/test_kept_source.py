@@ -47,7 +47,7 @@ def test_nothing_found_passes_with_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host_config", "told"),
+    ("host_config", "expected"),
     [
         ({"AutoRemove": True}, "--rm"),
         ({"NetworkMode": "container:abc"}, "shares network"),
@@ -55,11 +55,11 @@ def test_nothing_found_passes_with_zero() -> None:
         ({"DeviceRequests": [{"Count": 1}]}, "GPU"),
     ],
 )
-def test_what_can_not_be_moved_is_refused(host_config: dict[str, Any], told: str) -> None:
+def test_what_can_not_be_moved_is_refused(host_config: dict[str, Any], expected: str) -> None:
     """Each reason by name."""
     answer = judge_movable(make_container(raw={"HostConfig": host_config, "Config": {}}))
     assert answer.verdict is Verdict.FAILED
-    assert told in answer.text
+    assert expected in answer.text
 
 
 def test_plain_container_can_be_moved() -> None:
@@ -141,7 +141,7 @@ def test_no_line_at_all_proves_nothing() -> None:
     assert "0 log lines since its start" in answer.text
 
 
-def test_what_of_a_long_log_was_not_read_is_told() -> None:
+def test_what_of_a_long_log_was_not_read_is_reported() -> None:
     """Its first minutes and its newest lines are judged; the row says that none between were."""
     many = "fine\n" * LINES_AT_MOST
     host = FakeHost(
@@ -166,7 +166,7 @@ def test_what_of_a_long_log_was_not_read_is_told() -> None:
         ({"LogConfig": {"Type": "json-file", "Config": {}}}, ""),
     ],
 )
-def test_a_driver_that_throws_lines_away_is_told(config: dict[str, Any], said: str) -> None:
+def test_a_driver_that_throws_lines_away_is_reported(config: dict[str, Any], said: str) -> None:
     """What was rotated away can't be judged."""
     read = read_since_start(FakeHost("wf001", {"docker logs": (0, "out\n", "")}), started(**config))  # type: ignore[arg-type]
 

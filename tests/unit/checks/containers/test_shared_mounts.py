@@ -101,7 +101,7 @@ def test_what_belongs_to_each_host_has_to_be_there_only(mount: MountFacts, here:
 
 @pytest.mark.parametrize("same", [True, False])
 def test_what_it_writes_on_its_own_disk_must_be_listed_alike_once_it_is_stopped(same: bool) -> None:
-    """A copy made by hand before is older than the last write: names and sizes tell."""
+    """A copy made by hand before is older than the last write: names and sizes show it."""
 
     def listings(_mount: MountFacts) -> Mapping[str, str]:
         return {"wf005": "x", "wf001": "x" if same else "y"}
@@ -173,7 +173,7 @@ class ThisMachine(FakeHost):
         return CommandResult(tuple(argv), ended.returncode, ended.stdout, ended.stderr, 0.0)
 
 
-def test_the_script_tells_what_lies_where(tmp_path: Path, local_program: None) -> None:
+def test_the_script_lists_what_lies_where(tmp_path: Path, local_program: None) -> None:
     """Kinds, names, emptiness and file systems as a shell sees them; blanks and links in the path are no matter."""
     full, empty = tmp_path / "a full one", tmp_path / "empty"
     full.mkdir()

@@ -29,10 +29,10 @@ def diff(text: str) -> tuple[Change, ...]:
     return tuple(Change(line[0], line[2:]) for line in text.splitlines())
 
 
-def test_changes_are_read_as_the_engine_tells_them() -> None:
-    """Kinds and paths, spaces included; none is told as null."""
-    told = [{"Path": "/var", "Kind": 0}, {"Path": "/var/a b", "Kind": 1}, {"Path": "/x", "Kind": 2}]
-    assert changes_of(told) == diff("C /var\nA /var/a b\nD /x")
+def test_changes_are_read_as_the_engine_lists_them() -> None:
+    """Kinds and paths, spaces included; Docker lists none as null."""
+    changes = [{"Path": "/var", "Kind": 0}, {"Path": "/var/a b", "Kind": 1}, {"Path": "/x", "Kind": 2}]
+    assert changes_of(changes) == diff("C /var\nA /var/a b\nD /x")
     assert changes_of(None) == ()
 
 
@@ -72,7 +72,7 @@ def test_mount_without_rule_fails_and_so_does_a_rule_without_mount() -> None:
 
 
 def test_state_path_off_the_mounts_fails() -> None:
-    """A path like the mount's, but beside it, is not on it."""
+    """A path that only begins like the mount's is not on it."""
     assert judge_state_paths(make_container(), ("/data",)).passed
     assert judge_state_paths(make_container(), ("/data2",)).verdict is Verdict.FAILED
 
@@ -95,7 +95,7 @@ def test_driver_options_and_plugins_are_refused() -> None:
 
 
 def test_volume_written_by_a_container_that_stays_fails() -> None:
-    """The other would go on writing to the old one; a reader is no writer."""
+    """The other would keep writing to the old one; a reader is no writer."""
     sharer = make_container(name="backup")
     reader = make_container(name="reader", mounts=(MountFacts("volume", "redis_data", "/d", read_only=True),))
     answer = judge_shared_volumes(make_host(containers=(make_container(), sharer)), make_container(), COPY)
@@ -109,7 +109,7 @@ def test_volume_written_by_a_container_that_stays_fails() -> None:
     ["/srv/shop/data", "/srv/shop", "/srv/shop/data/uploads", "/", "/srv/shop/data/", "/srv/shop/../shop//data"],
 )
 def test_a_writer_above_or_below_the_data_is_a_writer(source: str) -> None:
-    """Its path need not be the same string: it goes on writing to what was copied."""
+    """Its path need not be the same string: it keeps writing to what was copied."""
     shop = make_container(name="shop", mounts=(MountFacts("bind", "/srv/shop/data", "/data", read_only=False),))
     worker = make_container(name="worker", mounts=(MountFacts("bind", source, "/x", read_only=False),))
     reader = make_container(name="reader", mounts=(MountFacts("bind", source, "/x", read_only=True),))
@@ -185,6 +185,6 @@ def test_state_of_the_product_outside_its_mounts_is_never_ignored() -> None:
 
 
 def test_what_a_stop_would_lose_fails() -> None:
-    """Each loss is told; nothing said is nothing lost."""
+    """Each loss fails; no loss named is nothing lost."""
     assert judge_kept_by_stop("wf005: redis", ('save "": it loses 3 keys',)).verdict is Verdict.FAILED
     assert judge_kept_by_stop("wf005: redis", ()).passed

@@ -79,15 +79,15 @@ def test_without_settings_it_lies_at_the_usual_place(name: str) -> None:
         ("temporal", {}, ["start"], ""),
     ],
 )
-def test_a_store_in_memory_is_told_before_its_stop(
+def test_a_store_in_memory_is_reported_before_its_stop(
     name: str, environment: dict[str, str], command: list[str], lost: str
 ) -> None:
     """Its stop would lose everything, and an undo would bring back an empty one."""
     at = target(name)
     known: Any = product(name)
-    told = known.lost_by_stop(
+    losses = known.lost_by_stop(
         replace(at, container=replace(at.container, env=environment, raw={"Config": {"Cmd": command}}, mounts=VOLUME))
     )
 
-    assert bool(told) == bool(lost)
-    assert not lost or lost in told[0]
+    assert bool(losses) == bool(lost)
+    assert not lost or lost in losses[0]

@@ -104,7 +104,7 @@ def test_image_missing_on_target_fails_with_the_way_to_ship_it() -> None:
     assert "nox -s prepare" in answer.text
 
 
-def test_same_tag_on_another_image_is_told() -> None:
+def test_same_tag_on_another_image_is_reported() -> None:
     """A tag is not an identity."""
     source = make_host(host="wf005", images=(make_image(),))
     target = make_host(images=(make_image(id="sha256:" + "2" * 64),))

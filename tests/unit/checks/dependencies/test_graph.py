@@ -1,4 +1,4 @@
-"""Who depends on whom: what settings and connections show beside what the inventory declares."""
+"""Who depends on whom: what settings and connections show, compared with what the inventory declares."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_relay_of_ours_is_no_dependant_and_no_provider() -> None:
     assert not read_references(hosts(through, to, own), [], SERVICES, ADDRESSES).seen
 
 
-def test_what_leaves_all_hosts_is_told_apart() -> None:
+def test_what_leaves_all_hosts_is_listed_apart() -> None:
     """An address of none of them is no undeclared link, but stands in the table."""
     seen = read_references(
         hosts(("n8n", Connection("172.18.0.2", 40000, "203.0.113.9", 443))), [LINK], SERVICES, ADDRESSES
@@ -122,8 +122,8 @@ def test_what_leaves_all_hosts_is_told_apart() -> None:
     )
 
 
-def test_connections_that_could_not_be_read_are_told() -> None:
-    """Nothing is proven where the service is; of another host it is told."""
+def test_connections_that_could_not_be_read_are_reported() -> None:
+    """On the service's own host nothing is proven; on another host the text mentions it."""
     blind = make_host(host="wf005", around=SystemFacts(host="wf005", errors={"namespaces": "no answer in time"}))
     seen = read_references([blind, hosts()[1]], [LINK], SERVICES, ADDRESSES)
     here, elsewhere = (judge_links_declared(seen, "redis", host) for host in ("wf005", "wf001"))

@@ -19,7 +19,7 @@ def test_unreachable_host_is_unknown_not_failed() -> None:
 
 
 def test_silent_docker_is_unknown_with_a_command() -> None:
-    """The text tells what to paste."""
+    """The text says what to paste."""
     answer = judge_docker(make_host(docker_version="", docker_error="Cannot connect"))
     assert answer.verdict is Verdict.UNKNOWN
     assert "Cannot connect" in answer.text

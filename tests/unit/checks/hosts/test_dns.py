@@ -23,14 +23,14 @@ def test_all_lead_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "told"),
+    ("addresses", "wrong_answer"),
     [
         (("192.0.2.15",), "shop on wf001: 192.0.2.15"),
         (("192.0.2.12", "192.0.2.15"), "shop on wf001: 192.0.2.12, 192.0.2.15"),
         ((), "shop on wf001: no address"),
     ],
 )
-def test_one_that_leads_elsewhere_waits_for_a_person(addresses: tuple[str, ...], told: str) -> None:
+def test_one_that_leads_elsewhere_waits_for_a_person(addresses: tuple[str, ...], wrong_answer: str) -> None:
     """Nothing is broken meanwhile: the relay answers. Two addresses, one of them old, are half a change."""
     judged = judge_public_names(
         {"wf001": {"shop": addresses}, "wf002": {"shop": ("192.0.2.12",)}}, "wf002", WANTED, "wf005"
@@ -38,7 +38,7 @@ def test_one_that_leads_elsewhere_waits_for_a_person(addresses: tuple[str, ...],
 
     assert judged.verdict is Verdict.PENDING
     assert judged.text.startswith(
-        f"1 of 2 answers do not lead to wf002 (192.0.2.12): {told}. The relay on wf005 answers until then"
+        f"1 of 2 answers do not lead to wf002 (192.0.2.12): {wrong_answer}. The relay on wf005 answers until then"
     )
 
 

@@ -56,7 +56,7 @@ def with_rules(saved: str, **given: Any) -> HostFacts:
 
 
 def test_an_open_port_passes() -> None:
-    """And its delay is told."""
+    """And the text gives its delay."""
     answer = judge_reachable(matrix(Attempt(Outcome.OPEN, 1.5)), "wf005")
 
     assert answer.passed
@@ -78,7 +78,7 @@ def test_dropped_packets_fail_with_the_rule_that_drops_them() -> None:
 
 
 def test_rejected_packets_fail_with_the_rule_that_rejects_them() -> None:
-    """REJECT looks as if nothing listened: the rule tells the two apart."""
+    """REJECT looks as if nothing listened: the rule distinguishes the two."""
     target = with_rules("-A INPUT -p tcp -m tcp --dport 6379 -j REJECT --reject-with tcp-reset")
     answer = judge_reachable(matrix(Attempt(Outcome.REFUSED, words="Connection refused"), target), "wf005")
 
@@ -141,7 +141,7 @@ def test_an_mtu_black_hole_fails() -> None:
     assert "wf005 → wf001: packets above 1400 bytes vanish without a word (MTU black hole)" in answer.text
 
 
-def test_a_smaller_packet_that_is_told_is_no_black_hole() -> None:
+def test_a_smaller_packet_that_is_announced_is_no_black_hole() -> None:
     """A tunnel says so, and TCP adapts."""
     seen = matrix(Attempt(Outcome.OPEN, 1.0), path=PathSize(1450))
 
@@ -173,7 +173,7 @@ def test_a_host_from_which_nothing_was_tried_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("saved", "outcome", "told"),
+    ("saved", "outcome", "rule"),
     [
         (
             "-A INPUT -p tcp --dport 6379 -j ACCEPT\n-A INPUT -j REJECT",
@@ -188,10 +188,10 @@ def test_a_host_from_which_nothing_was_tried_is_unknown() -> None:
         ("-A INPUT -p udp -j DROP", Outcome.FILTERED, ""),
     ],
 )
-def test_the_rule_that_explains_is_the_first_that_fits(saved: str, outcome: Outcome, told: str) -> None:
+def test_the_rule_that_explains_is_the_first_that_fits(saved: str, outcome: Outcome, rule: str) -> None:
     """In the order of the chain, as the kernel goes through it; policies last; only what can end so."""
-    assert explaining_rule(NEED, outcome, {"wf001": with_rules(saved)}).startswith(told)
-    assert bool(explaining_rule(NEED, outcome, {"wf001": with_rules(saved)})) == bool(told)
+    assert explaining_rule(NEED, outcome, {"wf001": with_rules(saved)}).startswith(rule)
+    assert bool(explaining_rule(NEED, outcome, {"wf001": with_rules(saved)})) == bool(rule)
 
 
 def test_the_own_side_may_keep_packets_in() -> None:
@@ -241,7 +241,7 @@ def test_needs_follow_from_the_plan() -> None:
 
 
 def test_each_host_is_asked_once() -> None:
-    """One command for all its tries; a dead host is blind, the others are told."""
+    """One command for all its tries; a dead host is blind, the others are reported."""
     rows = "try\t192.0.2.11\t22\t0\ttook 1.0 1.002\nmtu\t192.0.2.11\t0\t1500 \n"
     hosts = {name: FakeHost(name, {"sh -s": (0, rows, "")}) for name in ("wf001", "wf002", "wf005")}
     hosts["wf002"] = FakeHost("wf002", {"sh -s": (1, "", "no shell")})
@@ -290,7 +290,7 @@ def test_paths_are_read() -> None:
     }
 
 
-def test_a_shell_that_fails_is_told_with_a_command() -> None:
+def test_a_shell_that_fails_is_reported_with_a_command() -> None:
     """Nothing tried is nothing known; nothing to try is nothing asked."""
     with pytest.raises(
         NotObservedError, match=r"wf005: connections could not be tried from it: no shell.*/dev/tcp/192.0.2.11/22"

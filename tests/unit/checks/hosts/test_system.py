@@ -49,20 +49,20 @@ def test_a_clock_that_nobody_keeps_fails() -> None:
 
 
 def test_whether_a_clock_is_kept_may_not_be_known() -> None:
-    """No tool that tells is no tool that says no."""
+    """A missing tool is not a tool that says no."""
     answer = judge_synchronised(host(errors={"synchronised": "no tool there"}))
 
     assert answer.verdict is Verdict.UNKNOWN
     assert "no tool there" in answer.text
 
 
-@pytest.mark.parametrize(("option", "told"), [("name=rootless", "rootless"), ("name=userns", "userns-remap")])
-def test_an_engine_of_another_kind_fails(option: str, told: str) -> None:
+@pytest.mark.parametrize(("option", "expected"), [("name=rootless", "rootless"), ("name=userns", "userns-remap")])
+def test_an_engine_of_another_kind_fails(option: str, expected: str) -> None:
     """Owners of files would not be what they are in the containers."""
     answer = judge_engine(host(engine=EngineSettings(security=(option,))), [])
 
     assert answer.verdict is Verdict.FAILED
-    assert told in answer.text
+    assert expected in answer.text
     assert judge_engine(host(engine=EngineSettings("systemd", "2", ("name=seccomp",))), [host("wf002")]).passed
 
 
@@ -97,7 +97,7 @@ def test_a_disk_with_free_bytes_but_no_inodes_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "expected"),
     [
         ("vm.overcommit_memory", "0", "vm.overcommit_memory is 0, expected 1 (Redis' administration page"),
         ("transparent_hugepage", "always", "transparent_hugepage is always, expected madvise or never"),
@@ -105,7 +105,7 @@ def test_a_disk_with_free_bytes_but_no_inodes_fails() -> None:
         ("net.core.somaxconn", "128", "net.core.somaxconn is 128, 4096 on wf005"),
     ],
 )
-def test_a_kernel_that_gives_less_fails(setting: str, value: str, told: str) -> None:
+def test_a_kernel_that_gives_less_fails(setting: str, value: str, expected: str) -> None:
     """What the product asks for, and what the source gave."""
     answer = judge_kernel(
         host("wf005", settings=SETTINGS),
@@ -115,11 +115,11 @@ def test_a_kernel_that_gives_less_fails(setting: str, value: str, told: str) -> 
     )
 
     assert answer.verdict is Verdict.FAILED
-    assert told in answer.text
+    assert expected in answer.text
     assert "sudo sysctl -w" in answer.text
 
 
-def test_what_the_source_did_without_is_told_only() -> None:
+def test_what_the_source_did_without_is_only_mentioned() -> None:
     """It ran so for years: no reason to stop the night."""
     poor = {**SETTINGS, "vm.overcommit_memory": "0"}
     answer = judge_kernel(host("wf005", settings=poor), host(settings=poor), make_container(), Product.kernel_needs)
@@ -145,7 +145,7 @@ def test_a_lower_limit_of_open_files_fails_unless_the_container_brings_its_own()
     assert judge_kernel(source, target, own, ()).passed
 
 
-def test_a_kernel_that_tells_nothing_is_unknown() -> None:
+def test_a_kernel_that_answers_nothing_is_unknown() -> None:
     """Nothing compared is no pass."""
     assert judge_kernel(host("wf005"), host(), make_container(), ()).verdict is Verdict.UNKNOWN
 

@@ -64,7 +64,7 @@ def test_addresses_that_can_not_be_listened_on_together(one: str, other: str, to
     assert overlap(bound_of(other), bound_of(one)) is not together
 
 
-def test_sockets_tell_their_family() -> None:
+def test_sockets_show_their_family() -> None:
     """Of a socket the kernel says whether it takes both: `*` does, `[::]` takes IPv6 only."""
     assert not overlap(bound_of("::", of_socket=True), bound_of("0.0.0.0"))  # noqa: S104 compared, never bound
     assert overlap(bound_of("*", of_socket=True), bound_of("0.0.0.0"))  # noqa: S104 the same

@@ -44,7 +44,7 @@ def asked(root: Path, *paths: Path, depth: int = 7) -> tuple[FoundFiles, int | N
 
 
 @pytest.mark.usefixtures("local_program")
-def test_script_finds_compose_files_and_what_stands_beside_them(tmp_path: Path) -> None:
+def test_script_finds_compose_files_and_their_neighbours(tmp_path: Path) -> None:
     """By name, through links, with spaces; not in Docker's root, not in node_modules, and no folder of that name."""
     tree(
         tmp_path,
@@ -129,7 +129,7 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
 
 
 def test_broken_base64_is_unreadable_not_empty() -> None:
-    """A file that came damaged is reported; the range of ports stays the usual one when it is not told."""
+    """A file that came damaged is reported; the range of ports stays the usual one when the answer has none."""
     found, _ = parse_found("wf001", b"compose\0/a/compose.yml\0YTo\0ports\0/p\0\0")
 
     assert found.unreadable == {"/a/compose.yml": "its content was cut off on the way; expected the whole of it"}
@@ -186,7 +186,7 @@ def test_files_that_are_named_and_not_held_are_asked_for() -> None:
     assert project.troubles[0].text() == "/srv/compose.yml:1: names /common/base.yml, which is not there"
 
 
-def test_the_scan_goes_on_after_a_bad_file(tmp_path: Path) -> None:
+def test_the_scan_continues_after_a_bad_file(tmp_path: Path) -> None:
     """A file that is no YAML, one with a bad port and a right one: two troubles with their lines, three ports."""
     tree(
         tmp_path,
@@ -203,7 +203,7 @@ def test_the_scan_goes_on_after_a_bad_file(tmp_path: Path) -> None:
     assert sum(len(service.ports) for project in scan.projects for service in project.services) == 3
 
 
-def test_local_files_that_can_not_be_read_are_told(tmp_path: Path) -> None:
+def test_local_files_that_can_not_be_read_are_reported(tmp_path: Path) -> None:
     """Too large, a folder, and a path that is none."""
     (tmp_path / "large").write_bytes(b"x" * (LARGEST_BYTES + 1))
     sources = LocalSources()

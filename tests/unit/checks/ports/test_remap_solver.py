@@ -39,7 +39,7 @@ def held(
     return Claim(host, port, port, protocol, bound_of(""), level, "process", who, who)
 
 
-def told(remaps: list[Remap]) -> list[tuple[str, str, int]]:
+def ports_of(remaps: list[Remap]) -> list[tuple[str, str, int]]:
     """Return remaps as service, port and number."""
     return [(remap.service, remap.key, remap.to) for remap in remaps]
 
@@ -74,8 +74,8 @@ def test_of_two_arrivals_the_one_without_a_well_known_port_gives_way() -> None:
     """80 stays with who means it; among equals the earlier move keeps its port."""
     caddy, app = arrives("caddy", 80), arrives("app", (80, 3000), source="wf002")
 
-    assert told(plan_remaps([], [app, caddy], EPHEMERAL)) == [("app", "80/tcp", 10080)]
-    assert told(plan_remaps([], [arrives("one", 3000), arrives("two", 3000, source="wf002")], EPHEMERAL)) == [
+    assert ports_of(plan_remaps([], [app, caddy], EPHEMERAL)) == [("app", "80/tcp", 10080)]
+    assert ports_of(plan_remaps([], [arrives("one", 3000), arrives("two", 3000, source="wf002")], EPHEMERAL)) == [
         ("two", "3000/tcp", 13000)
     ]
 
@@ -103,7 +103,7 @@ def test_a_remap_of_the_plan_is_kept_unless_it_collides() -> None:
     )
 
     assert plan_remaps([held("wf001", 5432)], signed, EPHEMERAL) == []
-    assert told(plan_remaps([held("wf001", 5432), held("wf001", 15432)], signed, EPHEMERAL)) == [
+    assert ports_of(plan_remaps([held("wf001", 5432), held("wf001", 15432)], signed, EPHEMERAL)) == [
         ("postgres", "5432/tcp", 25432)
     ]
 
@@ -182,11 +182,11 @@ def test_links_are_kept_by_relays_that_lead_to_the_new_port() -> None:
     """And on the target itself nothing changes: the port in the container is the same."""
     link = Link.model_validate({"from": "orders", "to": "postgres", "name": "db", "port": 5432})
     (away,) = consumers(links=(link,), after={"orders": "wf005"})
-    (beside,) = consumers(links=(link,), after={"orders": "wf002"})
+    (same_host,) = consumers(links=(link,), after={"orders": "wf002"})
 
     assert (away.says, away.becomes) == ("db:5432", "db:5432")
     assert away.how == "migrate sets the relay on wf005, which then leads to wf002:15432"
-    assert beside.how.startswith("nothing")
+    assert same_host.how.startswith("nothing")
 
 
 @pytest.mark.parametrize(

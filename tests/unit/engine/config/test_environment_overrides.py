@@ -61,6 +61,6 @@ def test_nothing_is_wrong_with_a_lab_that_plays_a_service() -> None:
         ({"redis": {"imagee": "x"}}, True, "overrides/redis/imagee: Extra inputs are not permitted"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(given: dict[str, Any], lab: bool, expected: str) -> None:
+def test_what_is_wrong_is_reported_with_its_place(given: dict[str, Any], lab: bool, expected: str) -> None:
     """Real hosts, what a service is, unknown names and wrong shapes are refused."""
     assert any(problem.startswith(expected) for problem in _problems(given, lab=lab))

@@ -1,4 +1,4 @@
-"""Inventory, plan and environment beside each other: one error with all problems of all three."""
+"""Inventory, plan and environment together: one error with all problems of all three."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three files: what is right loads, what is wrong is told with path, what was seen and what was expected."""
+"""The three files: what is right loads; each mistake is reported with path, what was seen and what was expected."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_each_mistake_in_the_inventory_has_its_line(tmp_path: Path, path: str, v
     ],
 )
 def test_each_mistake_in_the_plan_has_its_line(tmp_path: Path, path: str, value: Any, line: str) -> None:
-    """The plan's mistakes are told the same way; an empty expected line means that it is no mistake."""
+    """The plan's mistakes are reported the same way; an empty expected line means that it is no mistake."""
     file = written(tmp_path / "migration_plan.json", spoiled(PLAN, (path, value)))
 
     if not line:
@@ -276,7 +276,7 @@ def test_each_mistake_in_an_environment_has_its_line(tmp_path: Path, path: str, 
     assert f"  {line}" in str(refused.value)
 
 
-def test_a_wrong_window_is_told_once(tmp_path: Path) -> None:
+def test_a_wrong_window_is_reported_once(tmp_path: Path) -> None:
     """How long it would be is not judged while it has no beginning."""
     file = written(tmp_path / "plan.json", spoiled(PLAN, ("window/starts_at", "soon"), ("window_min_h", 7)))
 
@@ -287,7 +287,7 @@ def test_a_wrong_window_is_told_once(tmp_path: Path) -> None:
 
 
 def test_five_mistakes_give_five_lines(tmp_path: Path) -> None:
-    """A person repairs all at once: shape and sense are told together, each with its path."""
+    """A person repairs all at once: shape and sense are reported together, each with its path."""
     file = written(
         tmp_path / "inventory.yaml",
         spoiled(
@@ -386,7 +386,7 @@ def test_what_should_hold_a_reference_is_not_shown_either(tmp_path: Path, path: 
 def test_a_wrong_value_is_shown_only_as_far_as_it_is_harmless(
     tmp_path: Path, path: str, value: Any, shown: str
 ) -> None:
-    """A collection is told by its size, and what looks like a secret is replaced, wherever it stands."""
+    """A collection is shown by its size, and what looks like a secret is replaced, wherever it stands."""
     file = written(tmp_path / "inventory.yaml", spoiled(INVENTORY, (path, value)))
 
     with pytest.raises(InputError) as refused:
@@ -413,7 +413,7 @@ def test_published_schemas_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert schema.main(["--check"]) == 0
 
 
-def test_a_stale_schema_is_told_with_the_command_that_writes_it(
+def test_a_stale_schema_is_reported_with_the_command_that_writes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Missing and stale are refused by --check; writing repairs both."""
@@ -442,7 +442,7 @@ def test_an_environment_is_written_as_it_is_read(tmp_path: Path) -> None:
 
 
 def test_an_environment_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk leaves the old file as it was and nothing beside it; a loose mode becomes the owner's alone."""
+    """A full disk leaves the old file as it was and nothing next to it; a loose mode becomes the owner's alone."""
     file = tmp_path / "production.yaml"
     write_environment(file, make_environment())
     file.chmod(0o644)

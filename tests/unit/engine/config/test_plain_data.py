@@ -50,7 +50,9 @@ def test_a_password_that_breaks_the_yaml_is_not_shown(tmp_path: Path, text: str,
         ("a.json", '{"version": 1, "version": 1}', 'key "version" is defined twice'),
     ],
 )
-def test_a_file_that_can_not_be_parsed_tells_where(tmp_path: Path, name: str, text: str, line: str) -> None:
+def test_a_file_that_can_not_be_parsed_is_refused_with_the_place(
+    tmp_path: Path, name: str, text: str, line: str
+) -> None:
     """Line and column, or the key that stands there twice: the later value would have won silently."""
     file = tmp_path / name
     file.write_text(text, encoding="utf-8")
@@ -125,7 +127,7 @@ def test_a_file_that_no_parser_foresaw_is_an_input_error(tmp_path: Path, text: s
     ],
 )
 def test_data_of_another_form_has_its_line(tmp_path: Path, text: str, lines: list[str]) -> None:
-    """Whatever stands where something else belongs is told with its path."""
+    """A value of the wrong shape is reported with its path."""
     file = tmp_path / "inventory.yaml"
     file.write_text(text, encoding="utf-8")
 

@@ -45,7 +45,7 @@ def test_a_move_of_many_lines_gets_one_more() -> None:
 
 
 def test_remaps_that_are_there_are_kept() -> None:
-    """One more port beside them; the same port gets the new number."""
+    """One more port is added to them; the same port gets the new number."""
     text = '{"moves": [{"service": "postgres", "ports": {"5433/tcp": 15433, "5432/tcp": 1}, "notes": ""}]}'
 
     assert (

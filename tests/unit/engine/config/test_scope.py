@@ -70,8 +70,8 @@ def test_an_unknown_selection_lists_what_is_known(chosen: dict[str, Any], messag
     assert message in str(refused.value)
 
 
-def test_services_absent_from_an_environment_are_told() -> None:
-    """The lab has fewer services: the others are told as not applicable, their links are left out."""
+def test_services_absent_from_an_environment_are_named() -> None:
+    """The lab has fewer services: the others are listed as not applicable, their links are left out."""
     scope = make_scope(environment=(("services", ["redis"]),))
 
     assert _moved(scope) == ["redis"]
@@ -254,3 +254,20 @@ def test_links_are_a_set_for_the_digest() -> None:
     links = [INVENTORY["links"][0], NEEDS_N8N]
 
     assert make_scope(inventory=(("links", links),)).digest == make_scope(inventory=(("links", links[::-1]),)).digest
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"hours": 24, "less_because": "a rehearsal"},
+        {"restarts": ["reboot"]},
+        {"comparison": {"points": 10}},
+    ],
+)
+def test_rules_of_the_time_after_the_moves_change_no_digest(rules: dict[str, Any]) -> None:
+    """Approvals of the moves do not cover them, and what was approved before the keys existed stays approved."""
+    changed, plain = make_scope(plan=(("stability", rules),)), make_scope()
+
+    assert changed.plan.stability != plain.plan.stability
+    assert changed.digest == plain.digest
+    assert "stability" not in plain.part_texts["migration_plan.json"]

@@ -1,5 +1,5 @@
-"""After Ctrl-C a person is told where each move that was begun stands, how to go on and how to take it back; nothing is
-asked.
+"""After Ctrl-C the output says where each move that was begun stands, how to resume it and how to take it back; nothing
+is asked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BACK = "nox -s rollback -- --lab --service redis --apply"
 
 
 def lines_after(path: Path, *states: str, command: str = "migrate") -> list[str]:
-    """Return what is told after a run that left redis in these states, one after the other."""
+    """Return the output after a run that left redis in these states, one after the other."""
     night = Night(path, command)
     for state in states:
         night.run.record("move_state", service="redis", body={"state": state})
@@ -60,16 +60,16 @@ def lines_after(path: Path, *states: str, command: str = "migrate") -> list[str]
 )
 def test_each_state_has_its_ways(tmp_path: Path, states: tuple[str, ...], stands: str, ways: list[str]) -> None:
     """Commands to paste, in the environment of the run and for the one service."""
-    told = lines_after(tmp_path, *states)
+    lines = lines_after(tmp_path, *states)
 
-    assert told == ["interrupted: nothing more will run.", f"  redis: {stands}", *(f"    {way}" for way in ways),
+    assert lines == ["interrupted: nothing more will run.", f"  redis: {stands}", *(f"    {way}" for way in ways),
                     "to resume where this run stopped: nox -s migrate -- --lab --apply"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "states", [(), ("in_progress", "committed", "done"), ("rolling_back", "returned", "rolled_back")]
 )
-def test_no_move_half_way_is_told_as_that(tmp_path: Path, states: tuple[str, ...]) -> None:
+def test_no_move_half_way_is_reported_as_that(tmp_path: Path, states: tuple[str, ...]) -> None:
     """A person who stopped a preflight, or between two moves, need not wonder."""
     assert lines_after(tmp_path, *states)[0] == "interrupted: nothing more will run, and no move is partly done."
 

@@ -43,8 +43,8 @@ def about(command: str = "migrate", environment: str = "production", *argv: str)
 def test_what_follows_depends_on_where_the_move_stands(
     command: str, service: str | None, state: str, dry_run: bool, expected: str
 ) -> None:
-    """A begun move goes on, an undone one is looked at first, one that needs a person is not started again; a dry run
-    stays one.
+    """A begun move is resumed, an undone one is looked at first, one that needs a person is not started again; a dry
+    run stays one.
     """
     for verdict in ("FAILED", "UNKNOWN"):
         assert (
@@ -92,7 +92,7 @@ def test_the_command_keeps_files_and_selection() -> None:
 
 
 def test_page_and_summary_say_what_to_do_next(tmp_path: Path) -> None:
-    """Beside each step that needs a decision, ready to paste."""
+    """Next to each step that needs a decision, ready to paste."""
     night = Night(tmp_path, "validate")
     night.row("FAILED", "2 rows differ")
     night.row("NOT_RUN", "not run: see above", key="later")

@@ -55,7 +55,7 @@ def test_every_sentence_of_a_step_is_asked_for(texts: dict[catalogue.Text, list[
 def test_a_finding_is_collected_by_its_template_and_refused_without_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Also inside another one; a template that does not stand in the call is told with file and line."""
+    """Also inside another one; a template that is not in the call is reported with file and line."""
     source = (
         "from engine.finding import say\n"
         'say("a {b} of\\n" "two lines", b=say("an inner one"))\n'
@@ -71,14 +71,17 @@ def test_a_finding_is_collected_by_its_template_and_refused_without_one(
     module.parent.mkdir()
     module.write_text(source, encoding="utf-8")
     monkeypatch.setattr(catalogue, "ROOT", tmp_path)
-    assert catalogue.texts_for_people() == dict.fromkeys(["a {b} of\ntwo lines", "an inner one"], ["actions/stop.py"])
+    assert catalogue.texts_for_people() == {
+        "a {b} of\ntwo lines": ["actions/stop.py"],
+        "an inner one": ["actions/stop.py"],
+    }
 
     module.write_text(source + "say(TABLE)\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^say: its first argument is no literal.*\n  actions/stop\.py:7$"):
         catalogue.texts_for_people()
 
 
-def test_a_text_that_is_not_translated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_is_not_translated_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do: this very check fails on a new step."""
     monkeypatch.setattr(catalogue, "texts_for_people", lambda: {"A step that nobody translated.": ["runbooks/x.py"]})
 
@@ -93,14 +96,14 @@ def test_a_translation_keeps_the_holes_of_its_text(texts: dict[catalogue.Text, l
     wrong = []
     for text in texts:
         originals = (text, text) if isinstance(text, str) else text
-        told = (
+        translated = (
             [PORTUGUESE.catalogue.gettext(text)]
             if isinstance(text, str)
             else [PORTUGUESE.catalogue.ngettext(*text, number) for number in (1, 2)]
         )
         wrong += [
             one
-            for one, original in zip(told, originals, strict=False)
+            for one, original in zip(translated, originals, strict=False)
             if set(HOLE.findall(one)) != set(HOLE.findall(original))
         ]
 

@@ -187,7 +187,7 @@ def test_a_journal_of_another_version_is_refused_untouched(place: JournalLocatio
 
 
 def test_many_may_open_a_new_journal_at_once(place: JournalLocation) -> None:
-    """Status beside the first run: both get the same journal."""
+    """Status during the first run: both get the same journal."""
     with ThreadPoolExecutor(8) as pool:
         opened = list(pool.map(lambda _: Journal.open(place, redactor=Redactor()), range(8)))
 
@@ -237,7 +237,7 @@ def test_two_processes_can_not_continue_the_same_chain(journal: Journal) -> None
 
 
 def test_two_write_at_once(place: JournalLocation) -> None:
-    """Runs beside each other lose nothing, and a reader meanwhile sees whole records only."""
+    """Concurrent runs lose nothing, and a reader meanwhile sees whole records only."""
     runs = [Journal.open(place, redactor=Redactor()).start_run(command="x") for _ in range(2)]
     reader = Journal.open(place, redactor=Redactor())
 
@@ -306,7 +306,7 @@ def test_what_has_been_done_is_recorded_in_the_reserve(journal: Journal, full: d
 
 
 def test_no_run_that_changes_hosts_starts_without_room(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full already is told before anything is done, with what to look at."""
+    """A disk that is full already is reported before anything is done, with what to look at."""
 
     def no_room(_fd: int) -> None:
         raise OSError(28, "No space left on device")
@@ -352,7 +352,7 @@ def test_a_run_that_was_overtaken_records_no_state(tmp_path: Path) -> None:
 def test_a_journal_that_is_away_is_a_record_that_was_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An undo goes on without its journal: whether the run was overtaken can't be read, and stands in no way."""
+    """An undo continues without its journal: whether the run was overtaken can't be read, and does not block it."""
     journal = Journal.open(tmp_path / "lab.sqlite", redactor=Redactor())
     run = journal.start_run(command="rollback")
 

@@ -158,7 +158,7 @@ def test_looking_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_world_that_is_gone_keeps_its_journal_aside(tmp_path: Path) -> None:
-    """With what SQLite keeps beside the file; the next world starts empty."""
+    """With what SQLite keeps next to the file; the next world starts empty."""
     place = place_of("lab", Secret(f"sqlite:///{tmp_path}/lab.sqlite"))
     Journal.open(place, redactor=Redactor()).start_run(command="x")
 

@@ -1,5 +1,5 @@
-"""Names of data: the same digest for the same environment, nothing that tells them in its records, and a file that
-stays here.
+"""Names of data: the same digest for the same environment, nothing in its records that gives them away, and a file
+that stays here.
 """
 
 from __future__ import annotations

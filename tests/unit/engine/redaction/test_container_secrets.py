@@ -1,4 +1,4 @@
-"""docker inspect tells secrets in many places: each is known before anything about the container is written down."""
+"""docker inspect shows secrets in many places: each is known before anything about the container is written down."""
 
 from __future__ import annotations
 

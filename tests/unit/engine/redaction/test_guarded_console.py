@@ -39,9 +39,9 @@ def test_printed_text_holds_no_secret(redactor: Redactor, capsys: pytest.Capture
         assert sys.stdout.write(PASSWORD) == len(PASSWORD)
         assert sys.stdout.isatty() is False
 
-    told = capsys.readouterr()
-    assert told.out == 'said ***\nrich ***\njson "***"\nredis://:***@cache\n***'
-    assert told.err == "error ***\n"
+    output = capsys.readouterr()
+    assert output.out == 'said ***\nrich ***\njson "***"\nredis://:***@cache\n***'
+    assert output.err == "error ***\n"
     assert redactor.removed == 0  # the records count
 
 
@@ -78,11 +78,11 @@ def test_errors_and_tracebacks_hold_no_secret(
 
     assert program.main(["status"]) == code
 
-    told = capsys.readouterr()
-    assert "geheim1" not in told.err
-    assert PASSWORD[:6] not in told.err
-    assert "***" in told.err
-    assert ("Traceback" in told.err) == (code == 70)
+    output = capsys.readouterr()
+    assert "geheim1" not in output.err
+    assert PASSWORD[:6] not in output.err
+    assert "***" in output.err
+    assert ("Traceback" in output.err) == (code == 70)
 
 
 def page(data: object) -> str:

@@ -20,7 +20,7 @@ def redactor() -> Redactor:
     return redactor
 
 
-def test_a_key_told_line_by_line_is_replaced(redactor: Redactor) -> None:
+def test_a_key_printed_line_by_line_is_replaced(redactor: Redactor) -> None:
     """A log's record is a list of lines: from the key's first line to its last, also when it begins or ends outside."""
     lines = [
         "start",
@@ -72,7 +72,7 @@ def test_a_telling_name_hides_its_text(value: dict[str, object], expected: dict[
 
 
 def test_what_was_removed_is_counted_by_why(redactor: Redactor) -> None:
-    """Known values, names that tell, and what only looked like a secret."""
+    """Known values, names of secrets, and what only looked like a secret."""
     redactor.value({"password": "x", "text": f"{PASSWORD} {PASSWORD} redis://:geheim@x"})
 
     assert redactor.counts == {"known": 2, "by name": 1, "looked like one": 1}
@@ -89,7 +89,7 @@ def test_docker_escapes_more_than_json_must() -> None:
 
 
 def test_a_secret_that_was_cut_off_is_replaced_too() -> None:
-    """Long lines are told in part: eight characters of a value that looks random are enough, words are not."""
+    """Long lines are shown in part: eight characters of a value that looks random are enough, words are not."""
     redactor = Redactor()
     for value in ("k9Xz7Qp2Lm4Vt8RbYw3N", "postgres-on-wf005-password"):
         redactor.register(Secret(value))

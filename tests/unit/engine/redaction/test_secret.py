@@ -57,7 +57,7 @@ def test_the_longer_of_two_secrets_goes_first() -> None:
 
 
 def test_short_values_are_left_alone() -> None:
-    """A password of five characters can't be told from other text: replacing it would make records unreadable."""
+    """A password of five characters looks like other text: replacing it would make records unreadable."""
     redactor = Redactor()
     redactor.register(Secret("redis"))
 
@@ -223,7 +223,9 @@ def test_a_public_name_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("content", "message"), [(b"\n", "empty"), (b"", "empty"), (b"hunter2\xff", "byte 7 is not UTF-8; expected text")]
 )
-def test_a_file_that_holds_no_secret_is_told_without_its_content(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_holds_no_secret_is_reported_without_its_content(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     """An empty password would open nothing, or everything; bytes of another encoding would be another password."""
     file = tmp_path / "password"
     file.write_bytes(content)
@@ -235,7 +237,7 @@ def test_a_file_that_holds_no_secret_is_told_without_its_content(tmp_path: Path,
     assert refused.value.__cause__ is None
 
 
-def test_a_variable_that_is_no_utf8_is_told_without_its_content(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_no_utf8_is_reported_without_its_content(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python keeps such bytes as surrogates, which would fail much later, in the middle of a move."""
     monkeypatch.setenv("LONGSHORE_TEST_PASSWORD", "hunter2\udcff")
 

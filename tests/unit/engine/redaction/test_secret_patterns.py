@@ -97,8 +97,8 @@ def test_the_patterns_are_those_of_detect_secrets() -> None:
     ],
 )
 def test_secrets_in_sentences_of_known_languages_are_replaced(text: str, expected: str) -> None:
-    """Command lines, SQL, redis.conf, headers, JSON in JSON, properties, assertion diffs, names that may tell beside
-    random values.
+    """Command lines, SQL, redis.conf, headers, JSON in JSON, properties, assertion diffs, names that may be
+    secrets when the value is random.
     """
     assert redact_lookalikes(text)[0] == expected
     assert redact_lookalikes(expected)[1] == 0
@@ -147,12 +147,12 @@ def test_what_is_no_secret_stays_readable(text: str) -> None:
         ("traefik.http.middlewares.auth.basicauth.users", "ops:$apr1$k9Xz7Qp2", True),
     ],
 )
-def test_names_tell_by_themselves_or_beside_random_values(name: str, value: str, *, secret: bool) -> None:
-    """Settings about secrets are none; names that may tell need a value that looks random."""
+def test_names_show_a_secret_alone_or_with_a_random_value(name: str, value: str, *, secret: bool) -> None:
+    """Settings about secrets are none; a name that may be one needs a value that looks random."""
     assert is_secret(name, value) is secret
 
 
-def test_random_and_written_values_are_told_apart() -> None:
+def test_random_and_written_values_are_distinguished() -> None:
     """Of 200 drawn values nearly all look random; of words, dates and versions none does."""
     alphabets = (LETTERS, LETTERS + "-_", LETTERS + "+/")
     drawn_values = [drawn(alphabets[number % 3], 24) for number in range(200)]

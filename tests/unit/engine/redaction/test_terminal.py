@@ -64,10 +64,10 @@ def test_whatever_is_printed_shows_what_a_host_wrote(capsys: pytest.CaptureFixtu
         print(HOSTILE)
         print(f"{HOSTILE}\n\tnext line", file=sys.stderr)
 
-    told = capsys.readouterr()
-    assert harmless(told.out)
-    assert harmless(told.err)
-    assert told.err.endswith("\n\tnext line\n")
+    output = capsys.readouterr()
+    assert harmless(output.out)
+    assert harmless(output.err)
+    assert output.err.endswith("\n\tnext line\n")
 
 
 def test_an_error_of_a_command_shows_what_a_host_wrote(
@@ -100,7 +100,7 @@ def test_a_table_shows_what_a_host_wrote(terminal: bool) -> None:
 
 
 def test_only_what_rich_styled_passes_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """A program that asks is told that it is none, so that its colours are not shown as escapes."""
+    """A program that asks learns that it is none, so that its colours are not shown as escapes."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -53,25 +53,25 @@ def test_another_settings_file_is_refused(form: tuple[str, ...], tmp_path: Path)
     """
     other = tmp_path / "pyproject.toml"
     other.write_bytes((ROOT / "pyproject.toml").read_bytes())
-    (told,) = refused(*(word.format(other) for word in form), "runbooks/migrate", root=tmp_path)
+    (message,) = refused(*(word.format(other) for word in form), "runbooks/migrate", root=tmp_path)
 
-    assert str(other) in told
+    assert str(other) in message
     assert (
         "not an option that a phase takes: it could leave out steps or load other code. Choose with --service or --wave"
-        in told
+        in message
     )
 
 
 def test_a_settings_file_in_the_shell_is_refused_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PYTEST_ADDOPTS is no way around it."""
     monkeypatch.setenv("PYTEST_ADDOPTS", f"-c {tmp_path}/pyproject.toml")
-    (told,) = refused("runbooks/migrate", root=tmp_path)
-    assert told.startswith("PYTEST_ADDOPTS: ")
+    (message,) = refused("runbooks/migrate", root=tmp_path)
+    assert message.startswith("PYTEST_ADDOPTS: ")
     monkeypatch.setenv("PYTEST_ADDOPTS", f"-c {ROOT}/pyproject.toml")
     assert refused("runbooks/migrate") == []
 
 
-def test_a_plugin_beside_another_settings_file_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_next_to_another_settings_file_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin is ours by where it lies, whatever the root directory is."""
     (tmp_path / "leaves_out.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -82,15 +82,15 @@ def test_a_plugin_beside_another_settings_file_is_not_ours(tmp_path: Path, monke
 def test_a_python_without_assert_statements_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """PYTHONOPTIMIZE in the operator's shell: what an own check's helper asserts would hold always."""
     monkeypatch.setattr("engine.run.admitted_options.sys", SimpleNamespace(flags=SimpleNamespace(optimize=1)))
-    (told,) = refused("runbooks/migrate")
-    assert "unset PYTHONOPTIMIZE" in told
+    (message,) = refused("runbooks/migrate")
+    assert "unset PYTHONOPTIMIZE" in message
 
 
 def test_a_failed_judgement_fails_without_assert_statements(local_program: None) -> None:
-    """It did become UNKNOWN: a failure that only warns when it could not be seen then kept nobody from going on."""
-    told = (
+    """It did become UNKNOWN: a failure that only warns when it could not be seen then stopped nobody."""
+    program = (
         "from engine.contracts.step import Judge; from engine.verdict import failed; "
         "Judge()(failed('the disk is full'))"
     )
-    ended = subprocess.run([sys.executable, "-O", "-c", told], cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-O", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.stderr.strip().endswith("AssertionError: the disk is full")

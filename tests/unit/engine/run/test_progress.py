@@ -31,7 +31,7 @@ def progress_on(clock: Clock, *, terminal: bool, code: str = "en") -> tuple[Prog
     return Progress(console, ("postgres", "redis"), language_of(code), clock), screen
 
 
-def test_the_foot_line_tells_place_time_and_sentence() -> None:
+def test_the_foot_line_shows_place_time_and_sentence() -> None:
     """Which service of how many, which step of how many, for how long."""
     clock = Clock()
     progress, _ = progress_on(clock, terminal=False)
@@ -47,7 +47,7 @@ def test_the_foot_line_tells_place_time_and_sentence() -> None:
     assert progress.text() == "step 8 of 36 · 1 min 23 s · wf001: Its Docker Engine answers."
 
 
-def test_it_tells_what_is_done_and_waited_for_and_until_when() -> None:
+def test_it_shows_what_is_done_and_waited_for_and_until_when() -> None:
     """An action with its estimate, a wait with its deadline; the next step forgets both."""
     clock = Clock()
     progress, _ = progress_on(clock, terminal=False)
@@ -63,7 +63,7 @@ def test_it_tells_what_is_done_and_waited_for_and_until_when() -> None:
     assert progress.text().endswith("redis: Sentence.")
 
 
-def test_it_tells_how_far_a_copy_is() -> None:
+def test_it_shows_how_far_a_copy_is() -> None:
     """Bytes, rate and time left stand in the line while the copy runs, and no longer."""
     progress, _ = progress_on(Clock(), terminal=False)
     progress.begin("redis", "Sentence.", 1, 2)
@@ -77,7 +77,7 @@ def test_it_tells_how_far_a_copy_is() -> None:
 
 
 def test_without_a_terminal_how_far_is_a_line_now_and_then() -> None:
-    """One each ten seconds, however often it is told."""
+    """One each ten seconds, however often it is called."""
     screen, now = io.StringIO(), [0.0]
     show = plain_progress("redis", screen, lambda: now[0])
     for moment in range(26):

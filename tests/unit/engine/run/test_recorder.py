@@ -113,7 +113,7 @@ def test_a_row_is_in_the_journal_before_it_is_on_the_screen(shown: Shown, monkey
     )
 
 
-def test_evidence_that_cannot_be_written_is_told(shown: Shown) -> None:
+def test_evidence_that_cannot_be_written_is_reported(shown: Shown) -> None:
     """A full disk at the end is one message with what to type later; the run is on record to its end."""
     shown.book.folder.parent.parent.joinpath("reports").write_text("no folder")
 
@@ -207,8 +207,8 @@ def test_the_last_line_is_a_command_to_paste(
 
     shown.book.close(exit_code_of([(verdict, Severity.BLOCKER)]))
 
-    told = shown.text.splitlines()[-3:]
-    assert told == [
+    lines = shown.text.splitlines()[-3:]
+    assert lines == [
         f"{command} in environment {environment}: 1 {verdict.value}",
         f"evidence: {tmp_path}/reports/one/report.html",
         line,
@@ -217,7 +217,7 @@ def test_the_last_line_is_a_command_to_paste(
 
 
 def test_a_book_without_rows_says_so(shown: Shown) -> None:
-    """Nothing looked at is told as that, and the run's end is on record."""
+    """The text says that nothing was looked at, and the run's end is on record."""
     shown.book.close(ExitCode.INCOMPLETE)
 
     assert "preflight in environment lab: no step was run" in shown.text
@@ -236,7 +236,7 @@ def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
     assert "evidence: " in shown.text
 
 
-def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
+def test_where_each_move_stands_is_reported_from_memory(shown: Shown) -> None:
     """A run that can't be ended as it should says why, where each move stands and what to type; the journal is not
     asked.
     """
@@ -260,7 +260,7 @@ def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
 
 
 def test_a_row_that_is_not_on_record_is_shown_with_the_reason(shown: Shown) -> None:
-    """People see it all the same; that it is missing in the evidence is told beside it."""
+    """People see it all the same, and next to it that it is missing in the evidence."""
     shown.book.show_unwritten(row(passed("it stopped")), "state/lab.sqlite: full")
 
     assert "it stopped" in shown.text

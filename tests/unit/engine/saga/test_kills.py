@@ -98,7 +98,7 @@ class Step:
         return 0.0
 
     def do(self, note: Note) -> None:
-        """Change it; start nothing beside a source that runs."""
+        """Change it; start nothing while a source runs."""
         note["begun"] = True
         self.hosts.change(self.name, self.value)
 
@@ -209,10 +209,16 @@ def test_killed_at_every_boundary_and_resumed(nights: Callable[[], Night], silen
     for moment in range(_moments(nights)):
         night = nights()
         assert night.command("migrate", kill_at=moment) == "killed"
-        told = night.command("migrate", silent=silent)
-        assert "Undone (" not in told or (night.state is MoveState.UNDONE and not night.hosts.written), (moment, told)
+        output = night.command("migrate", silent=silent)
+        assert "Undone (" not in output or (night.state is MoveState.UNDONE and not night.hosts.written), (
+            moment,
+            output,
+        )
         if silent and night.state is MoveState.IN_PROGRESS:
-            assert "To resume: nox -s migrate -- --service redis --apply" in told or "not run" in told, (moment, told)
+            assert "To resume: nox -s migrate -- --service redis --apply" in output or "not run" in output, (
+                moment,
+                output,
+            )
         night.command("migrate")
 
         assert (night.state, night.hosts.target_runs, night.hosts.source_runs) == (MoveState.DONE, True, False), moment
@@ -250,7 +256,7 @@ def test_a_lost_answer_on_a_resume_undoes_nothing(nights: Callable[[], Night]) -
         night = nights()
         night.command("migrate", kill_at=moment)
         before = (night.hosts.source_runs, night.hosts.copied, night.hosts.target_runs, night.hosts.relay)
-        told = night.command("migrate", silent=1)
-        if "Nothing was undone" in told:
+        output = night.command("migrate", silent=1)
+        if "Nothing was undone" in output:
             assert (night.hosts.source_runs, night.hosts.copied, night.hosts.target_runs, night.hosts.relay) == before
             assert night.state is MoveState.IN_PROGRESS

@@ -31,18 +31,20 @@ ONCE = Patience(seconds=0.0)
 
 @dataclass
 class Diary:
-    """A journal that remembers what it was told."""
+    """A journal that keeps its records in memory."""
 
-    told: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
+    records: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
 
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> None:
         """Remember one record."""
         assert service == "wiki"
-        self.told.append((kind, key, body))
+        self.records.append((kind, key, body))
 
     def kinds(self) -> list[str]:
-        """Return what was told, in words."""
-        return [f"{kind} {key}" if key else f"{kind} {body.get('state', '')}".strip() for kind, key, body in self.told]
+        """Return the records in words."""
+        return [
+            f"{kind} {key}" if key else f"{kind} {body.get('state', '')}".strip() for kind, key, body in self.records
+        ]
 
 
 @dataclass
@@ -146,8 +148,8 @@ def test_a_failure_before_commit_is_undone_in_reverse() -> None:
 
 @pytest.mark.parametrize("error", [ActionError("disk full"), KeyboardInterrupt(), ValueError("a defect of ours")])
 def test_whatever_ends_a_deed_it_is_undone(error: BaseException) -> None:
-    """An error of a host, a defect in the tool and Ctrl-C all leave the source as it was, and go on as what
-    they are.
+    """An error of a host, a defect in the tool and Ctrl-C all leave the source as it was, and are raised again
+    unchanged.
     """
     world: list[str] = []
     move, _ = _move(Act("stop", world, fails=error))
@@ -174,7 +176,7 @@ def test_nothing_is_undone_after_commit() -> None:
 
 
 def test_an_undo_that_fails_needs_a_person() -> None:
-    """A failing undo stops the undo there: starting the source beside a running target would be worse."""
+    """A failing undo stops the undo there: starting the source while the target runs would be worse."""
     world: list[str] = []
     undo_fails = NotObservedError("wf001: no answer")
     move, diary = _move(Act("stop", world), Act("start", world, answer=failed("no"), undo_fails=undo_fails))
@@ -224,7 +226,7 @@ def test_a_dry_run_changes_nothing() -> None:
         move.perform("ask")
 
     assert world == []
-    assert diary.told == []
+    assert diary.records == []
 
 
 def test_a_deed_of_an_earlier_run_is_verified_not_done_again() -> None:
@@ -242,10 +244,10 @@ def test_a_deed_of_an_earlier_run_is_verified_not_done_again() -> None:
 def diary_text(judgement: Judgement, diary: Diary) -> str:
     """Return what the last record said about this judgement."""
     assert judgement.passed
-    return str(diary.told[-1][2]["text"])
+    return str(diary.records[-1][2]["text"])
 
 
-def test_drift_since_an_earlier_run_is_told_and_mended() -> None:
+def test_drift_since_an_earlier_run_is_reported_and_repaired() -> None:
     """An action that was done and is no longer so is recorded as drift, and done again."""
     world: list[str] = []
     action = Act("stop", world, answer=failed("running again"))
@@ -253,7 +255,7 @@ def test_drift_since_an_earlier_run_is_told_and_mended() -> None:
 
     move.perform("stop")
 
-    assert any("drift: running again" in body.get("text", "") for _, _, body in diary.told)
+    assert any("drift: running again" in body.get("text", "") for _, _, body in diary.records)
     assert world[0] == "stop"
 
 
@@ -315,10 +317,10 @@ def test_what_failed_in_an_earlier_run_is_undone_too() -> None:
     )
     move, _ = _move(Act("stop", world), Act("copy", world), Act("start", world), past=past)
 
-    told = move.undo_attempt("a rollback was asked for")
+    text = move.undo_attempt("a rollback was asked for")
 
     assert world == ["undo copy", "undo stop"]
-    assert told.startswith("Undone (copy, stop)")
+    assert text.startswith("Undone (copy, stop)")
     assert move.state is MoveState.UNDONE
 
 
@@ -368,7 +370,7 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
 
     move.perform("prove")
 
-    assert diary.told[-1][2]["note"] == {"proven": "1,204 entries"}
+    assert diary.records[-1][2]["note"] == {"proven": "1,204 entries"}
 
 
 def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
@@ -386,7 +388,7 @@ def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
 
     assert world[-2:] == ["undo create create", "undo stop stop"]
     assert move.state is MoveState.UNDONE
-    assert [body for kind, key, body in diary.told if (kind, key) == ("undo_outcome", "create")] == [
+    assert [body for kind, key, body in diary.records if (kind, key) == ("undo_outcome", "create")] == [
         {"ok": True, "text": "wf002: not asked: declared lost (burnt)"}
     ]
 
@@ -406,8 +408,8 @@ def _resumed(world: list[str], *actions: Act, **given: Any) -> tuple[RunningMove
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_deed_that_others_rest_on_is_not_done_again(committed: bool) -> None:
-    """A copy that looks undone after the target was started is told as drift, never made over what the target has
-    written since.
+    """A copy that looks undone after the target was started is reported as drift; it never overwrites what the target
+    has written since.
     """
     world: list[str] = []
     copy = Act("copy", world, answer=failed("its helpers are gone"))
@@ -511,10 +513,10 @@ def test_what_an_undo_needs_is_on_record_before_a_host_is_changed() -> None:
 
     move.perform("disable")
 
-    told = [one for one in notes if one[0] in {"intent", "note", "outcome"}]
-    assert told[0] == ("intent", {"policy": "always"}, 0)
-    assert told[1] == ("note", {"policy": "always", "seen": "disable", "created": "volume"}, 1)
-    assert told[2][0] == "outcome"
+    records = [one for one in notes if one[0] in {"intent", "note", "outcome"}]
+    assert records[0] == ("intent", {"policy": "always"}, 0)
+    assert records[1] == ("note", {"policy": "always", "seen": "disable", "created": "volume"}, 1)
+    assert records[2][0] == "outcome"
 
 
 def test_what_was_observed_first_stays() -> None:
@@ -529,7 +531,7 @@ def test_what_was_observed_first_stays() -> None:
 
     move.perform("disable")
 
-    assert next(body["note"] for kind, _, body in diary.told if kind == "intent") == {"policy": "always"}
+    assert next(body["note"] for kind, _, body in diary.records if kind == "intent") == {"policy": "always"}
 
 
 UNKNOWN = unknown("wf001: no answer")
@@ -553,7 +555,7 @@ def test_a_failure_that_comes_from_no_answer_is_not_undone() -> None:
 
 
 def test_what_could_not_be_seen_is_not_undone() -> None:
-    """An action whose end nobody could see stops the line: nothing is undone, and both commands are told."""
+    """An action whose end nobody could see stops the line: nothing is undone, and the text gives both commands."""
     world: list[str] = []
     move, diary = _move(Act("stop", world), Act("copy", world, answer=UNKNOWN), Act("start", world))
     move.where = "--environment production"
@@ -680,15 +682,15 @@ def test_a_commit_that_was_begun_counts_as_committed(answer: Judgement) -> None:
     move, _ = _move(Act("stop", world), Act("switch", world, commits=True, answer=answer), past=past)
     move.perform("stop")
 
-    told = move.perform("switch").text
+    text = move.perform("switch").text
 
     assert world == (["switch"] if answer.verdict is Verdict.FAILED else [])
-    assert "Nothing was undone" in told
-    assert "To take it back: nox -s rollback -- wiki --apply" in told
+    assert "Nothing was undone" in text
+    assert "To take it back: nox -s rollback -- wiki --apply" in text
     assert move.state is MoveState.IN_PROGRESS
 
 
-def test_drift_beside_a_commit_that_was_begun_undoes_nothing() -> None:
+def test_drift_after_a_commit_that_was_begun_undoes_nothing() -> None:
     """An earlier action that is seen undone stops the line, but clients may be on the target already."""
     world: list[str] = []
     past = AttemptState(
@@ -722,7 +724,7 @@ def test_a_proof_that_could_not_look_leaves_the_move_undone() -> None:
 
 @pytest.mark.parametrize("broken", ["undo", "proof"])
 def test_anything_unexpected_in_an_undo_or_its_proof_needs_a_person(broken: str) -> None:
-    """A defect of ours there is told with what is left; the text of the first failure is not lost."""
+    """A defect of ours there is reported with what is left; the text of the first failure is not lost."""
 
     def proof() -> Judgement:
         raise KeyError("State")
@@ -796,11 +798,11 @@ def test_a_journal_that_takes_nothing_more_does_not_stop_an_undo() -> None:
     with pytest.raises(JournalError, match="full") as raised:
         move.perform("copy")
 
-    told = "".join(raised.value.__notes__)
+    text = "".join(raised.value.__notes__)
     assert world == ["stop", "undo stop stop"]
     assert move.state is MoveState.UNDONE
-    assert "Undone (stop)" in told
-    assert "nox -s adopt -- --compare" in told
+    assert "Undone (stop)" in text
+    assert "nox -s adopt -- --compare" in text
     with pytest.raises(NotRun):
         move.perform("start")
 
@@ -842,7 +844,7 @@ def test_who_lost_the_chain_changes_nothing_more() -> None:
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_lost_measurement_stops_no_move(committed: bool) -> None:
-    """A probe that is gone is told as UNKNOWN and the line goes on, after the commit and on a resume before it."""
+    """A probe that is gone is UNKNOWN and the move continues, after the commit and on a resume before it."""
     world: list[str] = []
     probe = Act("probe", world, answer=failed("it does not run") if not committed else UNKNOWN)
     if committed:
@@ -899,17 +901,17 @@ def test_an_outage_that_is_not_over_still_stops_the_line() -> None:
     assert move.stopped_because
 
 
-def test_a_rollback_goes_on_without_a_probe() -> None:
+def test_a_rollback_continues_without_a_probe() -> None:
     """Who rolls back a service that no longer answers can't measure from a first good answer; the probe is put away."""
     world: list[str] = []
     probe = Act("start-probe-back", world, fails=ActionError("no good answer within 15 s"))
     move, _ = _move(probe, Act("stop-moved", world), past=AttemptState(state=MoveState.DONE))
     move.stages, move.measures = backward(MoveState.DONE), frozenset({"start-probe-back"})
 
-    told = move.perform("start-probe-back")
+    judgement = move.perform("start-probe-back")
 
-    assert told.verdict is Verdict.UNKNOWN
-    assert "no good answer" in told.text
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert "no good answer" in judgement.text
     assert world == ["start-probe-back", "undo start-probe-back start-probe-back"]
     assert move.perform("stop-moved").passed
 
@@ -923,18 +925,16 @@ def test_cleaning_up_after_the_commit_does_not_stop_the_line() -> None:
     move.later = frozenset({"clear"})
     move.perform("switch")
 
-    told = move.perform("clear")
+    judgement = move.perform("clear")
 
-    assert told.verdict is Verdict.FAILED
-    assert "Once its cause is repaired: nox -s migrate -- --service wiki --apply" in told.text
+    assert judgement.verdict is Verdict.FAILED
+    assert "Once its cause is repaired: nox -s migrate -- --service wiki --apply" in judgement.text
     assert move.perform("keep").passed
     assert (move.state, move.stopped_because) == (MoveState.COMMITTED, None)
 
 
 def test_a_preparation_says_what_is_kept_and_how_to_prepare_again() -> None:
-    """A failed drill takes neither the backup nor the image away, and a preparation is not gone on with by
-    a migration.
-    """
+    """A failed drill removes neither the backup nor the image, and a migration does not resume a preparation."""
     world: list[str] = []
     move, _ = _move(
         Act("image-shipped", world),
@@ -954,7 +954,7 @@ def test_a_preparation_says_what_is_kept_and_how_to_prepare_again() -> None:
     assert "migrate" not in text
 
 
-def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
+def test_the_undo_of_a_rollback_says_how_to_continue_it() -> None:
     """It is an undo itself: nothing of it is called undone, and no migration is advised."""
     world: list[str] = []
     move, _ = _move(Act("finish-undo", world, answer=failed("The undo could not finish")))
@@ -991,7 +991,7 @@ class RefusingDiary(Diary):
             raise ActionError("wf005: could not write the audit log: no space left")
 
 
-def test_an_intent_that_a_host_did_not_take_is_told_as_not_begun() -> None:
+def test_an_intent_that_a_host_did_not_take_is_reported_as_not_begun() -> None:
     """The journal has the intent: without a word, a later run would count a commit as begun that never was."""
     world: list[str] = []
     move, _ = _move(Act("stop", world), Act("commit", world, commits=True))
@@ -1005,7 +1005,7 @@ def test_an_intent_that_a_host_did_not_take_is_told_as_not_begun() -> None:
 
     assert "commit" not in world
     assert "undo stop stop" in world
-    ended = next(body for kind, key, body in diary.told if (kind, key) == ("outcome", "commit"))
+    ended = next(body for kind, key, body in diary.records if (kind, key) == ("outcome", "commit"))
     assert (ended["ok"], ended["begun"]) == (False, False)
     assert "no space left" in ended["text"]
 

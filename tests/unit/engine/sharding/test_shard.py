@@ -240,10 +240,10 @@ def test_all_shards_make_one_run(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("began", "told"), [(False, "shard 2/3 never began"), (True, "shard 2/3 never ended: it last wrote at")]
+    ("began", "expected"), [(False, "shard 2/3 never began"), (True, "shard 2/3 never ended: it last wrote at")]
 )
-def test_a_missing_shard_is_told_and_the_run_is_unknown(
-    journal: Journal, tmp_path: Path, began: bool, told: str
+def test_a_missing_shard_is_reported_and_the_run_is_unknown(
+    journal: Journal, tmp_path: Path, began: bool, expected: str
 ) -> None:
     """Not begun, or killed: UNKNOWN with its name and how to run it again, on the page, in the statement and in what
     verify makes of both.
@@ -258,7 +258,7 @@ def test_a_missing_shard_is_told_and_the_run_is_unknown(
 
     assert (page.verdict, page.finished) == ("UNKNOWN", False)
     assert [row["subject"] for row in rows] == ["shard 2/3"]
-    assert told in rows[0]["text"]
+    assert expected in rows[0]["text"]
     assert "Run it again: --shard 2/3 --run-name night" in rows[0]["text"]
     assert exit_code(records) is ExitCode.INCOMPLETE
     assert statement_of(records, {}, None)["predicate"]["result"] == "FAILED"
@@ -329,7 +329,7 @@ def test_a_whole_run_that_passed_is_not_joined_again(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "of", "told"),
+    ("other", "of", "message"),
     [
         ({"plan_digest": "e" * 64}, 3, "plan dddddddddddd, here eeeeeeeeeeee"),
         ({"asked": "b" * 64}, 3, "selection, inventory and waivers aaaaaaaaaaaa, here bbbbbbbbbbbb"),
@@ -338,12 +338,12 @@ def test_a_whole_run_that_passed_is_not_joined_again(journal: Journal) -> None:
         ({}, 4, "3 shards, here 4"),
     ],
 )
-def test_a_shard_of_another_run_is_refused(journal: Journal, other: dict[str, Any], of: int, told: str) -> None:
+def test_a_shard_of_another_run_is_refused(journal: Journal, other: dict[str, Any], of: int, message: str) -> None:
     """Another plan, selection, version, checkout or number of shards: nothing is written into the run."""
     join(journal, 1)
     before = len(journal.records())
 
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         join(journal, 2, of, **other)
     assert len(journal.records()) == before
 

@@ -81,7 +81,7 @@ def test_a_change_voids_the_approval_and_is_named(then: Subject, words: str) -> 
 
 
 def test_a_bad_signature_does_not_count() -> None:
-    """The reason stands beside what is missing."""
+    """The reason stands next to what is missing."""
     found = judge_approvals(
         NEEDED,
         [

@@ -91,13 +91,13 @@ def test_a_waiver_that_was_not_needed_is_an_error() -> None:
     one = waivers()
     one.judge(row(Verdict.PASSED))
 
-    told = one.needless_row("preflight")
+    result = one.needless_row("preflight")
 
-    assert told is not None
-    assert told.judgement.verdict is Verdict.FAILED
+    assert result is not None
+    assert result.judgement.verdict is Verdict.FAILED
     assert (
         "waivers.yaml: preflight/disk-fits of redis passed. Expected: a waiver only for what fails. Remove it"
-        in told.judgement.text
+        in result.judgement.text
     )
 
 
@@ -157,7 +157,7 @@ def file(
 
 
 def test_a_signed_waiver_counts(file: File) -> None:
-    """waivers.yaml lies where it is looked for; the signature beside the approvals."""
+    """waivers.yaml lies where it is looked for; the signature next to the approvals."""
     file.write()
     assert [str(path.parent) for path in file.sign(TESS)] == ["approvals/production/waived"]
 
@@ -293,7 +293,7 @@ def test_a_key_that_nobody_listed_signs_nothing(file: File) -> None:
     ],
 )
 def test_what_can_never_match_is_wrong_input(file: File, change: dict[str, Any], words: str) -> None:
-    """Told with its place in the file, before anything is looked at."""
+    """Reported with its place in the file, before anything is looked at."""
     file.write(change)
 
     assert words in file.refusal()

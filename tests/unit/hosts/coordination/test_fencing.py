@@ -149,7 +149,7 @@ def test_a_long_change_does_not_keep_a_new_holder_out(fleet: Fleet, tmp_path: Pa
 def test_a_change_that_does_not_end_refuses_a_new_holder(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever breaks the lock is told which process goes on, with the command that ends it."""
+    """The refusal to break the lock names the process that still runs, with the command that ends it."""
     argv = ["sh", "-c", f"touch {tmp_path}/begun; sleep 30"]
     child = subprocess.Popen(fleet["wf005"].here(fenced(argv, "ana", timeout_s=20)))
     while not (tmp_path / "begun").exists():
@@ -163,7 +163,7 @@ def test_a_change_that_does_not_end_refuses_a_new_holder(
 
 
 def raced(folder: Path, script: str, tokens: str, seen: str) -> list[str]:
-    """Run a script of the lock at the same moment for several, and return who was told that the lock is theirs."""
+    """Run a script of the lock at the same moment for several, and return the tokens that got the lock."""
     host = Here(folder)
     running = []
     for token in tokens:
@@ -178,16 +178,16 @@ def raced(folder: Path, script: str, tokens: str, seen: str) -> list[str]:
 def test_of_several_at_once_exactly_one_has_the_lock(
     tmp_path: Path, local_program: None, script: str, seen: str
 ) -> None:
-    """Taken or broken: one is told so, and the token in the lock is that one's."""
+    """Taken or broken: exactly one succeeds, and the lock holds its token."""
     for _ in range(10):
         subprocess.run(["rm", "-rf", str(tmp_path / "state")], check=True)
         if seen:
             (tmp_path / "state" / "lock").mkdir(parents=True)
             (tmp_path / "state" / "lock" / "token").write_text(seen)
             (tmp_path / "state" / "lock" / "holder").write_text('{"token": "old"}\n')
-        told = raced(tmp_path, script, "AB", seen)
-        assert len(told) == 1
-        assert (tmp_path / "state" / "lock" / "token").read_text() == told[0]
+        holders = raced(tmp_path, script, "AB", seen)
+        assert len(holders) == 1
+        assert (tmp_path / "state" / "lock" / "token").read_text() == holders[0]
 
 
 def test_a_lock_that_a_power_cut_left_half_made_is_nobodys(tmp_path: Path, local_program: None) -> None:

@@ -85,7 +85,7 @@ def run(engine: Engine, container: str = "redis", timeout_s: float = 5.0) -> Com
     )
 
 
-def test_output_is_told_apart_wherever_the_stream_is_cut() -> None:
+def test_output_is_separated_wherever_the_stream_is_cut() -> None:
     """Frames come in any pieces."""
     stream = frame(1, b"PO") + frame(2, b"a warning") + frame(1, b"NG\n")
     for cut in range(len(stream)):
@@ -120,7 +120,7 @@ def test_what_the_engine_refuses_is_a_result() -> None:
     [Answer(requests.ConnectionError(ReadTimeoutError(None, "", "Read timed out."))), Answer(requests.Timeout())],  # type: ignore[arg-type]
 )
 def test_silence_ends_at_the_deadline(answer: Answer) -> None:
-    """The message tells where to look."""
+    """The message says where to look."""
     with pytest.raises(
         DeadlineError, match=r"redis-cli ping inside redis did not end within 5 s. Look: ssh wf005 docker top redis"
     ):
@@ -133,7 +133,7 @@ def test_a_command_that_never_ends_its_output_ends_at_the_deadline() -> None:
         run(Engine(lambda: Answer(*[frame(1, b"x")] * 3)), timeout_s=0.0)
 
 
-def test_a_lost_engine_is_told() -> None:
+def test_a_lost_engine_is_reported() -> None:
     """It is no answer of the command."""
     with pytest.raises(
         UnreachableError, match=r"wf005: Docker does not answer: ConnectionError. Try: ssh wf005 docker ps"

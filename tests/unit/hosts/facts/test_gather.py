@@ -48,7 +48,7 @@ def without(*names: str) -> str:
 
 
 def test_a_host_is_read_whole() -> None:
-    """System, memory, clock and engine are those that the host told."""
+    """System, memory, clock and engine are those that the host reported."""
     facts = parsed()
 
     assert (facts.kernel, facts.architecture, facts.os_name) == (
@@ -173,7 +173,7 @@ def test_sockets_of_both_families_are_read() -> None:
 
 
 def test_sockets_that_were_not_read_are_not_known() -> None:
-    """A host without `ss` has no free ports to tell of."""
+    """A host without `ss` has no free ports to report."""
     facts = parsed(answered("sockets", "", 127, "timeout: failed to run command ss"))
 
     with pytest.raises(
@@ -189,7 +189,7 @@ def test_sockets_that_were_not_read_are_not_known() -> None:
         ("1767225600.1", "1767225600.4", 0.0, 0.1),  # both ends are 0.1 s away from ours
         ("1767225590.1", "1767225590.4", -10.0, 0.1),
         ("1767225603.1", "1767225603.4", 3.0, 0.1),
-        ("1767225600.25", "1767225600.25", 0.0, 0.25),  # it told both at once: anything within the trip is possible
+        ("1767225600.25", "1767225600.25", 0.0, 0.25),  # it printed both at once: anything within the trip is possible
         ("1767225600.25", "", 0.0, 0.25),
         ("", "1767225600.25", 0.0, 0.25),
         ("1767225600.%N", "1767225600.%N", 0.25, 0.75),  # busybox: whole seconds
@@ -231,7 +231,7 @@ def test_the_script_asks_the_time_first_and_last() -> None:
         (answered("docker", "", 1), "exit status 1"),
     ],
 )
-def test_an_engine_that_does_not_answer_has_no_containers_to_tell_of(output: str, reason: str) -> None:
+def test_an_engine_that_does_not_answer_has_no_containers_to_list(output: str, reason: str) -> None:
     """No answer is not "no container": asking for one raises with the reason."""
     cut = output
     for name in DOCKERS:
@@ -287,8 +287,8 @@ def test_every_engines_words_for_vanished_are_known(error: str) -> None:
     assert parsed(answered("volumes", "[]", 1, error)).docker_error == ""
 
 
-def test_another_error_beside_a_vanished_one_is_no_whole_list() -> None:
-    """Who knows what the engine did not list: the reason is told."""
+def test_another_error_next_to_a_vanished_one_is_no_whole_list() -> None:
+    """Who knows what the engine did not list: the text gives the reason."""
     facts = parsed(
         answered("volumes", "[]", 1, "Error: No such object: 0123abcd Error response from daemon: i/o timeout")
     )
@@ -300,7 +300,7 @@ def test_another_error_beside_a_vanished_one_is_no_whole_list() -> None:
 
 
 def test_a_section_that_never_came_is_no_answer() -> None:
-    """An answer that was cut off before its networks tells nothing about them."""
+    """An answer that was cut off before its networks says nothing about them."""
     with pytest.raises(NotObservedError, match="its networks: not asked"):
         parsed(without("networks")).need_docker()
 
@@ -328,7 +328,7 @@ def test_a_section_that_holds_another_marks_words_is_not_cut() -> None:
     assert (sections["os"].text, sections["os"].status, sections["os"].error) == ("==other== end os 0\n", 0, "warned")
 
 
-def test_a_trip_without_an_answer_is_told_with_a_command() -> None:
+def test_a_trip_without_an_answer_is_reported_with_a_command() -> None:
     """A shell that fails, or prints something else (a banner), is no facts."""
     for host in (
         FakeHost("wf005", {"sh": (1, "", "sh: mktemp: not found")}),

@@ -129,8 +129,8 @@ def test_this_process_stands_for_a_containers(trip: Trip) -> None:
     assert os.getpid() in trip.facts.around.open_files
 
 
-def test_every_section_is_told_once(trip: Trip) -> None:
-    """All of them, in order, whatever ran beside the others; none has another's words."""
+def test_every_section_is_printed_once(trip: Trip) -> None:
+    """All of them, in order, whatever ran at the same time; none has another's words."""
     sections = parse_sections(trip.text, MARK)
 
     assert (next(iter(sections)), list(sections)[-1]) == ("clock_first", "clock_last")
@@ -144,7 +144,7 @@ def test_nothing_is_left_behind(trip: Trip) -> None:
 
 
 def test_a_silent_engine_leaves_the_rest_known(tmp_path: Path, local_program: None) -> None:
-    """Disks and sockets are told; what belongs to containers is not known, with the reason."""
+    """Disks and sockets are reported; what belongs to containers is not known, with the reason."""
     trip = go(tmp_path, SILENT="yes")
 
     assert (trip.asked, trip.facts.docker_error, bool(trip.facts.file_systems)) == (1, "Cannot connect", True)

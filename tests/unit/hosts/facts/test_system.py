@@ -1,4 +1,4 @@
-"""What a host tells of its surroundings is read as it was meant; what it does not tell is not known, with
+"""What a host reports about its surroundings is read as it was meant; what it does not report is not known, with
 the reason.
 """
 
@@ -85,8 +85,8 @@ def test_a_containers_connections_are_read_from_the_kernel() -> None:
 
 
 def test_rules_of_a_firewall_are_read() -> None:
-    """Policies, ports and lists of them; a rule that holds for some is narrow; nft does not tell iptables'
-    rules again.
+    """Policies, ports and lists of them; a rule that holds for some is narrow; nft does not repeat iptables'
+    rules.
     """
     rules = parse_firewall(SAVED)
 
@@ -126,7 +126,7 @@ def test_kernel_settings_have_sysctls_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("NTPSynchronized=yes\n", (True, "timedatectl")),
         ("NTPSynchronized=no\n", (False, "timedatectl")),
@@ -137,9 +137,9 @@ def test_kernel_settings_have_sysctls_names() -> None:
         ("what?", (None, "")),
     ],
 )
-def test_whoever_keeps_the_clock_is_understood(text: str, told: tuple[bool | None, str]) -> None:
+def test_whoever_keeps_the_clock_is_understood(text: str, expected: tuple[bool | None, str]) -> None:
     """systemd, chrony and ntpd each say it in their own words."""
-    assert parse_synchronised(text) == told
+    assert parse_synchronised(text) == expected
 
 
 def test_usage_is_counted_as_docker_stats_counts() -> None:
@@ -185,7 +185,7 @@ def test_an_engine_that_remaps_users_is_known() -> None:
     assert (remapping.remaps_users, rootless.is_rootless) == (True, True)
 
 
-def test_what_could_not_be_read_is_told_with_its_reason_and_a_command() -> None:
+def test_what_could_not_be_read_is_reported_with_its_reason_and_a_command() -> None:
     """No answer is not "no rule": who needs it gets the reason; the other sections stand."""
     found = {
         "firewall": Answer("", 4, "Permission denied"),

@@ -50,7 +50,7 @@ def checkout(tmp_path: Path, local_program: None) -> Path:
     return root
 
 
-def test_what_was_committed_is_told_by_its_commit(checkout: Path) -> None:
+def test_what_was_committed_is_named_by_its_commit(checkout: Path) -> None:
     """Twelve digits; caches, state, notes and what people sign later are no change."""
     for name in (
         "approvals/production/x.txt",
@@ -97,7 +97,7 @@ def test_a_file_that_git_does_not_know_is_a_change_where_it_is_loaded(checkout: 
 
 
 @pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
-def test_a_file_that_git_was_told_not_to_look_at_is_a_change(checkout: Path, flag: str) -> None:
+def test_a_file_that_git_was_set_to_ignore_is_a_change(checkout: Path, flag: str) -> None:
     """Git status hides its difference; the flag itself is reason enough."""
     git(checkout, "update-index", flag, "engine/saga/saga.py")
     (checkout / "engine/saga/saga.py").write_text("changed")
@@ -132,7 +132,7 @@ def test_a_folder_inside_another_checkout_has_no_commit(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "ending"),
     [
         ("exit 128", "unknown"),
         ('case "$*" in *status*) exit 128;; *) exec GIT "$@";; esac', "+unknown"),
@@ -140,7 +140,7 @@ def test_a_folder_inside_another_checkout_has_no_commit(checkout: Path) -> None:
     ],
 )
 def test_a_git_that_fails_does_not_say_clean(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, told: str
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, ending: str
 ) -> None:
     """Dubious ownership, a lock, a missing index: no answer is no clean checkout."""
     real = subprocess.run(
@@ -152,7 +152,7 @@ def test_a_git_that_fails_does_not_say_clean(
     (folder / "git").chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
-    assert read_commit(checkout).endswith(told)
+    assert read_commit(checkout).endswith(ending)
     assert not is_committed(read_commit(checkout))
 
 
@@ -216,7 +216,7 @@ def project(tmp_path: Path, local_program: None) -> Path:
     return folder
 
 
-def test_a_committed_project_is_told_by_its_commit(project: Path) -> None:
+def test_a_committed_project_is_named_by_its_commit(project: Path) -> None:
     """State, approvals, notes and what belongs to other folders of its checkout are no change."""
     for name in (
         "state/a.sqlite",

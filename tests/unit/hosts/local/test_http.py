@@ -54,7 +54,7 @@ def test_no_redirect_is_followed() -> None:
 
 @pytest.fixture
 def body(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Let requests answer with this body; what it was asked with stands beside it."""
+    """Let requests answer with this body; the same dictionary then holds what it was asked with."""
     given: dict[str, Any] = {"content": b""}
 
     def fake(session: requests.Session, method: str, url: str, **more: Any) -> requests.Response:

@@ -1,5 +1,5 @@
-"""Messages to people are sent beside the run: none that fails, hangs or is mistyped costs it anything, and no address
-is ever shown.
+"""Messages to people are sent in the background: none that fails, hangs or is mistyped costs the run anything, and no
+address is ever shown.
 """
 
 from __future__ import annotations
@@ -96,6 +96,6 @@ def test_an_address_that_is_none_shows_nowhere(
 
     assert deliver_by_apprise(Secret(address), "t", "x") is False
 
-    told = caplog.text + "".join(capsys.readouterr())
-    assert TOKEN not in told
-    assert address not in told
+    output = caplog.text + "".join(capsys.readouterr())
+    assert TOKEN not in output
+    assert address not in output

@@ -176,7 +176,7 @@ def test_every_other_answer_is_a_reason(post: Post, status: int, content: bytes,
     ],
 )
 def test_no_answer_is_a_reason(post: Post, raised: Exception, kind: type[Exception]) -> None:
-    """The texts of its errors may hold the request: they are neither told nor chained."""
+    """The texts of its errors may hold the request: they are neither shown nor chained."""
     post(raises=raised)
 
     with pytest.raises(kind) as found:

@@ -204,7 +204,7 @@ def test_what_is_allowed_to_differ_is_left_out(two: tuple[Path, Path]) -> None:
     assert (drift.differences, drift.compared) == (("folder/inner: content differs",), 6)
 
 
-def test_the_count_goes_on_when_lines_do_not(tmp_path: Path) -> None:
+def test_the_count_continues_when_lines_do_not(tmp_path: Path) -> None:
     """Twenty lines are enough for a person; the number is exact."""
     one, other = tmp_path / "one", tmp_path / "other"
     for root in (one, other):
@@ -229,7 +229,7 @@ def test_an_empty_side_is_refused(two: tuple[Path, Path], lines: bytes, side: st
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_side_that_was_cut_off_is_refused(two: tuple[Path, Path], side: str) -> None:
-    """A connection that broke leaves equal lines on both sides: only the last line tells that it was all."""
+    """A connection that broke leaves equal lines on both sides: only the last line shows that it was all."""
     whole = manifest(two[0])
     cut = Manifest("wf001", "volume x", b"".join(whole.lines.splitlines(keepends=True)[:-1]))
 

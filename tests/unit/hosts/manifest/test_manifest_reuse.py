@@ -17,7 +17,7 @@ from tests.fakes.file_trees import calm, compared, entries, fill, manifest
 
 @pytest.fixture
 def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take every file for old enough, on a file system that tells changes."""
+    """Take every file for old enough, on a file system that shows changes."""
     monkeypatch.setattr(program, "REST_NS", 0)
     monkeypatch.setattr(program, "tells_changes", lambda _root: True)
 
@@ -71,7 +71,9 @@ def test_what_was_young_at_the_flush_is_read_again(tmp_path: Path, monkeypatch: 
     assert read_twice(fill(tmp_path / "tree"), tmp_path / "memory")["reused"] == 0
 
 
-def test_a_file_system_that_does_not_tell_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_that_does_not_show_changes_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On tmpfs a store through a memory map moves no time, ever."""
     monkeypatch.setattr(program, "REST_NS", 0)
     monkeypatch.setattr(program, "tells_changes", lambda _root: False)
@@ -80,12 +82,12 @@ def test_a_file_system_that_does_not_tell_is_read_again(tmp_path: Path, monkeypa
 
 
 def test_the_kind_of_file_system_is_read_from_the_mounts(tmp_path: Path) -> None:
-    """By the device that holds the place; one that is not listed does not tell."""
+    """By the device that holds the place; one that is not listed does not show changes."""
     device = tmp_path.lstat().st_dev
     table = tmp_path / "mountinfo"
-    for kind, tells in (("ext4", True), ("xfs", True), ("tmpfs", False), ("nfs4", False)):
+    for kind, expected in (("ext4", True), ("xfs", True), ("tmpfs", False), ("nfs4", False)):
         table.write_text(f"36 35 {os.major(device)}:{os.minor(device)} / /data rw shared:1 - {kind} /dev/vda rw\n")
-        assert program.tells_changes(os.fsencode(tmp_path), table) is tells
+        assert program.tells_changes(os.fsencode(tmp_path), table) is expected
     table.write_text("36 35 255:255 / /data rw - ext4 /dev/vda rw\n")
     assert program.tells_changes(os.fsencode(tmp_path), table) is False
 
@@ -93,7 +95,7 @@ def test_the_kind_of_file_system_is_read_from_the_mounts(tmp_path: Path) -> None
 def test_a_store_through_a_memory_map_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page was dirty before the reading, the store comes after it: without the flush no time would move."""
     if not program.tells_changes(os.fsencode(tmp_path)):
-        pytest.skip("this folder's file system does not tell changes: nothing is ever reused there")
+        pytest.skip("this folder's file system does not show changes: nothing is ever reused there")
     monkeypatch.setattr(program, "REST_NS", 0)
     root = tmp_path / "tree"
     root.mkdir()

@@ -51,7 +51,7 @@ def test_it_only_reads() -> None:
 
 
 def test_one_that_does_not_end_is_removed() -> None:
-    """It would go on reading the disk of a service that is waited for."""
+    """It would keep reading the disk of a service that people wait for."""
     host = SlowHost("wf005")
 
     with pytest.raises(DeadlineError, match="did not end within"):
@@ -61,7 +61,7 @@ def test_one_that_does_not_end_is_removed() -> None:
     assert remove == ["docker", "rm", "--force", run[run.index("--name") + 1]]
 
 
-def test_a_failure_is_told_with_a_command() -> None:
+def test_a_failure_is_reported_with_a_command() -> None:
     """The volume, what Docker said, and where to look."""
     with pytest.raises(
         NotObservedError,

@@ -70,7 +70,7 @@ def test_the_helper_stands_in_the_containers_network_and_may_do_no_more_than_loo
 
 
 def test_a_helper_that_cannot_run_is_no_answer() -> None:
-    """It is told as such, with what to try."""
+    """It is reported as such, with what to try."""
     fleet: Any = {"wf001": FakeHost("wf001", {"docker run": (125, "", "No such image")})}
 
     with pytest.raises(

@@ -88,12 +88,12 @@ def test_a_lock_without_a_whole_holder_is_no_lock(tmp_path: Path, local_program:
 
     assert ran(locking(TAKE, tmp_path, "t2", "", length), CONTENT, tmp_path).stdout == b"taken\n"
     assert (tmp_path / "lock" / "holder").read_bytes() == CONTENT
-    assert ran(locking(TAKE, tmp_path, "t3", "", length), CONTENT, tmp_path).stdout == CONTENT, "it tells who holds it"
+    assert ran(locking(TAKE, tmp_path, "t3", "", length), CONTENT, tmp_path).stdout == CONTENT, "it says who holds it"
 
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_holder_that_is_cut_off_leaves_the_old_one(tmp_path: Path, local_program: None, cut: int) -> None:
-    """Going on with one's own lock, and breaking another's: what can't be read would lock everybody out."""
+    """Reusing one's own lock, and breaking another's: what can't be read would lock everybody out."""
     length = str(len(CONTENT))
     ran(locking(TAKE, tmp_path, "t1", "", length), CONTENT, tmp_path)
     again = ran(locking(ENTER_AGAIN, tmp_path, "t1", "t1", length), CONTENT[:cut], tmp_path)

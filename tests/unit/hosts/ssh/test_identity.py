@@ -22,15 +22,15 @@ SETTINGS: Final = (
     "hostname 192.0.2.11\nport 22\nuserknownhostsfile ~/.ssh/known_hosts\nglobalknownhostsfile "
     "/etc/ssh/ssh_known_hosts\n"
 )
-TOLD: Final = f"{MACHINE}\nENGINE\nreal\n10.0.0.7\n"
+ANSWER: Final = f"{MACHINE}\nENGINE\nreal\n10.0.0.7\n"
 
 
 class Client:
     """OpenSSH's programs and a host that has one key."""
 
-    def __init__(self, known: str, key: str, told: str = TOLD, settings: str = SETTINGS) -> None:
+    def __init__(self, known: str, key: str, answer: str = ANSWER, settings: str = SETTINGS) -> None:
         """Take what known_hosts has, the host's key and what it answers."""
-        self.known, self.key, self.told, self.settings = known, key, told, settings
+        self.known, self.key, self.answer, self.settings = known, key, answer, settings
         self.tried: list[str] = []
 
     def run(self, argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
@@ -48,7 +48,7 @@ class Client:
                 client.tried.append(Path(file).read_text(encoding="utf-8"))
                 if client.key not in client.tried[-1]:
                     raise RefusedError(f"{name}: another host key")
-                return CommandResult(tuple(argv), 0, client.told.encode(), b"", 0.0)
+                return CommandResult(tuple(argv), 0, client.answer.encode(), b"", 0.0)
 
             def close(self) -> None:
                 pass
@@ -78,7 +78,7 @@ def known(*keys: str) -> str:
 @pytest.mark.parametrize("key", [ED, OLD, RSA])
 def test_the_recorded_key_is_the_one_that_the_host_has(use: Any, key: str) -> None:
     """Known_hosts may hold a key of an older machine, or of a kind that the host no longer offers: only a connection
-    tells.
+    shows it.
     """
     client = use(Client(known(RSA, OLD, ED), key))
 
@@ -120,13 +120,13 @@ def test_a_host_that_nobody_met_is_not_trusted(use: Any) -> None:
 
 def test_without_an_engine_nothing_is_recorded(use: Any) -> None:
     """Half an identity is none."""
-    use(Client(known(ED), ED, told=f"{MACHINE}\n-\nreal\n"))
+    use(Client(known(ED), ED, answer=f"{MACHINE}\n-\nreal\n"))
 
     with pytest.raises(UnreachableError, match="wf001: its Docker Engine does not answer"):
         read_identity("wf001", None)
 
 
-def test_a_name_is_recorded_by_the_address_that_the_host_tells(use: Any) -> None:
+def test_a_name_is_recorded_by_the_address_that_the_host_reports(use: Any) -> None:
     """Other hosts may not know the operator's name for it."""
     use(Client(known(ED), ED, settings=SETTINGS.replace("192.0.2.11", "wf001.example.net")))
 
@@ -158,7 +158,7 @@ def test_an_rsa_key_is_asked_for_by_its_modern_signatures(tmp_path: Path) -> Non
         (FileNotFoundError("ssh"), InputError, "no program ssh"),
     ],
 )
-def test_ssh_that_refuses_its_own_configuration_is_told(
+def test_ssh_that_refuses_its_own_configuration_is_reported(
     monkeypatch: pytest.MonkeyPatch, outcome: Any, kind: type[Exception], words: str
 ) -> None:
     """A typing mistake in the operator's ssh_config is wrong input, not a crash."""

@@ -74,7 +74,7 @@ def test_the_stand_in_selects_as_documented(logql: ModuleType, query: str, line:
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ('{job=~".*"}', "at least one regexp or equality matcher"),
         ('{job="a"', "unexpected $end"),
@@ -83,9 +83,9 @@ def test_the_stand_in_selects_as_documented(logql: ModuleType, query: str, line:
         ("", "unexpected $end"),
     ],
 )
-def test_the_stand_in_refuses_what_loki_refuses(logql: ModuleType, query: str, told: str) -> None:
+def test_the_stand_in_refuses_what_loki_refuses(logql: ModuleType, query: str, message: str) -> None:
     """A question that is no LogQL is an error, never an empty answer."""
-    with pytest.raises(logql.ParseError, match=told.replace("$", "\\$")):
+    with pytest.raises(logql.ParseError, match=message.replace("$", "\\$")):
         logql.parse(query)
 
 

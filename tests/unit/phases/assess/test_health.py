@@ -17,7 +17,7 @@ from phases.session.prefetch import MOST_AT_ONCE, Prefetch
 NAMES = ("n8n", "postgres", "redis", "minio")
 
 
-def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_are_asked_in_parallel_and_reported_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """All four are asked before any has answered; what one raises is raised in its own row, each time."""
     together = threading.Barrier(MOST_AT_ONCE, timeout=10)
     asked = []

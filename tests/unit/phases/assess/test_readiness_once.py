@@ -38,7 +38,7 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_writable_layer_is_asked_of_the_engine(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the forwarded socket, without a command on the host; a container that is gone is told with the
+    """Over the forwarded socket, without a command on the host; a container that is gone is reported with the
     way to look.
     """
 

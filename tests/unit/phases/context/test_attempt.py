@@ -61,8 +61,8 @@ def test_a_move_that_never_began_is_planned(journal: Journal) -> None:
     )
 
 
-def test_what_was_done_and_what_was_begun_are_told_apart(journal: Journal, run: Run) -> None:
-    """An action whose outcome is missing was interrupted: a resume must look before it goes on."""
+def test_what_was_done_and_what_was_begun_are_distinguished(journal: Journal, run: Run) -> None:
+    """An action whose outcome is missing was interrupted: a resume must look before it continues."""
     state(run, MoveState.IN_PROGRESS)
     intent(run, "stop-source", policy="always")
     outcome(run, "stop-source", exit_code=0)
@@ -81,7 +81,7 @@ def undone(run: Run, key: str) -> None:
 
 
 def test_what_was_undone_is_neither_done_nor_to_be_undone_again(journal: Journal, run: Run) -> None:
-    """A process that dies in the middle of its undo leaves exactly the rest to whoever goes on."""
+    """A process that dies in the middle of its undo leaves exactly the rest to whoever resumes it."""
     state(run, MoveState.IN_PROGRESS)
     for key in ("stop-source", "copy-volumes"):
         intent(run, key)
@@ -231,7 +231,7 @@ def test_a_service_is_asked_at_its_health_port() -> None:
     assert (main_port(services["redis"]), main_port(services["n8n"])) == (26379, 5678)
 
 
-def test_a_container_has_an_address_or_is_told_as_unseen() -> None:
+def test_a_container_has_an_address_or_is_reported_as_unseen() -> None:
     """The first network with an address; a stopped container has none."""
     networks = {"a": {"IPAddress": ""}, "b": {"IPAddress": "172.20.0.9"}}
 
@@ -243,7 +243,7 @@ def test_a_container_has_an_address_or_is_told_as_unseen() -> None:
 
 
 def test_the_nearest_mount_holds_a_path() -> None:
-    """A mount inside another one wins; a tmpfs holds nothing that could be read; no mount is told."""
+    """A mount inside another one wins; a tmpfs holds nothing that could be read; no mount is an error."""
     mounts = (
         MountFacts("volume", "all", "/data", read_only=False),
         MountFacts("volume", "db", "/data/db", read_only=False),

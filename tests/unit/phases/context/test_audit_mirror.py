@@ -113,7 +113,7 @@ def test_a_run_that_lost_its_lock_says_no_state(mirror: AuditMirror, hosts: Host
     assert mirror.run.journal.records(kind="move_state") == []
 
 
-def test_an_undo_goes_on_beside_a_dead_host(mirror: AuditMirror, hosts: Hosts) -> None:
+def test_an_undo_continues_while_one_host_is_dead(mirror: AuditMirror, hosts: Hosts) -> None:
     """It is tried once, not at every step; the other host has each record; later it gets what it missed."""
     mirror.record("intent", service="redis", key="start-target", body=ACTION)
     hosts.errors["wf001"] = UnreachableError("wf001: ssh failed")

@@ -1,4 +1,4 @@
-"""A move that has begun goes on as it began; one that begins again is what people approved."""
+"""A move that has begun continues as it began; one that begins again is what people approved."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def changed() -> Scope:
 
 
 def test_a_move_that_begins_again_is_carried_out_as_it_was_approved(journal: Journal, changed: Scope) -> None:
-    """The gates judge the files as they are now, so that is what is done; without --retry its undo goes on
+    """The gates judge the files as they are now, so that is what is done; without --retry its undo continues
     as it began.
     """
     again = as_begun(changed, journal, AGAIN)

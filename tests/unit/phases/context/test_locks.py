@@ -13,7 +13,8 @@ from typing import Any, Final
 import pytest
 
 from engine.command_line import typed_command
-from engine.errors import NotObservedError
+from engine.errors import NotObservedError, RefusedError
+from hosts.coordination.lock import Holder
 from phases.context import locks as locks_module
 from phases.context.locks import hosts_with_token, lock_environment, lock_hosts
 
@@ -40,8 +41,23 @@ class Locks:
             raise NotObservedError(f"{host}: no answer")
         return self.held.pop(host, None) == token if self.held.get(host) == token else False
 
-    def run(self, *hosts: str, left: list[str] | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Run something with the locks of some hosts; `left` is what is unfinished at its end."""
+    def read(self, host: str) -> Holder | None:
+        """Return who holds a host now."""
+        if host in self.silent:
+            raise NotObservedError(f"{host}: no answer")
+        token = self.held.get(host)
+        return Holder(token, "lab", "bob", "migrate", "2026-01-01T00:00:00+00:00") if token else None
+
+    def run(
+        self,
+        *hosts: str,
+        left: list[str] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run something with the locks of some hosts; `left` is what is unfinished at its end, `meanwhile` what others
+        do.
+        """
         fleet: Any = type("F", (dict,), {"names": HOSTS, "token": None})({host: host for host in HOSTS})
         command = partial(typed_command, environment="lab")
         scope: Any = SimpleNamespace(hosts=hosts, environment=SimpleNamespace(environment="lab"), command=command)
@@ -51,6 +67,7 @@ class Locks:
             lock_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell),
         ):
             self.unfinished = left or []
+            meanwhile()
 
 
 @pytest.fixture
@@ -60,6 +77,7 @@ def locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Locks:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(locks_module, "take_lock", made.take)
     monkeypatch.setattr(locks_module, "release_lock", made.release)
+    monkeypatch.setattr(locks_module, "read_lock", made.read)
     monkeypatch.setattr(locks_module, "unfinished", lambda *_: made.unfinished)
     return made
 
@@ -100,3 +118,41 @@ def test_a_lock_that_stays_on_a_silent_host_is_said_with_the_command_that_gives_
     assert len(said) == 1
     assert said[0].startswith("wf001: did not answer, so its lock is still there.")
     assert said[0].endswith(f"nox -s lock -- release --token {token} --lab")
+
+
+def test_a_lock_that_somebody_took_over_is_said_with_the_command_for_a_dead_run(locks: Locks) -> None:
+    """The new holder may have died since: nobody else would learn that its lock stays. One that is free again is no
+    news, and neither is one that nobody can read.
+    """
+    said: list[str] = []
+
+    def take_over() -> None:
+        locks.held.update(wf001="bobs", wf002="bobs")
+        locks.held.pop("wf005")
+        locks.silent = {"wf002"}
+
+    locks.run(*HOSTS, tell=said.append, meanwhile=take_over)
+
+    told = [text for text in said if text.startswith("wf001")]
+    assert len(told) == 1
+    assert 'it is held by bob, "migrate" in environment lab' in told[0]
+    assert told[0].endswith("if that run is surely dead: nox -s lock -- release --token bobs --lab")
+    assert not [text for text in said if text.startswith("wf005")]
+    assert [text for text in said if text.startswith("wf002: did not answer")]
+    assert locks.held["wf001"] == "bobs"
+
+
+def test_a_lock_that_this_run_never_held_is_not_called_taken_over(
+    locks: Locks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that another operator keeps out has said so already."""
+    said: list[str] = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RefusedError("wf001: locked by bob")
+
+    locks.held["wf001"] = "bobs"
+    monkeypatch.setattr(locks_module, "take_lock", refuse)
+    with pytest.raises(RefusedError):
+        locks.run("wf001", tell=said.append)
+    assert said == []

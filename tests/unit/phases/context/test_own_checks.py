@@ -1,4 +1,4 @@
-"""What is wrong with a folder of own checks is told at once, each with its place, before any host is asked."""
+"""All problems of a folder of own checks are reported at once, each with its place, before any host is asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _put(folder: Path, name: str, text: str = GOOD) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         (
             "migrate/test_a.py",
@@ -38,16 +38,16 @@ def _put(folder: Path, name: str, text: str = GOOD) -> Path:
         ("preflight/test_a.py", f"async {GOOD}", "test_port: is async, so pytest does not run it"),
     ],
 )
-def test_what_can_not_be_a_check_is_refused(tmp_path: Path, name: str, text: str, told: str) -> None:
+def test_what_can_not_be_a_check_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     """Nothing that a person wrote is left out in silence."""
     own = _put(tmp_path, name, text)
 
-    with pytest.raises(InputError, match=told) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         refuse_wrong(own, tmp_path)
     assert str(refused.value).endswith("See docs/own-checks.md")
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     """Of all phases: validate's are found before the night, too."""
     _put(tmp_path, "preflight/test_a.py", "def test_a(host):\n    pass\n")
     own = _put(tmp_path, "validate/test_b.py", "def test_b(host):\n    pass\n")

@@ -38,7 +38,7 @@ def test_the_draft_is_an_inventory() -> None:
 
 
 def test_what_a_person_must_decide_is_said() -> None:
-    """An anonymous volume may hold data or nothing: only a person can tell."""
+    """An anonymous volume may hold data or nothing: only a person can know."""
     draft = draft_inventory([make_host(host="wf005", containers=(WEB,))])
     assert "/files is an anonymous volume" in draft["services"]["n8n"]["notes"]
 

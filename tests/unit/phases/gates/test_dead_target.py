@@ -136,7 +136,7 @@ def test_a_host_that_answers_is_not_dead(run: Run) -> None:
     ],
 )
 def test_a_host_that_is_slow_or_refuses_lives(run: Run, error: Exception) -> None:
-    """Dead is only what nobody can connect to: beside all others its service may go on."""
+    """Dead is only what nobody can connect to: on any other host the service may still run."""
     _stands(run, MoveState.DONE)
     fleet = Silent(error)
 
@@ -234,8 +234,8 @@ def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveS
 
 
 def test_a_lost_host_is_not_asked() -> None:
-    """Whoever asks the fleet for it is told why it gets no answer; to the action that must see it down that
-    is an answer.
+    """Whoever asks the fleet for it learns why there is no answer; for the action that must see it down, that is an
+    answer.
     """
     fleet = Fleet(["wf001"], make_environment(), None)
     try:

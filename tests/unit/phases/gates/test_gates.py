@@ -55,7 +55,7 @@ class Past:
             run.finish({"PASSED": 1}, ExitCode.OK)
 
     def newest_run(self) -> Run:
-        """Return the run that wrote last, to go on with it."""
+        """Return the run that wrote last, to resume it."""
         last = self.journal.records()[-1]
         run = Run(self.journal, last.run_id, head=last.hash)
         run.count = last.number
@@ -291,7 +291,7 @@ def test_a_stuck_move_is_for_a_person(past: Past, state: MoveState, words: str) 
     assert refusal(past, scope_of(), again=frozenset({"redis"})) == ""
 
 
-def test_all_reasons_are_told_at_once(past: Past) -> None:
+def test_all_reasons_are_given_at_once(past: Past) -> None:
     """One refusal lists every row of every move that is not good."""
     before = refusal(past, scope_of())
     past.state("n8n", MoveState.NEEDS_OPERATOR)
@@ -513,7 +513,7 @@ def test_one_hosts_word_that_a_move_began_opens_no_way_past_the_approvers(
     """A host can write what it likes into its own audit log; adopt takes it as its word, and says so."""
     scope = build_scope(make_inventory(), make_plan(), make_environment(OPEN), services=("redis",))
     run = past.journal.start_run(command="adopt", environment="production")
-    told = {"run_id": "r", "number": 1, "hash": "h", "hosts": hosts}
-    run.record("move_state", service="redis", body={"state": MoveState.IN_PROGRESS.value, "adopted": told})
+    adopted = {"run_id": "r", "number": 1, "hash": "h", "hosts": hosts}
+    run.record("move_state", service="redis", body={"state": MoveState.IN_PROGRESS.value, "adopted": adopted})
 
     assert ("approval: 0 of" in refusal(past, scope)) is refused

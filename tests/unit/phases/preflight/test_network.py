@@ -80,11 +80,11 @@ def test_a_way_that_is_open_is_proven_and_recorded() -> None:
     }
 
 
-def test_a_sample_tells_what_a_way_carries() -> None:
-    """Sent once from each host, through the listener; a host whose dd tells nothing has none."""
+def test_a_sample_shows_what_a_way_carries() -> None:
+    """Sent once from each host, through the listener; a host whose dd prints nothing has none."""
     made, hosts, records = context("0\ttook 1.0 1.001")
-    told = "1024+0 records out\n268435456 bytes (268 MB, 256 MiB) copied, 0.5 s, 537 MB/s\n"
-    hosts["wf005"].answers = {"bash -c dd": (0, told, ""), **hosts["wf005"].answers}
+    output = "1024+0 records out\n268435456 bytes (268 MB, 256 MiB) copied, 0.5 s, 537 MB/s\n"
+    hosts["wf005"].answers = {"bash -c dd": (0, output, ""), **hosts["wf005"].answers}
     try_with_listeners(made, "wf001", apply=True)
 
     assert [record for record in records if record["kind"] == RecordKind.PATH_THROUGHPUT] == [

@@ -1,5 +1,5 @@
-"""A whole scan of an environment: every host is looked at, what does not answer is told, and the command says what it
-means.
+"""A whole scan of an environment: every host is looked at, what does not answer is reported, and the command says what
+it means.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PINNED = ("hosts/wf006", {**ENVIRONMENT["hosts"]["wf001"], "address": "192.0.2.1
 MOUNTED = {"Mounts": [], "Config": {"Cmd": ["n8n", "start"]}}
 
 
-def told(**files: str) -> str:
+def answer_with(**files: str) -> str:
     """Return the script's answer for these files of /srv."""
     records = [
         ("compose" if "compose" in name else "file", f"/srv/{name.replace('__', '/')}.yml", text)
@@ -56,7 +56,7 @@ class FakeFleet:
         """Take facts by host, and answers by host."""
         self.found, self.hosts = (
             facts,
-            {name: FakeHost(name, {"sh -s": (0, (files or {}).get(name, told()), "")}) for name in facts},
+            {name: FakeHost(name, {"sh -s": (0, (files or {}).get(name, answer_with()), "")}) for name in facts},
         )
 
     def facts(self, name: str) -> HostFacts:
@@ -108,7 +108,7 @@ def test_all_hosts_of_the_inventory_are_scanned() -> None:
 
 @pytest.mark.parametrize("error", [NotObservedError("wf006: ssh failed"), RefusedError("wf006: another machine")])
 def test_a_host_outside_the_plan_that_does_not_answer_has_its_own_row(error: Exception) -> None:
-    """And hinders nobody; one without identity is told with the way to pin it."""
+    """And hinders nobody; one without identity is reported with the way to pin it."""
     found = scan(context(wf006=error)).report
     unpinned = scan(context(), scope_of()).report
 
@@ -126,7 +126,7 @@ def test_a_host_of_the_plan_that_is_another_machine_stops_all() -> None:
 def test_conflict_remap_and_consumers_are_joined() -> None:
     """A process on the target has the port; its consumers are the link, a variable, a pair of variables and a file."""
     prometheus = "services:\n  a:\n    image: x\n    command: --peer=wf005:6379\n"
-    found = scan(context(wf001=TAKEN), wf002=told(shop__compose=prometheus)).report
+    found = scan(context(wf001=TAKEN), wf002=answer_with(shop__compose=prometheus)).report
 
     assert [remap.text() for remap in found.remaps] == [
         "redis on wf001: 6379/tcp becomes 16379/tcp, because process valkey-server on 0.0.0.0 has it"
@@ -153,7 +153,7 @@ def test_a_move_that_is_done_and_one_whose_host_is_silent() -> None:
 
 def test_files_that_are_named_elsewhere_are_fetched() -> None:
     """In one more trip for all of them, and no more when they are not there."""
-    fleet = FakeFleet(context(), {"wf002": told(shop__compose="include: [/etc/common.yaml]\n")})
+    fleet = FakeFleet(context(), {"wf002": answer_with(shop__compose="include: [/etc/common.yaml]\n")})
     found = scan_ports(scope_of(environment=(PINNED,)), fleet, {})  # type: ignore[arg-type]
 
     asked = [argv[5:] for argv, _ in fleet.hosts["wf002"].asked]

@@ -161,7 +161,7 @@ def test_own_samples_that_are_enough_pass_and_still_say_so(monkeypatch: pytest.M
         ),
     ],
 )
-def test_what_it_lacks_is_told_with_the_query_to_look_at(
+def test_what_it_lacks_is_reported_with_the_query_to_look_at(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, without: tuple[Metric, ...], place: PrometheusPlace, look: str
 ) -> None:
     """A container without rows, one without processors, a host that is not named: not enough data, the moment is
@@ -178,7 +178,7 @@ def test_what_it_lacks_is_told_with_the_query_to_look_at(
     assert capacity.judge_memory("wf001").text.endswith("from this moment only")
 
 
-def test_disks_that_it_does_not_tell_of_are_not_enough_data(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disks_that_it_does_not_report_are_not_enough_data(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cAdvisor counts no bytes: the rest of its answers count."""
     answering(monkeypatch, Metric.WRITTEN)
     capacity = capacity_of(journal)
@@ -215,7 +215,7 @@ def test_its_secrets_are_known_to_the_redactor(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_secret_that_is_not_there_is_a_reason(journal: Journal) -> None:
-    """Preflight goes on with our own samples."""
+    """Preflight continues with our own samples."""
     place = PLACE.model_copy(update={"token": "env:LONGSHORE_TEST_NOT_SET"})
 
     assert "secret env:LONGSHORE_TEST_NOT_SET: not set" in capacity_of(journal, place).baselines.origin.trouble

@@ -1,4 +1,4 @@
-"""Samples: one small command a host, kept beside the journal, shown as a baseline."""
+"""Samples: one small command a host, kept next to the journal, shown as a baseline."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 class Answering(FakeHost):
-    """A host that tells what it uses, with the mark that it was asked with."""
+    """A host that reports what it uses, with the mark that it was asked with."""
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Any:
         """Answer with this trip's mark."""
@@ -75,7 +75,7 @@ def test_a_host_and_its_containers_are_read() -> None:
     }
 
 
-def test_a_host_that_tells_of_no_disk_has_none() -> None:
+def test_a_host_that_reports_no_disk_has_none() -> None:
     """A file system that lies on no block device (a network's, ZFS): not known, for its containers too,
     which is not 0.
     """
@@ -91,7 +91,7 @@ def test_an_answer_that_was_cut_off_is_none() -> None:
 
 
 def test_a_dead_host_does_not_cost_the_others_their_sample() -> None:
-    """Its reason is told."""
+    """The output gives its reason."""
     fleet: Any = {"wf001": Answering("wf001"), "wf005": FakeHost("wf005", {"sh -s": (1, "", "no docker")})}
     samples, missing = take_samples(fleet, ["wf001", "wf005"])
 
@@ -113,10 +113,10 @@ def test_samples_are_taken_at_even_distances_and_old_ones_forgotten(
     assert _take(fleet, scope, journal, 2, 60.0)
     assert [round(seconds) for seconds in slept] == [60]
     assert len(read_samples(journal, old)) == 6
-    told = capsys.readouterr()
-    assert "3 samples of 1 of 2 hosts kept" in told.out
-    assert "1 samples older than 35 days were forgotten" in told.out
-    assert "no sample: wf005" in told.err
+    output = capsys.readouterr()
+    assert "3 samples of 1 of 2 hosts kept" in output.out
+    assert "1 samples older than 35 days were forgotten" in output.out
+    assert "no sample: wf005" in output.err
 
 
 def test_the_baseline_is_shown(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +135,7 @@ def test_the_baseline_is_shown(journal: Journal, capsys: pytest.CaptureFixture[s
     )
 
 
-def test_two_samples_within_a_second_tell_the_processors(journal: Journal) -> None:
+def test_two_samples_within_a_second_show_the_processors(journal: Journal) -> None:
     """A time that is kept in whole seconds would make one moment of the two, and a rate of a minute wrong by a
     sixtieth.
     """
@@ -156,7 +156,7 @@ def test_a_sample_of_nothing_is_refused(flags: list[str]) -> None:
 
 
 def test_the_script_is_read_by_a_real_shell(tmp_path: Path, local_program: None) -> None:
-    """With an engine of this test: the host is told, and the container by its name."""
+    """With an engine of this test: the script reports the host, and the container by its name."""
     docker = tmp_path / "docker"
     docker.write_text(
         f"#!/bin/sh\ncase $1 in info) echo {tmp_path} ;; inspect) echo /nowhere ;; *) echo '{ID} redis' ;; esac\n",

@@ -232,7 +232,7 @@ def test_references_are_found_on_the_hosts_that_answer() -> None:
     assert found.blind == {"wf009": "wf009: ssh failed"}
 
 
-def test_other_engines_are_told() -> None:
+def test_other_engines_are_reported() -> None:
     """An ordinary engine passes; that another is set up otherwise stands in the text."""
     asked = context(storage_driver="btrfs")
 

@@ -1,4 +1,4 @@
-"""The configuration of a host's containers and its compose files, kept beside the other backups, and the table of all
+"""The configuration of a host's containers and its compose files, kept next to the other backups, and the table of all
 of them.
 """
 
@@ -61,7 +61,7 @@ def test_the_same_configuration_is_the_same_archive() -> None:
 
 @pytest.mark.parametrize(("back", "is_same"), [("archive", True), ("archiv", False)])
 def test_what_is_stored_is_read_back(back: str, is_same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The archive goes in through standard input, never into argv; a shorter one that comes back is told."""
+    """The archive goes in through standard input, never into argv; a shorter one that comes back is reported."""
     hosts: Any = FakeFleet(
         {
             name: FakeHost(name, {"restic backup": (0, SUMMARY, ""), "restic dump": (0, back, "")})
@@ -91,7 +91,7 @@ def test_what_is_stored_is_read_back(back: str, is_same: bool, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         (None, "was never kept"),
         ({"read_back": False}, "what was read back is not what was stored"),
@@ -99,12 +99,12 @@ def test_what_is_stored_is_read_back(back: str, is_same: bool, monkeypatch: pyte
         ({"object": {**ITEM.record(), "taken_at": (NOW - timedelta(hours=30)).isoformat()}}, "it is 30.0 h old"),
     ],
 )
-def test_a_configuration_that_is_missing_old_or_damaged_fails(changes: dict[str, Any] | None, told: str) -> None:
+def test_a_configuration_that_is_missing_old_or_damaged_fails(changes: dict[str, Any] | None, expected: str) -> None:
     """Each with the command that keeps it."""
     answer = prepare_host_configuration.judge_kept("wf005", None if changes is None else {**RECORD, **changes}, NOW, 24)
 
     assert answer.verdict is Verdict.FAILED
-    assert told in answer.text
+    assert expected in answer.text
     assert "nox -s prepare -- --environment NAME --apply" in answer.text
 
 
@@ -147,7 +147,7 @@ def context(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
 
 
 def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Containers, compose files with what stands beside them, the engine's settings, units; the record holds no
+    """Containers, compose files with what stands next to them, the engine's settings, units; the record holds no
     content.
     """
     made, written = context()
@@ -207,7 +207,7 @@ def outcome(key: str, note: dict[str, Any]) -> Any:
     return SimpleNamespace(kind="outcome", key=key, body={"ok": True, "note": note}, at=NOW.isoformat())
 
 
-def test_the_table_tells_age_size_and_drill_of_each() -> None:
+def test_the_table_shows_age_size_and_drill_of_each() -> None:
     """One restored, one never taken, and the host's host_configuration."""
     taken = BackupObject("volume redis_data", "fade" * 16, 1000, NOW - timedelta(hours=2))
     drill = Drill("wf001", {"volume redis_data": "fade" * 16}, told="all there")

@@ -61,7 +61,7 @@ def prometheus(tmp_path: Path) -> Prometheus:
 
 
 def test_what_the_references_changed_is_the_baseline_until_they_are_put_back(prometheus: Prometheus) -> None:
-    """One part is told; afterwards the old one holds again."""
+    """The text names one part; after the undo the old baseline holds again."""
     held, note = BaselineHeld(prometheus.pointing), Note()
     held.do(note)
     assert held.verify(note).passed
@@ -78,7 +78,7 @@ def test_what_the_references_changed_is_the_baseline_until_they_are_put_back(pro
 
 
 def test_damage_that_is_there_before_stops_it_and_never_becomes_the_baseline(prometheus: Prometheus) -> None:
-    """Neither by going on nor by the undo."""
+    """Neither by the next action nor by the undo."""
     prometheus.now["samples"] = FingerprintPart(8, "lost")
     held, note = BaselineHeld(prometheus.pointing), Note(held="of an earlier attempt")
 

@@ -200,10 +200,10 @@ def test_a_rollback_of_either_end_is_refused_with_the_command_that_puts_back(jou
     done(journal, "n8n", "redis")
     repointed(journal)
 
-    told = refusal(scope_of(services=(service,)), journal, "rollback")
+    message = refusal(scope_of(services=(service,)), journal, "rollback")
 
-    assert f"{service}: references to redis are re-pointed; they would lead nowhere" in told
-    assert ": nox -s repoint -- redis --environment production --revert --apply" in told
+    assert f"{service}: references to redis are re-pointed; they would lead nowhere" in message
+    assert ": nox -s repoint -- redis --environment production --revert --apply" in message
 
 
 def test_a_rollback_is_refused_from_the_first_deed_on(journal: Journal) -> None:
@@ -224,7 +224,7 @@ def test_a_rollback_is_refused_also_when_the_link_is_gone_from_the_file(journal:
     assert "Put them back first" in refusal(scope_of(("links", [])), journal, "rollback")
 
 
-def test_a_rollback_goes_on_once_they_are_put_back(journal: Journal) -> None:
+def test_a_rollback_continues_once_they_are_put_back(journal: Journal) -> None:
     """Nothing is in its way then."""
     done(journal, "n8n", "redis")
     repointed(journal)
@@ -239,12 +239,12 @@ def test_only_what_is_moved_is_repointed(journal: Journal) -> None:
     """The message has the command."""
     done(journal, "n8n")
 
-    told = refusal(scope_of(services=("redis",)), journal, "repoint")
+    message = refusal(scope_of(services=("redis",)), journal, "repoint")
 
     assert (
         "redis: is not moved yet. Expected: done. Move it: nox -s migrate -- --environment production "
         "--service redis --apply"
-    ) in told
+    ) in message
 
 
 def test_a_run_holds_the_hosts_of_both_ends(journal: Journal) -> None:
@@ -261,24 +261,24 @@ def test_the_same_gates_as_for_a_move(journal: Journal, monkeypatch: pytest.Monk
     done(journal, "n8n", "redis")
     shut = scope_of(window=SHUT, plan=(), services=("redis",))
 
-    told = refusal(shut, journal, "repoint")
+    message = refusal(shut, journal, "repoint")
 
-    assert "technical" in told
-    assert "window: " in told
+    assert "technical" in message
+    assert "window: " in message
     assert "window: " not in refusal(shut, journal, "repoint", outside_window="agreed by phone")
     assert refusal(scope_of(services=("redis",)), journal, "repoint") == ""
 
 
 @pytest.mark.parametrize("undo", [False, True])
 def test_gates_guard_the_way_in_only(journal: Journal, undo: bool) -> None:
-    """What has begun goes on, and can always be put back."""
+    """What has begun continues, and can always be put back."""
     done(journal, "n8n", "redis")
     repointed(journal)
 
     assert refusal(scope_of(window=SHUT, plan=(), services=("redis",)), journal, "repoint", undo=undo) == ""
 
 
-def test_what_has_begun_goes_on_as_the_files_were_then(journal: Journal) -> None:
+def test_what_has_begun_continues_as_the_files_were_then(journal: Journal) -> None:
     """An entry that is taken away in between is put back all the same."""
     done(journal, "n8n", "redis")
     repointed(journal)

@@ -181,7 +181,7 @@ def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytes
 def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    """The source's engine does not answer once: whatever is made of that, the target goes on health."""
+    """The source's engine does not answer once: whatever the resume makes of that, the target stays healthy."""
     source, target, data, recipe, relays = committing(monkeypatch, run)
     real, asked = source.inspect_container, []
 
@@ -215,7 +215,7 @@ def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
 
 
 def test_the_restart_policy_comes_back_after_a_kill(run: Run) -> None:
-    """Killed between the change and its record, gone on, then undone: the source restarts by itself as before."""
+    """Killed between the change and its record, resumed, then undone: the source has its old restart policy."""
     source = Engine(inspected())
     route, _ = make_route(source, Engine())
     recipe = (
@@ -303,7 +303,7 @@ def test_a_source_that_ran_in_between_is_found() -> None:
 
 
 def test_a_moved_container_that_ran_in_between_is_found() -> None:
-    """A rollback that goes on would remove the only place with its writes."""
+    """A resumed rollback would remove the only place with its writes."""
     moved = recreated()
     moved["State"] = {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}
     source, target = Engine(inspected()), Engine(moved)
@@ -445,12 +445,12 @@ def test_data_comes_back_to_a_source_that_still_has_its_own_name(
 
     by_key["copy-back"].do({})
 
-    assert model.content(SOURCE) == model.content(TARGET) == model.told
+    assert model.content(SOURCE) == model.content(TARGET) == model.acknowledged
 
 
 def model_recipe(model: Model) -> tuple[Action, ...]:
     """Return the modelled move's actions but the one that clears the copy away."""
-    from phases.migrate.recipe import recipe  # noqa: PLC0415 beside what it is for
+    from phases.migrate.recipe import recipe  # noqa: PLC0415 where it is used
 
     return tuple(action for action in recipe(model.move, 1) if action.key != "remove-copy-helpers")
 
@@ -503,7 +503,9 @@ def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_an_engine_that_can_not_tell_says_nothing_of_a_container(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+def test_an_engine_that_can_not_answer_says_nothing_of_a_container(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     """An error of the engine itself is no answer: it is asked again, and leads to no undo."""
     source = Engine(inspected())
     route, _ = make_route(source, Engine())
@@ -530,8 +532,8 @@ def test_no_advice_stops_a_side_that_may_serve() -> None:
     target.silent = True
     with pytest.raises(ManualInterventionError, match="redis was not seen stopped") as unseen:
         StartTarget(route, 10, acts=True).undo({})
-    for told in (of_target, of_source, unseen):
-        assert "docker stop" not in str(told.value)
+    for error in (of_target, of_source, unseen):
+        assert "docker stop" not in str(error.value)
 
 
 def test_no_text_of_ours_advises_to_stop_a_container() -> None:
@@ -546,7 +548,7 @@ def test_no_text_of_ours_advises_to_stop_a_container() -> None:
 
 
 def test_a_moved_container_is_seen_under_any_name() -> None:
-    """It carries the move's label: renamed by somebody it still may not run beside the source."""
+    """It carries the move's label: renamed by somebody, it still may not run while the source runs."""
     running = {
         **recreated(),
         "Name": "/redis-old",
@@ -652,9 +654,12 @@ def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     context.record_fingerprint("redis", "wf005", "source", reading)
     states("committed", "done", "rolling_back")
     context.record_fingerprint("redis", "wf001", "return", reading)
-    assert rollback._last_reading(move, "exited", discard="why").passed
+    assert "was read before this rollback stopped it" in rollback._last_reading(move, "exited", discard="why").text
     states("done", "rolling_back")
-    assert rollback._last_reading(move, "exited", discard="why").verdict is Verdict.UNKNOWN
+    unread = rollback._last_reading(move, "exited", discard="why")
+    assert "is exited, so what was written there since the cutover is not counted" in unread.text
+    assert "it stays on wf001 (the reason given: why)" in unread.text
+    assert unread.passed
     context.record_fingerprint("redis", "wf001", "return", reading)
     states("needs_operator", "rolling_back")
     assert context.recorded_fingerprint("redis", "return") == reading
@@ -847,7 +852,7 @@ def test_with_a_lost_target_the_source_is_left_clean(monkeypatch: pytest.MonkeyP
 def resume_of_a_killed_return(
     run: Run, source: Engine, target: Engine, *, keep: bool = False, stops: bool = True
 ) -> tuple[RunningMove, list[Judgement]]:
-    """Return a rollback that goes on after a kill in start-returned, and its rows; somebody has started the moved
+    """Return a rollback that resumes after a kill in start-returned, and its results; somebody has started the moved
     container meanwhile.
     """
     route, _ = stopped_route(source, target)
@@ -897,7 +902,7 @@ def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_containe
     assert source.containers[0]["State"]["Status"] == "exited"
 
 
-def test_two_sides_that_both_ran_need_a_person_with_the_command_that_goes_on(run: Run) -> None:
+def test_two_sides_that_both_ran_need_a_person_with_the_command_that_resumes(run: Run) -> None:
     """The source was started and ended, then somebody started the moved container: each may hold writes that the other
     lacks.
     """
@@ -978,7 +983,7 @@ def test_a_kept_container_that_somebody_started_again_is_stopped_before_it_gets_
 
 
 class FleetWithoutTarget(ModelledFleet):
-    """Hosts of which one was declared lost: whoever asks it for anything is told so."""
+    """Hosts of which one was declared lost: whoever asks it for anything gets that error."""
 
     def __getitem__(self, name: str) -> ModelledHost:
         """Return a host, unless it is the lost one."""

@@ -1,4 +1,4 @@
-"""The rollback's one list: the same steps in runbook and recipe, and what was written since told in counts."""
+"""The rollback's one list: the same steps in runbook and recipe, and what was written since, in counts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_runbook_and_recipe_have_the_same_steps() -> None:
     assert re.findall(r'move\.perform\("([^"]+)"\)', text) == steps
 
 
-def test_what_was_written_is_told_part_by_part() -> None:
+def test_what_was_written_is_reported_part_by_part() -> None:
     """More rows, other content, new and vanished parts each have a line with counts; equal parts have none."""
     before = Fingerprint(
         "shop",

@@ -1,5 +1,5 @@
-"""People are told start, each move, each failure and the end of what changes hosts; of a validation only
-what changed.
+"""People get a message for start, each move, each failure and the end of what changes hosts; for a validation only
+when something changed.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Chat:
         return Messenger((Secret("json://secret-address"),), self.deliver, redactor)
 
 
-class Told:
-    """A run that tells a chat."""
+class NotifiedRun:
+    """A run that sends its messages to a chat."""
 
     def __init__(self, path: Path, command: str, *, reachable: bool = True, language: Language = ENGLISH) -> None:
         """Begin it."""
@@ -50,7 +50,7 @@ class Told:
         self.chat, self.screen = Chat(reachable=reachable), io.StringIO()
 
     def __call__(self, act: Any, *, apply: bool = True) -> list[tuple[str, str]]:
-        """Let `act` happen during the run and return what was told."""
+        """Let `act` happen during the run and return the messages."""
         console = Console(file=self.screen, width=200)
         with notify(
             SCOPE,
@@ -79,13 +79,13 @@ def move_redis(night: Night) -> None:
     night.run.finish({}, ExitCode.OK)
 
 
-def test_a_migration_tells_start_moves_and_end(tmp_path: Path) -> None:
+def test_a_migration_reports_start_moves_and_end(tmp_path: Path) -> None:
     """With the environment first: nobody takes the rehearsal for the night."""
-    told = Told(tmp_path, "migrate")
+    notified = NotifiedRun(tmp_path, "migrate")
 
-    seen = told(move_redis)
+    seen = notified(move_redis)
 
-    assert told.titles == [
+    assert notified.titles == [
         "migrate has begun",
         "redis was moved wf005 → wf001",
         "Migration of 2 services passed: 1 of 1 steps passed",
@@ -94,7 +94,7 @@ def test_a_migration_tells_start_moves_and_end(tmp_path: Path) -> None:
     assert all(title.startswith(f"[longshore {SCOPE.environment.environment}] ") for title, _ in seen)
 
 
-def test_a_failure_is_told_with_what_was_seen_and_done(tmp_path: Path) -> None:
+def test_a_failure_is_reported_with_what_was_seen_and_done(tmp_path: Path) -> None:
     """A warning is not, nor a step that did not run."""
 
     def fail(night: Night) -> None:
@@ -104,31 +104,31 @@ def test_a_failure_is_told_with_what_was_seen_and_done(tmp_path: Path) -> None:
         night.run.record("move_state", service="redis", body={"state": "needs_operator"})
         night.run.finish({}, ExitCode.FAILED)
 
-    told = Told(tmp_path, "migrate")
-    seen = told(fail)
+    notified = NotifiedRun(tmp_path, "migrate")
+    seen = notified(fail)
 
-    assert told.titles[1:3] == ["redis: FAILED", "redis needs a person"]
+    assert notified.titles[1:3] == ["redis: FAILED", "redis needs a person"]
     assert seen[1][1] == "It stops.\nexit code 137. Undone (stop-source)"
     assert len(seen) == 4
 
 
-def test_a_run_that_dies_is_told(tmp_path: Path) -> None:
+def test_a_run_that_dies_is_reported(tmp_path: Path) -> None:
     """Silence is not success."""
 
     def die(night: Night) -> None:
         raise RuntimeError("a defect")
 
-    told = Told(tmp_path, "migrate")
+    notified = NotifiedRun(tmp_path, "migrate")
     with pytest.raises(RuntimeError, match="a defect"):
-        told(die)
+        notified(die)
 
-    assert told.titles == ["migrate has begun", "migrate stopped before its end"]
+    assert notified.titles == ["migrate has begun", "migrate stopped before its end"]
 
 
 @pytest.mark.parametrize(("command", "apply"), [("migrate", False), ("prepare", False), ("preflight", False)])
-def test_what_changes_nothing_is_not_told(tmp_path: Path, command: str, *, apply: bool) -> None:
+def test_what_changes_nothing_is_not_reported(tmp_path: Path, command: str, *, apply: bool) -> None:
     """A dry run and a preflight are for the one who started them."""
-    assert Told(tmp_path, command)(move_redis, apply=apply) == []
+    assert NotifiedRun(tmp_path, command)(move_redis, apply=apply) == []
 
 
 def validate(verdict: str) -> Any:
@@ -141,40 +141,40 @@ def validate(verdict: str) -> Any:
     return act
 
 
-def test_a_validation_tells_only_a_change(tmp_path: Path) -> None:
+def test_a_validation_reports_only_a_change(tmp_path: Path) -> None:
     """The first failure, the same again (silence), its end, and a quiet night (silence)."""
-    told = Told(tmp_path, "validate")
+    notified = NotifiedRun(tmp_path, "validate")
     lengths = []
     for verdict in ("PASSED", "FAILED", "FAILED", "PASSED", "PASSED"):
-        told(validate(verdict), apply=False)
-        lengths.append(len(told.chat.seen))
-        told.night.run = told.night.another("validate", MOVES)
+        notified(validate(verdict), apply=False)
+        lengths.append(len(notified.chat.seen))
+        notified.night.run = notified.night.another("validate", MOVES)
 
     assert lengths == [0, 1, 1, 2, 2]
-    assert "1 new, 0 fixed" in told.chat.seen[0][1]
-    assert "new: redis: It holds. 2 rows differ" in told.chat.seen[0][1]
-    assert "0 new, 1 fixed" in told.chat.seen[1][1]
+    assert "1 new, 0 fixed" in notified.chat.seen[0][1]
+    assert "new: redis: It holds. 2 rows differ" in notified.chat.seen[0][1]
+    assert "0 new, 1 fixed" in notified.chat.seen[1][1]
 
 
-def test_the_first_validation_tells_a_problem(tmp_path: Path) -> None:
+def test_the_first_validation_reports_a_problem(tmp_path: Path) -> None:
     """There is nothing to compare with, and something is wrong."""
-    assert len(Told(tmp_path, "validate")(validate("UNKNOWN"), apply=False)) == 1
+    assert len(NotifiedRun(tmp_path, "validate")(validate("UNKNOWN"), apply=False)) == 1
 
 
 def test_a_chat_that_cannot_be_reached_costs_one_line(tmp_path: Path) -> None:
     """How many messages are lost and where to look, without the address."""
-    told = Told(tmp_path, "migrate", reachable=False)
+    notified = NotifiedRun(tmp_path, "migrate", reachable=False)
 
-    told(move_redis)
+    notified(move_redis)
 
-    assert told.screen.getvalue() == "3 of 3 messages did not arrive. Check the addresses in LONGSHORE_NOTIFY\n"
+    assert notified.screen.getvalue() == "3 of 3 messages did not arrive. Check the addresses in LONGSHORE_NOTIFY\n"
 
 
 def test_messages_speak_the_language_of_the_run(tmp_path: Path) -> None:
     """Sentences of steps, verdicts and numbers."""
-    told = Told(tmp_path, "migrate", language=language_of("pt-BR"))
+    notified = NotifiedRun(tmp_path, "migrate", language=language_of("pt-BR"))
 
-    told(move_redis)
+    notified(move_redis)
 
-    assert told.titles[1] == "redis foi migrado wf005 → wf001"
-    assert "indisponível por 4,2 s" in told.chat.seen[1][1]
+    assert notified.titles[1] == "redis foi migrado wf005 → wf001"
+    assert "indisponível por 4,2 s" in notified.chat.seen[1][1]

@@ -77,23 +77,23 @@ def test_what_was_opened_is_closed_in_reverse(failing: str, monkeypatch: pytest.
 
 def test_each_step_that_holds_something_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks, connections, console, messages, mirror and queues are closed in reverse when a later step fails."""
-    told: list[str] = []
+    events: list[str] = []
 
     def holds(name: str, value: Any = None) -> Callable[..., AbstractContextManager[Any]]:
         @contextmanager
         def made(*_: Any, **__: Any) -> Iterator[Any]:
-            told.append(f"open {name}")
+            events.append(f"open {name}")
             try:
                 yield value
             finally:
-                told.append(f"close {name}")
+                events.append(f"close {name}")
 
         return made
 
     def ends(name: str, how: str) -> Callable[..., Any]:
         def made(*_: Any, **__: Any) -> Any:
-            told.append(f"open {name}")
-            return SimpleNamespace(**{how: lambda: told.append(f"close {name}")}, console=None, language=None)
+            events.append(f"open {name}")
+            return SimpleNamespace(**{how: lambda: events.append(f"close {name}")}, console=None, language=None)
 
         return made
 
@@ -124,4 +124,4 @@ def test_each_step_that_holds_something_gives_it_back(monkeypatch: pytest.Monkey
         open_all_and_fail()
 
     assert opening_.token == "a token"
-    assert told == [f"open {name}" for name in holding] + [f"close {name}" for name in reversed(holding)]
+    assert events == [f"open {name}" for name in holding] + [f"close {name}" for name in reversed(holding)]

@@ -30,11 +30,11 @@ PLACES = {"redis": ("wf005", "wf001"), "postgres": ("wf005", "wf002"), "n8n": ("
 
 @dataclass
 class Act:
-    """An action that tells what happened to it."""
+    """An action that notes what happened to it."""
 
     key: str
     service: str
-    told: list[str]
+    events: list[str]
     does: Callable[[], None] = lambda: None
     effect: Effect = Effect.CHANGES_STATE
     commits: bool = False
@@ -48,18 +48,18 @@ class Act:
         return None
 
     def do(self, note: Note) -> None:
-        """Do it, and tell."""
-        self.told.append(f"begin {self.describe()}")
+        """Note the begin, do it, and note the end."""
+        self.events.append(f"begin {self.describe()}")
         self.does()
-        self.told.append(f"end {self.describe()}")
+        self.events.append(f"end {self.describe()}")
 
     def verify(self, note: Note) -> Judgement:
         """Pass."""
         return passed(self.describe())
 
     def undo(self, note: Note) -> None:
-        """Tell."""
-        self.told.append(f"undo {self.describe()}")
+        """Note the undo."""
+        self.events.append(f"undo {self.describe()}")
 
 
 @dataclass
@@ -79,13 +79,13 @@ class Started(dict[str, RunningMove]):
     apply = True
     missing = ""
 
-    def __init__(self, told: list[str], does: dict[str, Callable[[], None]], journal: Journal) -> None:
+    def __init__(self, events: list[str], does: dict[str, Callable[[], None]], journal: Journal) -> None:
         super().__init__()
         self.context = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
         self.journal = journal
         for service in PLACES:
             recipe = tuple(
-                Act(key, service, told, does.get(f"{key} of {service}", lambda: None)) for key in ("backup", "drill")
+                Act(key, service, events, does.get(f"{key} of {service}", lambda: None)) for key in ("backup", "drill")
             )
             self[service] = RunningMove(service, recipe, journal, apply=True, tracks_state=False)
 
@@ -100,29 +100,29 @@ class Started(dict[str, RunningMove]):
         return super().__getitem__(service)
 
 
-def beside(told: list[str], does: dict[str, Callable[[], None]] | None = None) -> tuple[HostQueues, Started]:
-    """Return actions side by side that tell what they do, and their moves."""
-    moves = Started(told, does or {}, Journal())
+def in_parallel(events: list[str], does: dict[str, Callable[[], None]] | None = None) -> tuple[HostQueues, Started]:
+    """Return actions that run in parallel and note what they do, and their moves."""
+    moves = Started(events, does or {}, Journal())
     return HostQueues(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"]), moves
 
 
 def test_each_host_carries_one_deed_at_a_time_in_the_plans_order() -> None:
     """Two backups never read from the source at the same time, two drills never burden one target."""
-    told: list[str] = []
-    both, _ = beside(told)
+    events: list[str] = []
+    both, _ = in_parallel(events)
     texts = [both.perform(service, key).text for service in PLACES for key in ("backup", "drill")]
     both.end()
     assert texts == [f"{key} of {service}" for service in PLACES for key in ("backup", "drill")]
-    backups = [line for line in told if "backup" in line]
+    backups = [line for line in events if "backup" in line]
     assert backups == [f"{word} backup of {service}" for service in PLACES for word in ("begin", "end")]
-    on_wf001 = [line for line in told if line.endswith(("drill of redis", "drill of n8n"))]
+    on_wf001 = [line for line in events if line.endswith(("drill of redis", "drill of n8n"))]
     assert on_wf001 == [f"{word} drill of {service}" for service in ("redis", "n8n") for word in ("begin", "end")]
 
 
 def test_a_drill_runs_while_the_next_backup_is_taken() -> None:
     """The target restores one while the source gives the next."""
     together = threading.Barrier(2, timeout=10)
-    both, _ = beside(
+    both, _ = in_parallel(
         [],
         {
             "drill of redis": lambda: cast("None", together.wait()),
@@ -134,26 +134,26 @@ def test_a_drill_runs_while_the_next_backup_is_taken() -> None:
     both.end()
 
 
-def test_what_one_service_raises_is_told_in_its_row_and_stops_only_itself() -> None:
-    """The others go on, as if they had been asked one after the other."""
+def test_what_one_service_raises_is_its_own_result_and_stops_only_itself() -> None:
+    """The others continue, as if they had been asked one after the other."""
 
     def breaks() -> None:
         raise ActionError("wf005: no room")
 
-    told: list[str] = []
-    both, _ = beside(told, {"backup of redis": breaks})
+    events: list[str] = []
+    both, _ = in_parallel(events, {"backup of redis": breaks})
     with pytest.raises(ActionError, match="no room"):
         both.perform("redis", "backup")
     with pytest.raises(NotRun, match="no room"):
         both.perform("redis", "drill")
     assert both.perform("n8n", "drill").passed
     both.end()
-    assert "undo backup of redis" in told
+    assert "undo backup of redis" in events
 
 
-def test_a_service_that_can_not_be_looked_at_tells_so_itself() -> None:
+def test_a_service_that_can_not_be_looked_at_says_so_itself() -> None:
     """It is left out of the turns, and its own row asks again."""
-    both, moves = beside([])
+    both, moves = in_parallel([])
     moves.missing = "postgres"
     assert both.perform("n8n", "drill").passed
     with pytest.raises(NotObservedError, match="no container postgres"):
@@ -172,25 +172,25 @@ def _runs_a_command(was_ended: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("waits", ["poll", "pause", "command"])
-def test_an_interruption_ends_what_goes_on_and_undoes_it(waits: str) -> None:
+def test_an_interruption_ends_what_runs_and_undoes_it(waits: str) -> None:
     """A poll, a pause and a command on a host end at once, the action is recorded and undone, no other begins."""
-    goes_on, was_ended = threading.Event(), threading.Event()
+    begun, was_ended = threading.Event(), threading.Event()
     ways = {"poll": _polls, "pause": lambda: pause(LONG_S), "command": lambda: _runs_a_command(was_ended)}
 
     def takes_long() -> None:
-        goes_on.set()
+        begun.set()
         ways[waits]()
 
-    told: list[str] = []
-    both, moves = beside(told, {"backup of postgres": takes_long})
+    events: list[str] = []
+    both, moves = in_parallel(events, {"backup of postgres": takes_long})
     assert both.perform("redis", "backup").passed
-    assert goes_on.wait(10)
+    assert begun.wait(10)
     began = time.monotonic()
     both.end()
     assert time.monotonic() - began < 5
     assert was_ended.is_set() == (waits == "command")
-    assert "undo backup of postgres" in told
-    assert not [line for line in told if "n8n" in line]
+    assert "undo backup of postgres" in events
+    assert not [line for line in events if "n8n" in line]
     ended = [body for kind, service, body in moves.journal.kinds if (kind, service) == ("outcome", "postgres")]
     assert [(body["ok"], body["text"]) for body in ended] == [(False, "the run was interrupted")]
     with pytest.raises(KeyboardInterrupt):
@@ -201,46 +201,46 @@ def test_an_interruption_ends_what_goes_on_and_undoes_it(waits: str) -> None:
 
 def test_an_undo_under_way_is_not_interrupted() -> None:
     """What a failure began to put back is put back, whatever is cancelled meanwhile."""
-    undoes, goes_on = threading.Event(), threading.Event()
+    undoes, may_end = threading.Event(), threading.Event()
 
     def breaks() -> None:
         raise ActionError("wf005: no room")
 
-    told: list[str] = []
-    both, moves = beside(told, {"backup of redis": breaks})
+    events: list[str] = []
+    both, moves = in_parallel(events, {"backup of redis": breaks})
 
     def undo(note: Note) -> None:
         undoes.set()
-        assert goes_on.wait(10)
+        assert may_end.wait(10)
         check_cancelled()
         pause(0.001)
-        told.append("undone to its end")
+        events.append("undone to its end")
 
     moves["redis"].recipe[0].undo = undo  # type: ignore[method-assign]
-    threading.Thread(target=lambda: (undoes.wait(10), goes_on.set())).start()
+    threading.Thread(target=lambda: (undoes.wait(10), may_end.set())).start()
     both._start()
     assert undoes.wait(10)
     both.end()
-    assert "undone to its end" in told
+    assert "undone to its end" in events
     with pytest.raises(ActionError, match="no room"):
         both.perform("redis", "backup")
 
 
 def test_work_that_waits_for_nothing_of_ours_is_left_alone_until_it_ends() -> None:
     """Nothing is thrown into foreign code: it ends by itself; then the work hears of the interruption."""
-    inside, may_go, told_inside = threading.Event(), threading.Event(), []
+    inside, may_go, raised_inside = threading.Event(), threading.Event(), []
 
     def foreign() -> None:
         inside.set()
         try:
             may_go.wait(10)
         except BaseException as error:
-            told_inside.append(error)
+            raised_inside.append(error)
             raise
         check_cancelled()
 
-    told: list[str] = []
-    both, _ = beside(told, {"backup of redis": foreign})
+    events: list[str] = []
+    both, _ = in_parallel(events, {"backup of redis": foreign})
     both._start()
     assert inside.wait(10)
     ending = threading.Thread(target=both.end)
@@ -249,15 +249,15 @@ def test_work_that_waits_for_nothing_of_ours_is_left_alone_until_it_ends() -> No
     may_go.set()
     ending.join(10)
     assert not ending.is_alive()
-    assert told_inside == []
-    assert told == ["begin backup of redis", "undo backup of redis"]
+    assert raised_inside == []
+    assert events == ["begin backup of redis", "undo backup of redis"]
 
 
-def test_a_dry_run_begins_nothing_beside() -> None:
+def test_a_dry_run_begins_nothing_in_parallel() -> None:
     """What is asked for is described; nothing else is touched."""
-    told: list[str] = []
-    both, moves = beside(told)
+    events: list[str] = []
+    both, moves = in_parallel(events)
     moves.apply = False
     assert both.perform("redis", "backup").passed
     both.end()
-    assert [line for line in told if "postgres" in line] == []
+    assert [line for line in events if "postgres" in line] == []

@@ -66,12 +66,12 @@ def test_an_approval_of_the_future_does_not_count(room: Room, monkeypatch: pytes
     monkeypatch.setattr("phases.signoff.signatures.now", lambda: datetime.now(UTC) - timedelta(minutes=1))
     assert room.problems() == ""
     monkeypatch.setattr("phases.signoff.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
-    told = room.problems()
+    problems = room.problems()
 
-    assert "technical approval: 0 of 1 people signed this plan" in told
-    assert "it says it was signed at" in told
-    assert "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: " in told
-    assert "nox -s approve -- --environment production --role technical" in told
+    assert "technical approval: 0 of 1 people signed this plan" in problems
+    assert "it says it was signed at" in problems
+    assert "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: " in problems
+    assert "nox -s approve -- --environment production --role technical" in problems
 
 
 def test_two_signatures_approve(room: Room) -> None:
@@ -97,10 +97,23 @@ def test_the_plan_edited_after_its_approval(room: Room) -> None:
     room.sign(TESS)
     room.sign(BEA)
 
-    told = room.problems(room.scope_of("Empty wf005 quickly"))
+    problems = room.problems(room.scope_of("Empty wf005 quickly"))
 
-    assert "business approval by bea@example.org" in told
-    assert "is void: migration_plan.json changed since" in told
+    assert "business approval by bea@example.org" in problems
+    assert "is void: migration_plan.json changed since" in problems
+
+
+def test_rules_of_the_time_after_the_moves_void_no_approval(room: Room) -> None:
+    """Hours, causes and comparison may change after the moves: they are no part of what was signed."""
+    room.sign(TESS)
+    room.sign(BEA)
+    needed = [{"role": "technical"}, {"role": "business"}]
+    rules = {"hours": 24, "less_because": "a rehearsal", "restarts": ["reboot"], "comparison": {"points": 9}}
+    plan = make_plan(("approvals", needed), ("title", "Empty wf005"), ("stability", rules))
+    changed = build_scope(make_inventory(), plan, room.people.environment())
+
+    assert changed.plan.stability.hours == 24
+    assert room.problems(changed) == ""
 
 
 def test_an_approval_of_another_plan_put_in_its_place(room: Room) -> None:
@@ -180,14 +193,14 @@ def test_one_key_is_one_person(room: Room) -> None:
         statement = Statement(subject_of(scope, room.journal, SERVICES), "technical", person, datetime.now(UTC))
         sign_approval(scope, statement, "plan", room.people.keys[TESS])
 
-    told = room.problems(scope)
+    problems = room.problems(scope)
 
-    assert "technical approval: 1 of 2 people signed this plan" in told
-    assert "eve@example.org and tess@example.org signed with one key. Expected: one key is one person" in told
+    assert "technical approval: 1 of 2 people signed this plan" in problems
+    assert "eve@example.org and tess@example.org signed with one key. Expected: one key is one person" in problems
 
 
 def test_an_environment_in_which_two_people_have_one_key_is_wrong_input(room: Room, tmp_path: Path) -> None:
-    """It is told before anything is signed, whatever the key is called."""
+    """It is reported before anything is signed, whatever the key is called."""
     twice = {person: {"roles": ["technical"], "key": room.people.public[TESS]} for person in (TESS, EVE)}
     file = written(tmp_path / "production.yaml", spoiled(ENVIRONMENT, ("approvers", twice)))
 

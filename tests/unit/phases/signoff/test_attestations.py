@@ -22,7 +22,7 @@ from phases.signoff.team_messages import draft_for, teams
 from tests.fakes.project_files import make_environment, make_inventory, make_plan
 from tests.fakes.signing_people import BEA, EVE, TESS, People
 
-TOLD = "prepare/teams-notified"
+TEAMS_NOTIFIED = "prepare/teams-notified"
 
 
 class Desk:
@@ -42,14 +42,14 @@ class Desk:
     def attest(
         self, person: str = TESS, note: str = "mailed", file: Path | None = None, scope: Scope | None = None
     ) -> Path:
-        """Attest that the teams were told."""
-        one = asked(TOLD)
+        """Attest that the teams were notified."""
+        one = asked(TEAMS_NOTIFIED)
         made = new_attestation(scope or self.scope, one, person, note, file)
         return attest(scope or self.scope, one, made, file, self.people.keys[person])
 
     def judge(self, scope: Scope | None = None) -> Judgement:
         """Judge the step."""
-        return judge_manual(scope or self.scope, self, self.run, asked(TOLD))
+        return judge_manual(scope or self.scope, self, self.run, asked(TEAMS_NOTIFIED))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def desk(
 
 
 def test_an_attestation_of_the_future_does_not_count(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The step goes on waiting and says why."""
+    """The step keeps waiting and says why."""
     desk.attest()
     monkeypatch.setattr("phases.signoff.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
     judged = desk.judge()
@@ -81,7 +81,9 @@ def test_it_waits_until_somebody_signs(desk: Desk) -> None:
     assert judged.verdict is Verdict.PENDING
     assert "nobody attested it yet. What to do: " in judged.text
     assert 'nox -s attest -- prepare/teams-notified --environment production --as EMAIL --note "…"' in judged.text
-    assert (desk.run / "attachments" / "prepare-teams-notified.txt").read_text() == asked(TOLD).text(desk.scope)
+    assert (desk.run / "attachments" / "prepare-teams-notified.txt").read_text() == asked(TEAMS_NOTIFIED).text(
+        desk.scope
+    )
     assert desk.records == []
 
 
@@ -116,7 +118,7 @@ def test_a_note_can_not_pose_as_a_field(desk: Desk) -> None:
 
 
 def test_another_window_asks_again(desk: Desk) -> None:
-    """Teams that were told another night were not told: the reason stands in the row."""
+    """Teams that were notified of another night were not notified: the result gives the reason."""
     desk.attest()
     later = make_plan(
         ("window/starts_at", "2026-12-12T22:00:00-03:00"), ("window/ends_at", "2026-12-13T04:00:00-03:00")
@@ -165,7 +167,9 @@ def test_only_people_of_the_environment_attest(desk: Desk, monkeypatch: pytest.M
     ):
         desk.attest(EVE)
 
-    monkeypatch.setattr(manual_steps, "STEPS", (ManualStep(TOLD, lambda _scope, _service: "tell", role="business"),))
+    monkeypatch.setattr(
+        manual_steps, "STEPS", (ManualStep(TEAMS_NOTIFIED, lambda _scope, _service: "notify", role="business"),)
+    )
     with pytest.raises(InputError, match=r"--as tess@example.org --role business: not an approver in that role"):
         desk.attest(TESS)
     desk.attest(BEA)
@@ -218,7 +222,7 @@ def test_what_follows_a_move_can_not_be_attested_before_it(desk: Desk, monkeypat
     with pytest.raises(InputError, match="validate/integrations-tested: can be done once a service is moved"):
         command.main(signing)
     one = asked("integrations-tested")
-    assert since_when(asked(TOLD), None, ["redis"]) is None
+    assert since_when(asked(TEAMS_NOTIFIED), None, ["redis"]) is None
 
     journal = committed("redis", datetime.now(UTC))
     assert command.main(signing) == 0
@@ -256,14 +260,17 @@ def test_only_services_that_it_is_about_are_asked() -> None:
                 "prepare/calendar-entry, prepare/dns-ttl-lowered"
             ),
         ),
-        ([TOLD], "expected --as EMAIL"),
-        ([TOLD, "--as", TESS], "--note: empty. Expected: what was done"),
+        ([TEAMS_NOTIFIED], "expected --as EMAIL"),
+        ([TEAMS_NOTIFIED, "--as", TESS], "--note: empty. Expected: what was done"),
         (
             ["message-sent", "--as", TESS, "--note", "x", "--service", "redis"],
             "--service redis: not asked of it. Asked of: no service here",
         ),
-        ([TOLD, "--as", TESS, "--note", "x", "--service", "redis"], "expected no --service: it is done once for all"),
-        ([TOLD, "--as", TESS, "--note", "x", "--file", "nothing.png"], "--file nothing.png: No such file"),
+        (
+            [TEAMS_NOTIFIED, "--as", TESS, "--note", "x", "--service", "redis"],
+            "expected no --service: it is done once for all",
+        ),
+        ([TEAMS_NOTIFIED, "--as", TESS, "--note", "x", "--file", "nothing.png"], "--file nothing.png: No such file"),
     ],
 )
 def test_wrong_words_are_one_message(desk: Desk, monkeypatch: pytest.MonkeyPatch, argv: list[str], words: str) -> None:
@@ -285,7 +292,7 @@ def test_the_command_signs_lists_and_shows(
     where = ["--environment", "production"]
     signing = ["--as", TESS, "--note", "done", "--key", str(desk.people.keys[TESS])]
 
-    assert command.main([TOLD, "--show", *where]) == 0
+    assert command.main([TEAMS_NOTIFIED, "--show", *where]) == 0
     assert "Subject: redis will be moved" in capsys.readouterr().out
     assert command.main(where) == 2
     assert command.main(["teams-notified", *where, *signing]) == 0

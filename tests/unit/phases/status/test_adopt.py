@@ -61,7 +61,7 @@ class Night:
         self.record("intent", "create-target", **DEED)
 
     def read(self) -> AuditLogs:
-        """Return what the hosts tell."""
+        """Return what the hosts' logs hold."""
         return read_logs("production", self.logs)
 
 
@@ -127,14 +127,14 @@ def test_what_nobody_knows_is_said(night: Night, scope: Scope, tmp_path: Path) -
     night.logs["wf005"].append('{"at": "2026-12-05T22:03:00+00:00", "envi')
     logs = night.read()
 
-    told = list(uncertainties(adopted(logs, tmp_path), scope, logs))
+    lines = list(uncertainties(adopted(logs, tmp_path), scope, logs))
 
-    assert any('redis: "create-target" was begun and no host knows how it ended' in line for line in told)
+    assert any('redis: "create-target" was begun and no host knows how it ended' in line for line in lines)
     assert any(
-        "redis: wf001 lacks 1 of the records that wf005 has, the last: intent create-target" in line for line in told
+        "redis: wf001 lacks 1 of the records that wf005 has, the last: intent create-target" in line for line in lines
     )
-    assert any(line.startswith("n8n: no host knows of a move") for line in told)
-    assert any(line.startswith("wf005: line 9 of its audit log can't be read") for line in told), told
+    assert any(line.startswith("n8n: no host knows of a move") for line in lines)
+    assert any(line.startswith("wf005: line 9 of its audit log can't be read") for line in lines), lines
 
 
 def test_a_line_that_was_edited_is_left_out_and_named(night: Night) -> None:
@@ -173,11 +173,11 @@ def test_a_tail_that_was_cut_off_shows(night: Night, tmp_path: Path) -> None:
     with night.journal.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM records WHERE number > 7")
 
-    told = list(differences(night.journal, night.read()))
+    lines = list(differences(night.journal, night.read()))
 
     assert chain_problems(night.journal.records()) == []
-    assert any("intent create-target" in line and "not in the journal, or changed there" in line for line in told)
-    assert any("ended with 9 records" in line and "the journal has 7" in line for line in told), told
+    assert any("intent create-target" in line and "not in the journal, or changed there" in line for line in lines)
+    assert any("ended with 9 records" in line and "the journal has 7" in line for line in lines), lines
 
 
 def test_an_adopted_journal_agrees_with_the_hosts(night: Night, tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_one_host_gives_no_command_and_no_hook(night: Night, scope: Scope, tmp_p
     )
 
 
-def test_what_both_hosts_tell_counts_but_for_commands(night: Night, scope: Scope, tmp_path: Path) -> None:
-    """A move goes on as it began; references and hooks are those of the files here all the same."""
+def test_what_both_hosts_report_counts_but_for_commands(night: Night, scope: Scope, tmp_path: Path) -> None:
+    """A move continues as it began; references and hooks are those of the files here all the same."""
     begin_with(night, scope, secrets=HOSTILE, hooks=HOOK, ignore_writable_layer_because="caches")
 
     seen = as_begun(scope, adopted(night.read(), tmp_path))
@@ -238,7 +238,7 @@ def test_what_both_hosts_tell_counts_but_for_commands(night: Night, scope: Scope
 
 
 def test_a_link_is_rewritten_as_the_files_here_say(night: Night, tmp_path: Path) -> None:
-    """What a host says of a file, a pattern and a command to reload is not used, whoever tells it."""
+    """What a host says of a file, a pattern and a command to reload is not used, whichever host it is."""
     scope = build_scope(
         make_inventory(("links/0/rewrite", [{"kind": "environment", "variable": "R", "value": "{host}"}])),
         make_plan(),
@@ -266,8 +266,8 @@ def test_a_link_is_rewritten_as_the_files_here_say(night: Night, tmp_path: Path)
 @pytest.mark.parametrize(
     "kind", ["result", "approval", "source_observed", "plan_part", "run_started", "toolbox_seen", "waiver"]
 )
-def test_a_host_tells_nothing_that_no_run_writes_there(night: Night, tmp_path: Path, kind: str) -> None:
-    """A row of a preflight that passed, an approval, what a container looked like: none of it is a host's to tell."""
+def test_a_host_reports_nothing_that_no_run_writes_there(night: Night, tmp_path: Path, kind: str) -> None:
+    """A row of a preflight that passed, an approval, what a container looked like: no host may report any of these."""
     run = night.journal.start_run(command="x")
     record = run.record(kind, service="redis", body={"phase": "preflight", "verdict": "PASSED"})
     night.logs["wf005"].append(
@@ -279,7 +279,7 @@ def test_a_host_tells_nothing_that_no_run_writes_there(night: Night, tmp_path: P
     assert adopted(logs, tmp_path).records(kind=kind, service="redis") == []
 
 
-def test_a_host_tells_of_its_own_moves_only(night: Night, scope: Scope, tmp_path: Path) -> None:
+def test_a_host_reports_its_own_moves_only(night: Night, scope: Scope, tmp_path: Path) -> None:
     """wf001 takes redis; n8n goes from wf005 to wf002, and what wf001 says of it is left out."""
     record = night.journal.start_run(command="migrate").record(
         "move_state", service="n8n", body={"state": "in_progress"}

@@ -13,7 +13,7 @@ from phases.validate.service_checks import refuse_unmoved
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "reason"),
     [
         (None, "redis was not moved"),
         ("undone", "redis is undone, not moved"),
@@ -23,7 +23,7 @@ from phases.validate.service_checks import refuse_unmoved
         ("done", None),
     ],
 )
-def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, told: str | None) -> None:
+def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, reason: str | None) -> None:
     """The steps of any other service are NOT_RUN: they would take its live container for one that runs again."""
     journal = Journal.open(tmp_path / "p.sqlite", redactor=Redactor())
     if state:
@@ -31,8 +31,8 @@ def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, tol
             "move_state", service="redis", body={"state": state}
         )
 
-    if told is None:
+    if reason is None:
         refuse_unmoved(journal, "redis")
     else:
-        with pytest.raises(NotRun, match=f"not run: {told}"):
+        with pytest.raises(NotRun, match=f"not run: {reason}"):
             refuse_unmoved(journal, "redis")

@@ -20,7 +20,7 @@ LEAF = Certificate("a", "i", datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1,
 
 
 def test_sites_lead_to_their_upstreams() -> None:
-    """Of a running configuration each virtual host is told with what is behind it, however deep it stands."""
+    """Of a running configuration each virtual host is listed with what is behind it, however deep it stands."""
     assert {site.host: site.upstreams for site in list_sites(CONFIG)} == {
         "minio.shop.internal": ("minio:9000",),
         "rabbitmq.shop.internal": ("rabbitmq:15672",),
@@ -56,8 +56,8 @@ def test_an_answer_is_judged_by_what_is_declared(
     status: int, body: str, declared: dict[str, Any], expected: str | None
 ) -> None:
     """Without a declaration only an upstream that does not answer is wrong."""
-    told = _answer_problems(SITE, Answer(LEAF, status, body), declared)
-    assert (told == []) if expected is None else (expected in told[0])
+    problems = _answer_problems(SITE, Answer(LEAF, status, body), declared)
+    assert (problems == []) if expected is None else (expected in problems[0])
 
 
 def test_wildcards_have_names() -> None:

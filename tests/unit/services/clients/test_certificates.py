@@ -21,12 +21,12 @@ def test_a_leaf_is_read_as_openssl_reads_it() -> None:
     """Fingerprint, issuer and both dates of a leaf that Caddy's own authority signed; the chain behind it is left
     alone.
     """
-    told = dict(line.split("=", 1) for line in (RECORDED / "leaf.openssl").read_text(encoding="utf-8").splitlines())
+    fields = dict(line.split("=", 1) for line in (RECORDED / "leaf.openssl").read_text(encoding="utf-8").splitlines())
     leaf = leaf_of((RECORDED / "leaf.crt").read_text(encoding="utf-8"))
-    assert leaf.sha256.upper() == told["sha256 Fingerprint"].replace(":", "")
-    assert leaf.issuer in told["issuer"]
-    assert leaf.not_before == datetime.strptime(told["notBefore"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
-    assert leaf.not_after == datetime.strptime(told["notAfter"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+    assert leaf.sha256.upper() == fields["sha256 Fingerprint"].replace(":", "")
+    assert leaf.issuer in fields["issuer"]
+    assert leaf.not_before == datetime.strptime(fields["notBefore"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+    assert leaf.not_after == datetime.strptime(fields["notAfter"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

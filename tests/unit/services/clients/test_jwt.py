@@ -23,7 +23,7 @@ def _changed(token: str, **claims: object) -> str:
     return ".".join([head, base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("="), tail])
 
 
-def test_a_real_token_is_confirmed_by_the_keys_published_beside_it() -> None:
+def test_a_real_token_is_confirmed_by_the_keys_published_with_it() -> None:
     """The claims of a token that Keycloak signed are returned."""
     claims = verified_claims(TOKEN, KEYS)
 
@@ -44,7 +44,7 @@ def test_a_real_token_is_confirmed_by_the_keys_published_beside_it() -> None:
     ],
 )
 def test_any_other_token_is_refused_with_the_reason(token: str, keys: list[dict[str, str]], said: str) -> None:
-    """One changed claim, another key, no key, a cut signature: each is told apart, and the token is in no message."""
+    """One changed claim, another key, no key, a cut signature: each has its own message, and the token is in none."""
     with pytest.raises(TokenError, match=said) as caught:
         verified_claims(token, keys)
     assert token.rsplit(".", maxsplit=1)[-1][:20] not in str(caught.value) or len(token) < 20

@@ -85,7 +85,7 @@ def test_an_empty_side_is_unknown(before: dict[str, FingerprintPart], after: dic
     assert compare_fingerprints(prints(**before), prints(**after)).verdict is Verdict.UNKNOWN
 
 
-def test_many_differences_are_counted_and_the_first_told() -> None:
+def test_many_differences_are_counted_and_the_first_shown() -> None:
     """Three in the sentence, ten in the details, all in the count."""
     before = prints(**{f"t{n:02}": FingerprintPart(1, "a") for n in range(12)})
 
@@ -120,7 +120,7 @@ CUTOVER = Validity.AT_CUTOVER
 
 
 def test_replicated_data_of_which_nearly_all_is_gone_never_passes() -> None:
-    """No file of it was compared: the parts that hold only while no client writes are the only thing that can tell."""
+    """No file of it was compared: only the parts that hold while no client writes can show the loss."""
     before = prints(keys=FingerprintPart(1_200_000, "aaaa", CUTOVER), settings=FingerprintPart(8, "s"))
     after = prints(keys=FingerprintPart(7, "bbbb", CUTOVER), settings=FingerprintPart(8, "s"))
 

@@ -54,6 +54,6 @@ def test_how_long_a_part_holds_is_decided_once() -> None:
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
-    """Two servers may tell an object's keys in another order; lists have theirs."""
+    """Two servers may give an object's keys in another order; lists have theirs."""
     assert short_digest({"a": 1, "b": [1, 2]}) == short_digest({"b": [1, 2], "a": 1})
     assert short_digest([1, 2]) != short_digest([2, 1])

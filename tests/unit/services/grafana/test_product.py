@@ -74,7 +74,7 @@ def test_a_panels_own_query_is_asked_of_its_source(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_what_does_not_work_is_named(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str) -> None:
-    """An unhealthy source, an empty or refused answer, and a database that can't be written are each told."""
+    """An unhealthy source, an empty or refused answer, and a database that can't be written are each reported."""
     Answers(monkeypatch, _table(**change))
     seen = Product().smoke(target("grafana", {}, SECRETS), NONCE)
 
@@ -97,7 +97,7 @@ def test_a_lost_panel_names_its_dashboard(monkeypatch: pytest.MonkeyPatch) -> No
     assert edited.passed
 
 
-def test_a_refused_password_is_told_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_password_is_reported_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """401 is a finding about the credential; the credential is not shown."""
     Answers(monkeypatch, {"GET /api/search": (401, {"message": "Invalid username or password"})})
 
@@ -135,7 +135,7 @@ POINTS, RULES = "GET /api/v1/provisioning/contact-points", "GET /api/v1/provisio
         (POINTS, [EMAIL, SLACK], [SLACK, EMAIL], ""),
     ],
 )
-def test_things_of_one_name_are_told_apart(
+def test_things_of_one_name_are_distinguished(
     monkeypatch: pytest.MonkeyPatch, path: str, before: list[Any], after: list[Any], said: str
 ) -> None:
     """Each integration of a contact point is an item of its own with its name; rules are unique per folder; their order
@@ -181,7 +181,7 @@ def test_what_lies_deeper_is_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
     assert asked_by_parent == ["", "top", "child"]
-    told = " ".join(seen.details)
+    text = " ".join(seen.details)
     for lost in (
         "folders: missing",
         "dashboards: changed Shop (shop)",
@@ -189,11 +189,11 @@ def test_what_lies_deeper_is_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
         "service accounts: missing",
         "secret key",
     ):
-        assert lost in told, lost
+        assert lost in text, lost
 
 
 def test_every_organisation_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the header that chooses it; one that the administrator is no member of is told as not read."""
+    """With the header that chooses it; one that the administrator is no member of is reported as not read."""
     numbers: list[Any] = []
 
     def rules(request: dict[str, Any]) -> tuple[int, Any]:

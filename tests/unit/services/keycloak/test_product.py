@@ -65,7 +65,7 @@ def test_a_login_is_proven_and_ended(answers: Answers) -> None:
 
 
 def test_a_disabled_client_is_named(answers: Answers) -> None:
-    """What Keycloak says of a client that is switched off is told, with the client and the realm."""
+    """The text repeats what Keycloak says of a client that is switched off, with the client and the realm."""
     answers.table[TOKEN] = lambda request: _said(
         "disabled client" if request["data"]["username"] == "probe" else "stranger"
     )
@@ -153,7 +153,7 @@ def test_order_of_what_has_none_does_not_count(monkeypatch: pytest.MonkeyPatch) 
 def test_trouble_while_its_database_comes_back_is_asked_again(
     answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The dead connections of a pool are found one request at a time; Keycloak tells of one with status 400."""
+    """The dead connections of a pool are found one request at a time; Keycloak reports one with status 400."""
     monkeypatch.setattr(http, "FIRST_SLEEP_S", 0.0)
     away = [
         (400, {"error": "unauthorized_client", "error_description": "Unexpected error when authenticating client"}),
@@ -168,8 +168,8 @@ def test_trouble_while_its_database_comes_back_is_asked_again(
     assert not away
 
 
-def test_trouble_that_stays_is_told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its patience the answer itself is told."""
+def test_trouble_that_stays_is_reported(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its patience the text gives the answer itself."""
     monkeypatch.setattr(http, "PATIENCE_S", 0.0)
     answers.table[TOKEN] = lambda _request: (400, {"error_description": "Unexpected error when authenticating client"})
 

@@ -91,7 +91,7 @@ def test_a_sample_has_a_limit_of_bytes_and_no_markers() -> None:
 
 
 def test_another_encryption_key_is_another_store() -> None:
-    """Objects that were encrypted with it can't be read with another; the key itself is not told."""
+    """Objects that were encrypted with it can't be read with another; the key itself is not shown."""
     at = target("minio")
     one, other = (
         _encryption_key(replace(at, container=replace(at.container, env={"MINIO_KMS_SECRET_KEY": f"k:{key}"})))

@@ -1,5 +1,5 @@
-"""Whether a store can replicate, and what its answers mean: a replica takes over only when it is told to hold
-everything.
+"""Whether a store can replicate, and what its answers mean: a replica takes over only when its answers show that
+it holds everything.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def test_the_standbys_settings_let_nobody_in() -> None:
 
 
 def test_a_redis_that_can_replicate_does() -> None:
-    """Version 7 or later, a primary, no cluster, a log that tells."""
+    """Version 7 or later, a primary, no cluster, a log that shows the start."""
     assert REDIS.why_not(INFO, REDIS_SERVER) == ""
 
 
@@ -160,7 +160,7 @@ def test_a_redis_that_can_not_says_why(old: str, new: str, reason: str) -> None:
 
 
 def test_a_redis_whose_log_goes_elsewhere_can_not() -> None:
-    """Only its log tells whether the replica holds everything."""
+    """Only its log shows whether the replica holds everything."""
     elsewhere: dict[str, Any] = {**REDIS_SERVER, "HostConfig": {"LogConfig": {"Type": "syslog"}}}
     assert "its log goes to syslog" in REDIS.why_not(INFO, elsewhere)
     assert "did not tell" in REDIS.why_not("NOAUTH Authentication required.", REDIS_SERVER)
@@ -210,7 +210,7 @@ def test_an_earlier_attempts_line_says_nothing_of_this_stop() -> None:
 
 
 def test_another_replica_in_sync_is_not_ours() -> None:
-    """Two of two, or one of two: nobody can tell which of them is ours."""
+    """Two of two, or one of two: nobody can know which of them is ours."""
     for line in ("2 of 2", "1 of 2"):
         assert (
             REDIS.end_position(f"* User requested shutdown...\n{line} replicas are in sync when shutting down.\n") == ""
@@ -227,7 +227,7 @@ snapshot dump.rdb repl-id={ID} repl-offset=4711
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("info", "reason"),
     [
         (f"master_replid:{ID}\nslave_repl_offset:4711\n", ""),
         (f"master_replid:{ID}\nslave_repl_offset:4710\n", "stands at 4710, the source ended at 4711"),
@@ -236,17 +236,17 @@ snapshot dump.rdb repl-id={ID} repl-offset=4711
         ("", "it follows None"),
     ],
 )
-def test_a_replica_must_stand_where_the_sources_last_snapshot_says(told: str, reason: str) -> None:
+def test_a_replica_must_stand_where_the_sources_last_snapshot_says(info: str, reason: str) -> None:
     """The source wrote its position when it stopped: the replica is asked for its own, of the same history."""
     end = REDIS.end_position(SAVED)
     assert end == f"1 of 1 replicas in sync, offset 4711 of {ID}"
 
-    why = REDIS.why_not_complete(f"role:slave\nmaster_sync_in_progress:0\n{told}", end)
+    why = REDIS.why_not_complete(f"role:slave\nmaster_sync_in_progress:0\n{info}", end)
 
     assert (reason in why) if reason else not why
 
 
-def test_a_snapshot_that_does_not_tell_its_position_proves_nothing() -> None:
+def test_a_snapshot_without_its_position_proves_nothing() -> None:
     """It was saved at the stop and should say where; without that the replica may lack its end."""
     assert REDIS.end_position(SAVED.rpartition("snapshot")[0]) == ""
 

@@ -78,7 +78,7 @@ def at(found: dict[str, str]) -> Any:
     return SimpleNamespace(files=lambda root: found if root == DATA else {})
 
 
-def test_blocks_are_told_by_their_files() -> None:
+def test_blocks_are_described_by_their_files() -> None:
     """Index, chunks and meta count; the head, the log and the lock change all the time and do not."""
     parts = _blocks(at(files()), None)
 
@@ -100,7 +100,7 @@ def test_a_folder_without_meta_is_no_block() -> None:
     assert _blocks(at({f"{ULID}/index": "a" * 64, "backup/index": "b" * 64}), None) == {}
 
 
-def test_a_block_that_was_compacted_away_is_told_as_it_was() -> None:
+def test_a_block_that_was_compacted_away_is_reported_as_it_was() -> None:
     """Its samples are compared by queries; its absence alone is no loss."""
     since = Fingerprint("prometheus", {"block 01OLD": FingerprintPart(3, "x"), "rules": FingerprintPart(1, "y")})
 
@@ -130,7 +130,7 @@ def recorded() -> Fingerprint:
 
 
 def test_a_damaged_block_is_named_though_no_query_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One flipped byte: the file is judged wrong by its digest, and the failing query told beside it."""
+    """One flipped byte: its digest shows the wrong file, and the text also names the failing query."""
     monkeypatch.setattr(prometheus, "_data", silent)
     damaged = at(files(**{f"{ULID}/chunks/000001": "9" * 64}))
     damaged.service = "prometheus"

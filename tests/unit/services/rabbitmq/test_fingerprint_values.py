@@ -32,7 +32,7 @@ def test_a_changed_definition_keeps_its_name_and_another_digest() -> None:
 
 
 def test_order_does_not_count() -> None:
-    """The broker tells definitions in no defined order."""
+    """The broker lists definitions in no defined order."""
     turned = {kind: list(reversed(DEFINITIONS[kind])) for kind in KINDS}
     assert all(name_definitions(turned, kind) == name_definitions(DEFINITIONS, kind) for kind in KINDS)
 
@@ -50,8 +50,8 @@ def test_what_dies_with_its_client_is_left_out() -> None:
 
 
 def test_no_secret_is_in_a_name() -> None:
-    """Users are told by name; of their password's hash only a digest stays."""
+    """Users are listed by name; of their password's hash only a digest stays."""
     hashes = [user["password_hash"] for user in DEFINITIONS["users"]]
-    told = json.dumps(name_definitions(DEFINITIONS, "users"))
+    text = json.dumps(name_definitions(DEFINITIONS, "users"))
     assert all(hashes)
-    assert not [one for one in hashes if one in told]
+    assert not [one for one in hashes if one in text]

@@ -1,4 +1,4 @@
-"""Messages that are in memory only are told before a stop loses them."""
+"""Messages that are in memory only are reported before a stop loses them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from services.rabbitmq.product import Product
 
 
 def queue(name: str, **about: Any) -> dict[str, Any]:
-    """Return a durable queue as the management API tells it, with seven persistent messages."""
+    """Return a durable queue as the management API gives it, with seven persistent messages."""
     plain = {"vhost": "/", "type": "classic", "durable": True, "auto_delete": False, "exclusive": False}
     return {"name": name, **plain, "messages": 7, "messages_persistent": 7, **about}
 
 
 @pytest.mark.parametrize(
-    ("about", "told"),
+    ("about", "expected"),
     [
         ({}, ""),
         ({"messages_persistent": 4}, "queue / jobs: 3 of its 7 messages were sent as transient"),
@@ -31,7 +31,7 @@ def queue(name: str, **about: Any) -> dict[str, Any]:
         ({"messages_persistent": None}, ""),
     ],
 )
-def test_what_a_stop_loses_is_told(monkeypatch: pytest.MonkeyPatch, about: dict[str, Any], told: str) -> None:
+def test_what_a_stop_loses_is_reported(monkeypatch: pytest.MonkeyPatch, about: dict[str, Any], expected: str) -> None:
     """A queue that is not durable goes with the stop, and from a durable one what was not sent as persistent."""
     monkeypatch.setattr(fingerprint, "read_management", lambda *_: [queue("jobs", **about)])
     at: Any = SimpleNamespace(options={})
@@ -39,8 +39,8 @@ def test_what_a_stop_loses_is_told(monkeypatch: pytest.MonkeyPatch, about: dict[
     lost = Product().lost_by_stop(at)
 
     assert isinstance(Product(), MayForget)
-    assert (lost[0].partition(". Expected")[0] if lost else "") == told
-    assert not told or "transient_because" in lost[-1]
+    assert (lost[0].partition(". Expected")[0] if lost else "") == expected
+    assert not expected or "transient_because" in lost[-1]
 
 
 def test_a_written_reason_admits_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What of Redis is pure: one order for what has none, digests of keys, keys that were told to expire."""
+"""What of Redis is pure: one order for what has none, digests of keys, keys that were set to expire."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_digest_is_of_key_type_expiry_and_value() -> None:
 
 
 @pytest.mark.parametrize(("before_now_ms", "expected"), [(1, True), (0, True), (-SOON_MS, True), (-SOON_MS - 1, False)])
-def test_a_key_that_was_told_to_go_may_be_gone(before_now_ms: int, expected: bool) -> None:
+def test_a_key_that_was_set_to_expire_may_be_gone(before_now_ms: int, expected: bool) -> None:
     """Its expiry, with the ten minutes of grace in which we do not look, stands in its digest."""
     now_ms = 1_767_225_600_000
 

@@ -17,7 +17,7 @@ DATA = (MountFacts("volume", "redis_data", "/data", read_only=False),)
 SESSION = "sess:Xk29fLq0aZ8-3mNvBt77PpQwErTyUiOp"
 
 
-def test_a_connection_that_breaks_never_goes_on_in_another_database() -> None:
+def test_a_connection_that_breaks_never_continues_in_another_database() -> None:
     """Cut in the middle of database 3 the reading ends; it does not count the keys of database 0 as those of 3."""
     fake = FakeRedis(
         {0: {f"zero:{n}": "0" for n in range(20)}, 3: {f"three:{n}": "3" for n in range(20)}}, break_at="3 SCAN 10"
@@ -40,14 +40,12 @@ def test_each_database_is_read_by_itself() -> None:
 
 
 def test_names_of_keys_are_in_no_fingerprint_and_in_no_message() -> None:
-    """A key may be a session or say whose it is: records have digests, and only the private folder is told
-    the names.
-    """
-    told: dict[str, str] = {}
+    """A key may be a session or say whose it is: records have digests, and only the private folder gets the names."""
+    names: dict[str, str] = {}
     fake = FakeRedis({0: {SESSION: "x", "reset:ana@example.org:7f4c2b9e": "y", "user:cpf:123.456.789-09": "z"}})
     with serving_redis(fake):
         at = fake.target()
-        object.__setattr__(at, "names", told.update)
+        object.__setattr__(at, "names", names.update)
         before = Product().fingerprint(at, None)
         fake.databases[0] = {}
         gone = compare_fingerprints(before, Product().fingerprint(at, before))
@@ -56,7 +54,7 @@ def test_names_of_keys_are_in_no_fingerprint_and_in_no_message() -> None:
     for name in (SESSION, "ana@example.org", "123.456.789-09", "sess:"):
         assert name not in written
     assert at.sealed(SESSION) in gone.text
-    assert told[at.sealed(SESSION)] == SESSION
+    assert names[at.sealed(SESSION)] == SESSION
 
 
 KEPT = "rdb_last_bgsave_status"
@@ -84,7 +82,7 @@ KEPT = "rdb_last_bgsave_status"
         ({"appendonly": "no"}, {}, DATA, ""),
     ],
 )
-def test_what_a_stop_would_lose_is_told_before_the_stop(
+def test_what_a_stop_would_lose_is_reported_before_the_stop(
     config: dict[str, str], persistence: dict[str, str], mounts: tuple[MountFacts, ...], said: str
 ) -> None:
     """A server without save points and append-only file, with data in memory or outside its volume, comes back empty

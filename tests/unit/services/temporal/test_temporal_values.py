@@ -35,8 +35,8 @@ def test_an_open_workflow_may_have_ended_right_after_it_was_read(read_at: int, e
     assert may_be_gone(_open(read_at), None, DAY, NOW) == excused
 
 
-def test_what_may_be_gone_is_told_as_it_was_and_nothing_else() -> None:
-    """A workflow that is lost without excuse stays missing; one that is found is told as found."""
+def test_what_may_be_gone_is_reported_as_it_was_and_nothing_else() -> None:
+    """A workflow that is lost without excuse stays missing; one that is found is reported as found."""
     before = named_part({"excused r": "1", "lost r": "2", "found r": "3"})
     assert _kept({"found r": "4"}, before, {"excused r", "found r"}) == {"excused r": "1", "found r": "4"}
 

@@ -84,7 +84,7 @@ def test_one_message_is_sent_where_the_inventory_allows_it(monkeypatch: pytest.M
 def test_a_session_that_does_not_work_is_named(
     monkeypatch: pytest.MonkeyPatch, sessions: list[Any], options: dict[str, Any], said: str
 ) -> None:
-    """Each state that is not WORKING is told with its session."""
+    """Each state that is not WORKING is reported with its session."""
     Answers(monkeypatch, _table(sessions))
     seen = _smoke(options)
 
@@ -236,7 +236,7 @@ def test_each_engines_way_to_name_a_sent_message_is_understood(
         ({"version": "2024.3.3", "tier": "PLUS"}, {}, False),
     ],
 )
-def test_a_core_that_forgets_its_sessions_is_told_before_the_stop(
+def test_a_core_that_forgets_its_sessions_is_reported_before_the_stop(
     monkeypatch: pytest.MonkeyPatch, version: dict[str, str], environment: dict[str, str], lost: bool
 ) -> None:
     """Before 2026.6.1 only authentication is kept: after a start the session is STOPPED and its configuration is
@@ -245,21 +245,21 @@ def test_a_core_that_forgets_its_sessions_is_told_before_the_stop(
     at = target("waha", {}, SECRETS, files=KEYS)
     at = replace(at, container=replace(at.container, env=environment))
     Answers(monkeypatch, {**_table(_pair("WORKING", "STOPPED")), "GET /api/server/version": (200, version)})
-    told = Product().lost_by_stop(at)
+    losses = Product().lost_by_stop(at)
 
-    assert bool(told) is lost
-    assert not lost or ("forgets" in told[0] and "shop" in told[0] and "support" not in told[0])
+    assert bool(losses) is lost
+    assert not lost or ("forgets" in losses[0] and "shop" in losses[0] and "support" not in losses[0])
 
 
-def test_a_session_that_works_without_keys_in_the_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_works_without_keys_in_the_store_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its keys lie where a move does not look; WEBJS keeps them in session-NAME."""
     Answers(monkeypatch, _table(_pair("WORKING", "WORKING")))
     found = {"webjs/default/session-shop/Default/Cookies": "1"}
 
-    (told,) = Product().lost_by_stop(target("waha", {}, SECRETS, files=found))
-    assert told.startswith("support: no key below /app/.sessions")
-    (told,) = Product().lost_by_stop(target("waha", {}, SECRETS, files={}))
-    assert told.startswith("shop, support: no key")
+    (loss,) = Product().lost_by_stop(target("waha", {}, SECRETS, files=found))
+    assert loss.startswith("support: no key below /app/.sessions")
+    (loss,) = Product().lost_by_stop(target("waha", {}, SECRETS, files={}))
+    assert loss.startswith("shop, support: no key")
 
 
 def test_one_lost_session_of_webjs_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What changed since the last run of the same phase is told first: new, fixed, slower, drifted; and nothing when
+"""What changed since the last run of the same phase comes first: new, fixed, slower, drifted; and nothing when
 nothing did.
 """
 
@@ -33,7 +33,7 @@ class Nights:
         return self.night.run
 
     def end(self) -> None:
-        """End the run that goes on."""
+        """End the current run."""
         self.night.run.finish({}, ExitCode.OK)
 
 
@@ -43,7 +43,7 @@ def nights(tmp_path: Path) -> Nights:
     return Nights(tmp_path)
 
 
-def test_new_fixed_and_lasting_problems_are_told_apart(nights: Nights) -> None:
+def test_new_fixed_and_lasting_problems_are_kept_apart(nights: Nights) -> None:
     """A step that only one night asked is never called fixed."""
     for key, verdict in (("good", "PASSED"), ("repaired", "FAILED"), ("lasting", "UNKNOWN"), ("gone", "FAILED")):
         nights.night.row(verdict, key=key)
@@ -81,7 +81,7 @@ def test_slower_is_twice_as_long_and_five_seconds(
     assert bool(since.slower) is slower
 
 
-def test_what_drifts_without_a_step_is_told(nights: Nights) -> None:
+def test_what_drifts_without_a_step_is_reported(nights: Nights) -> None:
     """Versions of hosts, containers that were replaced, parts of fingerprints."""
     part = {"count": 3, "digest": "a" * 64, "holds": "since_cutover", "bound": {}}
     host = {
@@ -170,7 +170,7 @@ def test_the_page_of_a_validation_begins_with_the_difference(nights: Nights) -> 
     assert "No difference: 1 problem is still there." in html
 
 
-def test_the_difference_is_told_in_lines(nights: Nights) -> None:
+def test_the_difference_is_written_in_lines(nights: Nights) -> None:
     """For the screen and for a message: numbers first, then each; nothing for the first night."""
     nights.night.row("FAILED", "gone", key="a", sentence="A holds.")
     assert list(differences(nights.night.journal, nights.first.id, ENGLISH)) == []

@@ -64,7 +64,7 @@ def test_nobody_is_named_who_was_not_seen(tmp_path: Path, text: str) -> None:
 
 
 def test_another_plan_s_approval_is_none(night: Night) -> None:
-    """The digest tells."""
+    """The digest shows it."""
     other = night.journal.start_run(
         command="validate", environment="lab", plan_digest="e" * 64, operator="o", version="v", commit="c", argv=[]
     )
@@ -81,7 +81,7 @@ def test_waivers_and_attestations_are_listed(night: Night) -> None:
         body={"person": "ana@example.org", "role": "technical", "reason": "repaired <tomorrow>", "until": "2026-01-02"},
     )
     night.run.record(
-        "attestation", service="redis", key="users-told", body={"by": "rui@example.org", "text": "they were told"}
+        "attestation", service="redis", key="users-notified", body={"by": "rui@example.org", "text": "mail was sent"}
     )
     night.row("WAIVED", "2 s off; waived by ana@example.org", key="clock")
 
@@ -92,7 +92,7 @@ def test_waivers_and_attestations_are_listed(night: Night) -> None:
         "repaired &lt;tomorrow&gt;",
         "2026-01-02",
         "rui@example.org",
-        "redis, users-told",
+        "redis, users-notified",
         "waived by ana@example.org",
     ):
         assert words in html

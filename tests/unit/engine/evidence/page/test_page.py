@@ -289,7 +289,7 @@ def test_the_verdict_is_seen_on_a_narrow_screen(night: Night) -> None:
         assert rule in html
 
 
-def test_broken_locks_and_what_serves_after_an_undo_are_told(night: Night) -> None:
+def test_broken_locks_and_what_serves_after_an_undo_are_shown(night: Night) -> None:
     """No step says them, and an approver must know."""
     night.run.record("lock_broken", body={"host": "wf005", "held_by": "bob@desk", "reason": "his machine <died>"})
     night.run.record("source_verified", service="redis", body={"ok": True, "text": "redis serves on wf005"})
@@ -305,7 +305,7 @@ def test_broken_locks_and_what_serves_after_an_undo_are_told(night: Night) -> No
         assert f"<li>{words}</li>" in html
 
 
-def test_what_is_waived_is_told_at_once(night: Night) -> None:
+def test_what_is_waived_is_shown_at_once(night: Night) -> None:
     """A waived failure is good for gates and needs no decision any more; it must be seen all the same."""
     night.row("WAIVED", "waived until Sunday by tess: known. Risk: small. Seen: FAILED: 3 GB free", key="disk-fits")
 

@@ -122,9 +122,9 @@ def test_a_page_of_another_version_is_said_not_to_be_compared(
     monkeypatch.setattr(command, "verify", lambda *_: found)
     monkeypatch.setattr(command, "read_sealed", lambda _: sealed)
     assert command.main([str(tmp_path)]) == ExitCode.INCOMPLETE
-    told = capsys.readouterr()
-    assert "NOT COMPARED" in told.err
-    assert "nothing was changed" not in told.out
+    output = capsys.readouterr()
+    assert "NOT COMPARED" in output.err
+    assert "nothing was changed" not in output.out
 
 
 def rechained(records: Sequence[Record]) -> list[Record]:
@@ -142,7 +142,7 @@ def rechained(records: Sequence[Record]) -> list[Record]:
 
 
 def test_a_migration_without_its_approvals_does_not_verify(sealed: Sealed) -> None:
-    """Records and files without any: the plan beside them asks for two people."""
+    """Records and files without any: the plan in the folder asks for two people."""
     records = rechained(
         [one for one in read_records(sealed.text(RECORDS))[0] if one.kind not in {"approval", "signed_waiver"}]
     )
@@ -152,10 +152,10 @@ def test_a_migration_without_its_approvals_does_not_verify(sealed: Sealed) -> No
     page = re.sub(r'\n<meta name="longshore-evidence"[^>]*>', "", sealed.text(PAGE))
     files |= {RECORDS: "".join(map(line_of, records)).encode(), PAGE: stamped(page, records, "0.0.9").encode()}
 
-    told = judged(resealed(sealed, files, records)).problems
+    problems = judged(resealed(sealed, files, records)).problems
 
-    assert any("approvals/: 0 of 1 technical approvals that count" in problem for problem in told)
-    assert any("approvals/: 0 of 1 business approvals that count" in problem for problem in told)
+    assert any("approvals/: 0 of 1 technical approvals that count" in problem for problem in problems)
+    assert any("approvals/: 0 of 1 business approvals that count" in problem for problem in problems)
 
 
 def parts(**changed: bytes) -> dict[str, bytes]:
@@ -207,13 +207,13 @@ def test_a_run_that_only_went_on_needs_no_new_approval(tmp_path: Path) -> None:
     folder = tmp_path / "reports" / "lab" / "x"
     folder.mkdir(parents=True)
 
-    told = verify(read_folder(write_evidence(night.journal, night.run.id, folder).folder), FakeCheck()).problems
+    problems = verify(read_folder(write_evidence(night.journal, night.run.id, folder).folder), FakeCheck()).problems
 
-    assert [problem for problem in told if "approvals" in problem] == []
+    assert [problem for problem in problems if "approvals" in problem] == []
 
 
 def test_a_page_that_shows_other_runs_is_drawn_again_alike(tmp_path: Path) -> None:
-    """The state of the move, what changed since the run before, who approved: kept beside the run's own records, in
+    """The state of the move, what changed since the run before, who approved: kept with the run's own records, in
     order.
     """
     night = Night(tmp_path, "validate")

@@ -48,7 +48,7 @@ def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_signature_is_read_for_what_it_is(keys: Path, tmp_path: Path) -> None:
-    """Whose it is, over what and for what; anything else is told."""
+    """Whose it is, over what and for what; anything else is reported."""
     file = tmp_path / "SHA256SUMS"
     file.write_text("sums\n", encoding="utf-8")
     ana, eve = open_signer(keys / "ana"), open_signer(keys / "eve")
@@ -82,14 +82,14 @@ def test_from_run_to_ticket(keys: Path, name: str, tmp_path: Path, capsys: pytes
     folder = Path("reports/lab") / name
     assert verify.main([str(folder), "--allowed-signers", str(keys / "allowed")]) == 0
     assert bundle.main([name, "--lab"]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     shutil.move(f"reports/lab/{name}.tar.gz", tmp_path / "ticket.tar.gz")
     shutil.rmtree("reports")
     shutil.rmtree("state")
     assert verify.main([str(tmp_path / "ticket.tar.gz"), "--allowed-signers", str(keys / "allowed")]) == 0
 
-    assert f"signed by {ANA}, key SHA256:" in told
-    assert f"bundle: {tmp_path}/reports/lab/{name}.tar.gz\nsha256: " in told
+    assert f"signed by {ANA}, key SHA256:" in output
+    assert f"bundle: {tmp_path}/reports/lab/{name}.tar.gz\nsha256: " in output
     assert re.search(r"7 files, 5 records, 1 PASSED; plan d{12}", capsys.readouterr().out)
 
 
@@ -102,10 +102,10 @@ def test_wrong_things_are_named_and_counted(keys: Path, name: str, capsys: pytes
     capsys.readouterr()
 
     assert verify.main([str(folder)]) == 1
-    told = capsys.readouterr()
-    assert f"WRONG {folder}: notes.txt: was added" in told.err
-    assert f"WRONG {folder}: summary.md: is not what was sealed" in told.err
-    assert "do not trust this evidence" in told.out
+    output = capsys.readouterr()
+    assert f"WRONG {folder}: notes.txt: was added" in output.err
+    assert f"WRONG {folder}: summary.md: is not what was sealed" in output.err
+    assert "do not trust this evidence" in output.out
     with pytest.raises(RefusedError, match=r"nothing was packed: it does not verify\n  notes.txt"):
         bundle.main([str(folder)])
 

@@ -23,17 +23,17 @@ def statement(folder: Path) -> dict[str, Any]:
 
 
 def test_it_is_a_statement_over_every_file(tmp_path: Path) -> None:
-    """Each file but the seals, by its SHA-256; plan, approvals, hosts, chain, versions and the signing key are told."""
+    """Each file but the seals, by its SHA-256; and plan, approvals, hosts, chain, versions and the signing key."""
     folder = sealed_folder(tmp_path, FakeSigner())
 
-    told = statement(folder)
+    document = statement(folder)
 
-    assert (told["_type"], told["predicateType"]) == (
+    assert (document["_type"], document["predicateType"]) == (
         "https://in-toto.io/Statement/v1",
         "https://in-toto.io/attestation/test-result/v0.1",
     )
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    subjects = {one["name"]: one["digest"]["sha256"] for one in told["subject"]}
+    subjects = {one["name"]: one["digest"]["sha256"] for one in document["subject"]}
     assert subjects == {
         n: digest_of(content)
         for n, content in files.items()
@@ -45,7 +45,7 @@ def test_it_is_a_statement_over_every_file(tmp_path: Path) -> None:
         "approvals/technical-ana@example.org.txt.sig",
         "journal.jsonl",
     }
-    predicate, own = told["predicate"], told["predicate"]["longshore"]
+    predicate, own = document["predicate"], document["predicate"]["longshore"]
     last = json.loads(files["journal.jsonl"].splitlines()[-1])
     assert own["chains"] == [{"run": last["run_id"], "writer": "", "records": last["number"], "head": last["hash"]}]
     assert (own["verdict"], own["exit_name"], own["totals"]["PASSED"], own["operator"]) == (
@@ -83,7 +83,7 @@ def test_the_result_is_never_better_than_the_verdict(
     tmp_path: Path, verdicts: list[str], severity: str, result: str, verdict: str
 ) -> None:
     """The predicate has three words: what was not proven is FAILED there, a dry run too; our own word
-    stands beside it.
+    stands next to it.
     """
     night = Night(tmp_path)
     for number, one in enumerate(verdicts):

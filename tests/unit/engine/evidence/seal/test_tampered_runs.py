@@ -100,7 +100,7 @@ def test_a_run_that_is_not_there_is_refused(night: Night) -> None:
         view_of(night.journal, "nothing")
 
 
-def test_report_tells_and_fails(
+def test_report_says_so_and_fails(
     night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its exit status is not 0, and it says which record was altered."""
@@ -110,13 +110,13 @@ def test_report_tells_and_fails(
 
     assert report.main(["--lab"]) == 1
 
-    told = capsys.readouterr()
-    assert "altered: state/lab.sqlite: run " in told.err
-    assert "Do not approve this run" in told.err
+    output = capsys.readouterr()
+    assert "altered: state/lab.sqlite: run " in output.err
+    assert "Do not approve this run" in output.err
 
 
 def test_an_altered_run_spares_what_was_drawn_before(night: Night, tmp_path: Path) -> None:
-    """The older files are the copy to compare with: they stay, and latest leads to the page that tells."""
+    """The older files are the copy to compare with: they stay, and latest leads to the page that says so."""
     place = tmp_path / "reports"
     folder = write_evidence(night.journal, night.run.id, place / "one").folder
     before = {file.name: file.read_bytes() for file in folder.iterdir()}

@@ -135,7 +135,7 @@ ROWS = range(1, 18)
 
 @pytest.mark.parametrize("place", ROWS)
 def test_a_dropped_or_moved_row_is_found(sealed: Sealed, place: int) -> None:
-    """Each record, although everything else was made to fit: the chain tells where."""
+    """Each record, although everything else was made to fit: the chain shows where."""
     dropped = problems(rewritten(sealed, lambda records: records[:place] + records[place + 1 :]))
     moved = problems(rewritten(sealed, lambda r: [*r[:place], r[place + 1], r[place], *r[place + 2 :]]))
     doubled = problems(rewritten(sealed, lambda r: [*r[:place], r[place], *r[place:]]))

@@ -116,7 +116,7 @@ def test_only_the_head_of_an_approval_counts(place: Path) -> None:
 
 
 def test_a_good_bundle_passes(place: Path) -> None:
-    """To its last line, which tells verdict and totals."""
+    """To its last line, which gives verdict and totals."""
     done = bundled(place)
 
     assert done.returncode == 0, done.stderr

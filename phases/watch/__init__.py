@@ -1,0 +1,1 @@
+"""What people and clients say while the moved services are watched."""
