@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import platform
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Engine, Row, Select, func, select
+from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from engine.errors import ChainConflictError, JournalError, LockLostError, UnreachableError
@@ -180,7 +180,7 @@ def _query(*, until: int | None, **wanted: str | Collection[str] | None) -> Sele
     return query if until is None else query.where(RECORDS.c.seq <= until)
 
 
-def _record(row: Row[Any]) -> Record:
+def _record(row: Sequence[Any]) -> Record:
     """Return the record of a row of all columns, in the table's order."""
     seq, run_id, writer, number, at, kind, service, key, text, previous, digest = row
     try:
