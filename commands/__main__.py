@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Final
 
-from commands import menu
+from commands import command_names, menu
 from engine.contracts.phase import PHASES
 from engine.errors import InputError, LongshoreError, ManualInterventionError, RefusedError
 from engine.i18n.language import language_asked
@@ -19,11 +19,6 @@ from engine.verdict import ExitCode
 HELP: Final = frozenset({"-h", "--help", "help"})
 DEFECT: Final = 70
 """As sysexits.h calls an internal error; Python's own 1 would say FAILED."""
-
-
-def command_names() -> list[str]:
-    """Return all commands: the phases, and the modules of this package."""
-    return list(menu())
 
 
 def help_text() -> str:

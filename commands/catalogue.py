@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "commands", "runbooks")
 KEYWORDS: Final = {"say": None, "term": None, "several": (1, 2), "terms": (1, 2)}
 """The functions whose first texts are for people: see engine/i18n/language.py."""
+
+CALLED: Final = re.compile(rf"\b(?:{'|'.join(KEYWORDS)})\b")
+"""A module without these names has no text for people: it need not be parsed."""
 
 METHODS: Final = [("**.j2", "jinja2.ext:babel_extract")]
 FINDINGS: Final = "engine.finding"
@@ -45,9 +49,13 @@ def texts_for_people() -> dict[Text, list[str]]:
             found.setdefault(text if isinstance(text, str) else tuple(text[:2]), []).append(f"{room}/{file}")
         for module in sorted((ROOT / room).rglob("*.py")):
             name, source = str(module.relative_to(ROOT)), module.read_text(encoding="utf-8")
-            for code_text in texts_of(source):
+            if not CALLED.search(source):
+                continue
+            tree = ast.parse(source)
+            calls = list(_calls(tree))
+            for code_text in _texts_in(calls):
                 found.setdefault(code_text, []).append(name)
-            unreadable += [f"  {name}:{line}" for line in hidden_templates(source)]
+            unreadable += [f"  {name}:{line}" for line in _hidden_in(tree, calls)]
     if unreadable:
         raise InputError("\n".join(["say: its first argument is no literal, so nobody can translate it", *unreadable]))
     for module in sorted((ROOT / "runbooks").glob("*/test_*.py")):
@@ -58,7 +66,11 @@ def texts_for_people() -> dict[Text, list[str]]:
 
 def texts_of(source: str) -> Iterator[Text]:
     """Yield the texts for people in a module's source; a template without words of its own needs no translation."""
-    for call, name in _calls(ast.parse(source)):
+    yield from _texts_in(_calls(ast.parse(source)))
+
+
+def _texts_in(calls: Iterable[tuple[ast.Call, str]]) -> Iterator[Text]:
+    for call, name in calls:
         wanted = 2 if KEYWORDS[name] else 1
         texts = tuple(str(one.value) for one in call.args[:wanted] if isinstance(one, ast.Constant) and _is_text(one))
         if len(texts) == wanted and (wanted > 1 or has_words(texts[0])):
@@ -68,13 +80,21 @@ def texts_of(source: str) -> Iterator[Text]:
 def hidden_templates(source: str) -> Iterator[int]:
     """Yield the lines where a finding is made of a template that is not there."""
     tree = ast.parse(source)
+    yield from _hidden_in(tree, _calls(tree))
+
+
+def _hidden_in(tree: ast.Module, calls: Iterable[tuple[ast.Call, str]]) -> Iterator[int]:
     if not any(isinstance(node, ast.ImportFrom) and node.module == FINDINGS for node in tree.body):
         return
+    hidden = [
+        call
+        for call, name in calls
+        if name == "say" and isinstance(call.func, ast.Name) and not (call.args and _is_text(call.args[0]))
+    ]
+    if not hidden:
+        return
     inside = {node for function in ast.walk(tree) if _rebinds_say(function) for node in ast.walk(function)}
-    for call, name in _calls(tree):
-        is_finding = name == "say" and isinstance(call.func, ast.Name) and call not in inside
-        if is_finding and not (call.args and _is_text(call.args[0])):
-            yield call.lineno
+    yield from (call.lineno for call in hidden if call not in inside)
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
@@ -105,10 +125,10 @@ def sentences_of(source: str) -> Iterator[str]:
                 yield sentence
 
 
-def untranslated(code: str) -> list[str]:
-    """Return the texts that a language lacks."""
+def untranslated(code: str, texts: Iterable[Text]) -> list[str]:
+    """Return those texts that a language lacks."""
     kept = _kept(code)
-    return [_first(text) for text in texts_for_people() if not _is_translated(kept, text)]
+    return [_first(text) for text in texts if not _is_translated(kept, text)]
 
 
 def _is_translated(catalogue: Catalog, text: Text) -> bool:
@@ -127,8 +147,8 @@ def _kept(code: str) -> Catalog:
     return read_po(io.BytesIO(file.read_bytes() if file.exists() else b""), locale=LOCALES[code])
 
 
-def updated(code: str) -> Catalog:
-    """Return a language's catalogue with exactly the texts there are: translations kept, new ones empty,
+def updated(code: str, texts: Mapping[Text, list[str]]) -> Catalog:
+    """Return a language's catalogue with exactly these texts and the files of each: translations kept, new ones empty,
     old ones gone.
     """
     kept = _kept(code)
@@ -144,7 +164,7 @@ def updated(code: str) -> Catalog:
         creation_date=kept.creation_date,
         revision_date=kept.creation_date,
     )
-    for text, files in sorted(texts_for_people().items(), key=lambda item: (min(item[1]), _first(item[0]))):
+    for text, files in sorted(texts.items(), key=lambda item: (min(item[1]), _first(item[0]))):
         before = kept.get(_first(text))
         string = before.string if before and _is_translated(kept, text) else ("", "") if isinstance(text, tuple) else ""
         fresh.add(text, string, locations=[(file, 0) for file in sorted(set(files))])
@@ -155,15 +175,16 @@ def main(argv: list[str]) -> int:
     """Write the catalogues, or with --check raise InputError when a text is not translated."""
     if argv not in ([], ["--check"]):
         raise InputError(f"catalogue {' '.join(argv)}: expected nothing or --check")
+    texts = texts_for_people()
     for code in LANGUAGES:
         if code == ORIGINAL:
             continue
         file = catalogue_file(code)
         if not argv:
             fresh = io.BytesIO()
-            write_po(fresh, updated(code), width=0, include_lineno=False)
+            write_po(fresh, updated(code, texts), width=0, include_lineno=False)
             file.write_bytes(fresh.getvalue())
-        missing = untranslated(code)
+        missing = untranslated(code, texts)
         listed = "".join(f"\n  {text}" for text in missing)
         if argv and missing:
             raise InputError(

@@ -46,7 +46,7 @@ def corrected_ms(at_ms: int, offset_s: float) -> int:
 def watched_by_all(hosts: Sequence[HostWatch], between: Interval, period_s: float) -> tuple[Interval, ...]:
     """Return the times at which every host that is needed then was sampled; none of no hosts.
 
-    A pause of at most max(3 periods, 5 minutes) is no gap, on each host by itself.
+    A pause of at most max(3 periods, 5 minutes) is no gap, on each host separately.
     """
     return common([_covered(one, between, period_s) for one in hosts])
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    bindparam,
     create_engine,
     event,
     insert,
@@ -85,6 +86,10 @@ WRITTEN: Final = Table(
     Column("head", Text, nullable=False),
 )
 """One row: how many records were ever written, and the hash of the last."""
+
+ADD: Final = insert(RECORDS)
+COUNT: Final = update(WRITTEN).values(records=WRITTEN.c.records + 1, head=bindparam("last"))
+"""What writes each record, built once."""
 
 SALTS: Final = Table("salts", METADATA, Column("name", Text, primary_key=True), Column("salt", Text, nullable=False))
 OURS: Final = frozenset({"records", "samples", "salts", "written", "alembic_version"})
@@ -165,8 +170,8 @@ def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
 
 
 def _insert(connection: Connection, values: Mapping[str, Any]) -> int:
-    written = connection.execute(insert(RECORDS).values(**values))
-    connection.execute(update(WRITTEN).values(records=WRITTEN.c.records + 1, head=values["hash"]))
+    written = connection.execute(ADD, dict(values))
+    connection.execute(COUNT, {"last": values["hash"]})
     assert written.inserted_primary_key is not None
     return int(written.inserted_primary_key[0])
 

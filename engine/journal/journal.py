@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import platform
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -152,7 +152,7 @@ class Journal:
     def _select(self, query: Select[Any]) -> list[Record]:
         try:
             with self.engine.connect() as connection:
-                return [_record(row) for row in connection.execute(query).mappings()]
+                return [_record(row) for row in connection.execute(query)]
         except DatabaseError as error:
             raise unreachable(self.where, error) from error
 
@@ -180,12 +180,15 @@ def _query(*, until: int | None, **wanted: str | Collection[str] | None) -> Sele
     return query if until is None else query.where(RECORDS.c.seq <= until)
 
 
-def _record(row: Mapping[Any, Any]) -> Record:
+def _record(row: Sequence[Any]) -> Record:
+    """Return the record of a row of all columns, in the table's order."""
+    seq, run_id, writer, number, at, kind, service, key, text, previous, digest = row
     try:
-        body = json.loads(row["body"])
+        body = json.loads(text)
     except ValueError:
-        body = {"unreadable": row["body"]}
-    return Record(**{**row, "body": body if isinstance(body, dict) else {"unreadable": row["body"]}})
+        body = None
+    body = body if isinstance(body, dict) else {"unreadable": text}
+    return Record(seq, run_id, number, at, kind, service, key, body, previous, digest, writer)
 
 
 @dataclass

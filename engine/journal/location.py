@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
-
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.constants import ENVIRONMENT_PREFIX, NAME
 from engine.errors import InputError
 from engine.finding import say
 from engine.project import STATE
 from engine.redaction.redactor import Secret
+
+if TYPE_CHECKING:  # SQLAlchemy is slow to import, and flags and waivers are read without it
+    from sqlalchemy import URL
 
 VARIABLE: Final = f"{ENVIRONMENT_PREFIX}STATE"
 FOLDER: Final = STATE
@@ -41,7 +41,7 @@ class JournalLocation:
         """Return where it is, without its password."""
         if not self.schema:
             return str(self.url.database)
-        shown = URL.create(
+        shown = _new_url(
             "postgresql",
             self.url.username,
             host=",".join(self.servers()),
@@ -74,6 +74,9 @@ def place_of(environment: str, state: Secret | None) -> JournalLocation:
     """Return where an environment's journal is, given what `--state` or LONGSHORE_STATE says; raises InputError."""
     if state is None:
         return file_place(FOLDER / f"{environment}.sqlite")
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
     try:
         url = make_url(state.reveal())
     except (ArgumentError, ValueError):
@@ -87,7 +90,13 @@ def place_of(environment: str, state: Secret | None) -> JournalLocation:
 
 def file_place(path: Path) -> JournalLocation:
     """Return the place of a SQLite file."""
-    return JournalLocation(URL.create("sqlite", database=str(path)))
+    return JournalLocation(_new_url("sqlite", database=str(path)))
+
+
+def _new_url(driver: str, user: str | None = None, **parts: Any) -> URL:
+    from sqlalchemy import URL  # noqa: PLC0415
+
+    return URL.create(driver, user, **parts)
 
 
 _EXPECTED: Final = say(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import docker.errors
 import requests
 
 from actions.container_spec.identity import NEVER
-from tests.fakes.inspect_answer import TARGET_ID, recreated
+from tests.fakes.inspect_answer import TARGET_ID, json_copy, recreated
 
 
 class Containers(list[dict[str, Any]]):
@@ -29,7 +28,7 @@ class Containers(list[dict[str, Any]]):
                         "Names": [item["Name"]],
                         "State": item["State"].get("Status"),
                         "Labels": labels,
-                        "Mounts": copy.deepcopy(item.get("Mounts") or []),
+                        "Mounts": json_copy(item.get("Mounts") or []),
                     }
                 )
         return found
@@ -57,7 +56,7 @@ class Engine:
         """Return a container by name or id."""
         for item in self.containers:
             if name in {item["Name"].lstrip("/"), item["Id"]}:
-                return copy.deepcopy(item)
+                return json_copy(item)
         raise docker.errors.NotFound("no such container", explanation=f"No such container: {name}")
 
     def _find(self, name: str) -> dict[str, Any]:

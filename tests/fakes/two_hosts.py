@@ -4,7 +4,6 @@ killed process.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, Final
@@ -37,7 +36,7 @@ from hosts.manifest.manifest import Drift
 from phases.context.run_context import RunContext
 from phases.context.service_move import service_move
 from tests.fakes.facts import make_host
-from tests.fakes.inspect_answer import TARGET_ID, inspected, recreated
+from tests.fakes.inspect_answer import TARGET_ID, inspected, json_copy, recreated
 from tests.fakes.project_files import make_environment, make_inventory, make_plan
 from tests.unit.actions.container.test_source import Engine
 
@@ -202,7 +201,7 @@ class ModelledFleet(dict[str, ModelledHost]):
 
     def facts(self, name: str) -> HostFacts:
         """Return what is there now."""
-        containers = tuple(parse_container(name, copy.deepcopy(item)) for item in self.model.engines[name].containers)
+        containers = tuple(parse_container(name, json_copy(item)) for item in self.model.engines[name].containers)
         return make_host(host=name, containers=containers, around=SystemFacts(host=name))
 
     def forget_facts(self, name: str) -> None:

@@ -343,8 +343,7 @@ def _run_split(
     )
     pytester.makeconftest(_with(conftest.replace("    def redact(", take), "split", *plugins))
     pytester.makepyfile(test_book=HEAD + body)
-    run = pytester.runpytest_subprocess if "-n" in args else pytester.runpytest_inprocess  # a worker of xdist may die
-    return run("-s", "-p", "no:cacheprovider", *args)
+    return pytester.runpytest_inprocess("-s", "-p", "no:cacheprovider", *args)
 
 
 def test_a_shard_asks_its_own_rows_only(pytester: pytest.Pytester) -> None:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import delete, update
 
 import actions
 from actions.common.base_action import BaseAction, WrappedAction
 from actions.copy.safety_copy import proof_path
 from engine.contracts.action import Action
 from engine.errors import LongshoreError, ManualInterventionError
+from engine.journal.database import RECORDS, WRITTEN
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from phases.context.readonly_step import ReadOnlyStep
@@ -45,6 +47,14 @@ def run(tmp_path: Path) -> Run:
     return Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor()).start_run(
         command="migrate", environment="production"
     )
+
+
+def _anew(run: Run) -> Run:
+    """Return a run in an emptied journal: what an earlier state left on record says nothing of the next one."""
+    with run.journal.engine.begin() as connection:
+        connection.execute(delete(RECORDS))
+        connection.execute(update(WRITTEN).values(records=0, head=""))
+    return run.journal.start_run(command="migrate", environment="production")
 
 
 def _started_by_hand(host: str, *, stops: bool, writes: bool = True) -> Meddling:
@@ -163,7 +173,7 @@ def _look_for_states(make: Callable[[], tuple[Model, list[Action]]]) -> list[tup
 
 def _forward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Model, list[Action]]]:
     def make() -> tuple[Model, list[Action]]:
-        model = Model(monkeypatch, run)
+        model = Model(monkeypatch, _anew(run))
         return model, [action for action in changing(recipe(model.move, 1)) if action.key != "remove-copy-helpers"]
 
     return make
@@ -178,7 +188,7 @@ def _travelling(monkeypatch: pytest.MonkeyPatch, run: Run, strategy: str) -> Cal
     """Return a move whose data travels while its service runs, with how it is cleared away."""
 
     def make() -> tuple[Model, list[Action]]:
-        model = Model(monkeypatch, run)
+        model = Model(monkeypatch, _anew(run))
         return model, changing(recipe(by_strategy(model.move, strategy), 1))
 
     make.__qualname__ = f"travelling by {strategy}"

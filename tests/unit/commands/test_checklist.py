@@ -9,7 +9,7 @@ from typing import Final
 
 from ruamel.yaml import YAML
 
-from commands.__main__ import command_names
+from commands import command_names
 
 ROOT: Final = Path(__file__).parents[3]
 LINE: Final = re.compile(r"^\s*- (?:\[[ x]\] )?(?P<text>.*)$")

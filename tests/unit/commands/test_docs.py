@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 from ruamel.yaml import YAML
 
-from commands.__main__ import command_names
+from commands import command_names
 from engine.contracts.phase import READING_PHASES
 from engine.run.options import FLAGS, add_flags
 from engine.sharding.shard import PIPELINE, Shard, read_shard

@@ -33,10 +33,10 @@ def _blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy the tree and make the page's changes in it."""
+    """Copy the tree, with what Python compiled of it, and make the page's changes in it."""
     copy = tmp_path_factory.mktemp("tree")
     for room in ROOMS:
-        shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / room, copy / room)
     for name in FILES:
         shutil.copy2(ROOT / name, copy / name)
     judgement, runbook, entry = _blocks("python")

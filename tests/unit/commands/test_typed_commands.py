@@ -20,7 +20,7 @@ from typing import Any, Final
 import pytest
 
 import commands.phase
-from commands.__main__ import command_names
+from commands import command_names
 from engine.command_line import ANY, typed_command
 from engine.contracts.phase import BY_NAME
 from engine.errors import InputError

@@ -24,15 +24,23 @@ PORTUGUESE = language_of("pt-BR")
 HOLE = re.compile(r"\{\w+(?::[^{}]*)?\}")
 
 
-def test_no_step_and_no_text_waits_for_its_translation() -> None:
+@pytest.fixture(scope="module")
+def texts() -> dict[catalogue.Text, list[str]]:
+    """Return what there is to translate, looked for once."""
+    return catalogue.texts_for_people()
+
+
+def test_no_step_and_no_text_waits_for_its_translation(
+    monkeypatch: pytest.MonkeyPatch, texts: dict[catalogue.Text, list[str]]
+) -> None:
     """Each sentence of a step, each text of page, screen and message; the error lists those that do."""
+    monkeypatch.setattr(catalogue, "texts_for_people", lambda: texts)
+
     catalogue.main(["--check"])
 
 
-def test_every_sentence_of_a_step_is_asked_for() -> None:
+def test_every_sentence_of_a_step_is_asked_for(texts: dict[catalogue.Text, list[str]]) -> None:
     """The first line of each docstring, of every runbook: a new step can't be forgotten."""
-    texts = catalogue.texts_for_people()
-
     assert (
         "Every file is the same on both hosts: name, type, mode, owner, times, attributes, links and content." in texts
     )
@@ -44,7 +52,9 @@ def test_every_sentence_of_a_step_is_asked_for() -> None:
     ) == ["A new step."]
 
 
-def test_a_finding_is_collected_by_its_template_and_refused_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finding_is_collected_by_its_template_and_refused_without_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Also inside another one; a template that is not in the call is reported with file and line."""
     source = (
         "from engine.finding import say\n"
@@ -57,8 +67,17 @@ def test_a_finding_is_collected_by_its_template_and_refused_without_one(monkeypa
     assert list(catalogue.hidden_templates(source)) == []
     assert list(catalogue.hidden_templates(source + "say(TABLE)\n")) == [7]
 
-    monkeypatch.setattr(catalogue, "hidden_templates", lambda _source: [7])
-    with pytest.raises(InputError, match=r"(?s)^say: its first argument is no literal.*\n  actions/"):
+    module = tmp_path / "actions" / "stop.py"
+    module.parent.mkdir()
+    module.write_text(source, encoding="utf-8")
+    monkeypatch.setattr(catalogue, "ROOT", tmp_path)
+    assert catalogue.texts_for_people() == {
+        "a {b} of\ntwo lines": ["actions/stop.py"],
+        "an inner one": ["actions/stop.py"],
+    }
+
+    module.write_text(source + "say(TABLE)\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^say: its first argument is no literal.*\n  actions/stop\.py:7$"):
         catalogue.texts_for_people()
 
 
@@ -72,10 +91,10 @@ def test_a_text_that_is_not_translated_is_reported(monkeypatch: pytest.MonkeyPat
         catalogue.main(["--check"])
 
 
-def test_a_translation_keeps_the_holes_of_its_text() -> None:
+def test_a_translation_keeps_the_holes_of_its_text(texts: dict[catalogue.Text, list[str]]) -> None:
     """A value that goes into the English text goes into the other one too; otherwise a page could not be drawn."""
     wrong = []
-    for text in catalogue.texts_for_people():
+    for text in texts:
         originals = (text, text) if isinstance(text, str) else text
         translated = (
             [PORTUGUESE.catalogue.gettext(text)]

@@ -59,7 +59,7 @@ def test_an_unsigned_token_is_refused() -> None:
 
 
 SIGNERS: dict[str, Key] = {
-    **{name: RSAKey.generate_key(2048) for name in ("RS256", "PS256", "PS384", "PS512")},
+    **dict.fromkeys(("RS256", "PS256", "PS384", "PS512"), RSAKey.generate_key(2048)),
     "ES256": ECKey.generate_key("P-256"),
     "ES384": ECKey.generate_key("P-384"),
     "ES512": ECKey.generate_key("P-521"),
