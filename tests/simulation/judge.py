@@ -47,8 +47,12 @@ def check_somewhere(stage: Stage) -> None:
 
 
 def check_said(stage: Stage, outcome: Outcome) -> None:
-    """Check that a move whose every action was undone is on record as undone, where the run could and may write it."""
-    if outcome.killed or outcome.silenced:
+    """Check that a move whose every action was undone is on record as undone, where the run could and may write it.
+
+    A run that was refused before its first step wrote nothing, and says so: the next one finds what is left.
+    """
+    refused_at_once = outcome.exit is ExitCode.REFUSED and not outcome.rows
+    if outcome.killed or outcome.silenced or refused_at_once:
         return
     for service in ("store", "app"):
         if MoveState(stage.journal.move_state(service)) is not MoveState.IN_PROGRESS:

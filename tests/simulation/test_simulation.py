@@ -62,7 +62,14 @@ def test_what_once_broke_an_invariant_holds(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "seed"),
-    [("acts-on-start", 10118), ("replicate", 10442), ("replicate", 10472), ("replicate", 20219), ("replicate", 20322)],
+    [
+        ("acts-on-start", 10118),
+        ("replicate", 10442),
+        ("replicate", 10472),
+        ("replicate", 20219),
+        ("replicate", 20322),
+        ("replicate", 8671),
+    ],
 )
 def test_what_once_broke_an_invariant_of_one_kind_holds(kind: str, seed: int) -> None:
     """A source that was started by hand after the start of an acting target was begun; keys of an attempt whose undo
